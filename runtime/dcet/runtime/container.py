@@ -1,0 +1,158 @@
+"""Where a bundle's bytes lie: a directory, or a zip with stored members. Nothing else is read."""
+
+import os
+import stat
+import struct
+import zipfile
+from pathlib import Path
+from typing import Protocol
+
+from dcet.runtime.errors import (
+    BundleCompressed,
+    BundleManifestError,
+    BundleMissingFile,
+    BundleNotFound,
+    BundlePathOutside,
+    BundleTruncated,
+)
+
+_LOCAL_HEADER_END = struct.Struct("<HH")  # lengths of a member's name and extra field
+
+
+class Container(Protocol):
+    """Named files of known size."""
+
+    @property
+    def sizes_bytes(self) -> dict[str, int]:
+        """Size of every file by its name, with `/` between folders."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one of them."""
+
+
+def open_container(path: Path) -> Container:
+    """Raises a BundleError for what is not a container or may not be in one."""
+    if path.is_dir():
+        return Folder(path)
+    if path.is_file():
+        return Archive(path)
+    raise BundleNotFound(
+        f"{path}: expected a bundle, a file or a directory, but there is nothing; "
+        "check the path, or make one with: dcet-export --target cpu"
+    )
+
+
+def check_name(name: str, where: str) -> None:
+    """Raise BundlePathOutside unless `name` is relative and stays inside."""
+    parts = name.split("/")
+    if "\\" in name or ":" in parts[0] or any(part in ("", ".", "..") for part in parts):
+        raise BundlePathOutside(
+            f"{where}: expected a relative path inside the bundle, such as graphs/step.fp32.onnx, "
+            f"got {name!r}; do not use this bundle unless you know who made it"
+        )
+
+
+class Folder:
+    """A directory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.sizes_bytes: dict[str, int] = {}
+        for folder, folders, files in os.walk(path):
+            for name in folders + files:
+                entry = Path(folder, name)
+                status = entry.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    self.sizes_bytes[entry.relative_to(path).as_posix()] = status.st_size
+                elif not stat.S_ISDIR(status.st_mode):
+                    raise BundlePathOutside(
+                        f"{entry}: expected a regular file, got a link or a special file, which "
+                        "may lead outside the bundle; put a copy of the file in its place"
+                    )
+
+    def read(self, name: str) -> bytes:
+        try:
+            return (self._path / name).read_bytes()
+        except OSError as error:
+            raise BundleMissingFile(
+                f"{self._path}: {name} cannot be read ({error.strerror}); copy the bundle again"
+            ) from error
+
+
+class Archive:
+    """A zip whose members are stored, not compressed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = archive.infolist()
+        # zipfile lets more than BadZipFile out when the list of members is damaged.
+        except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError) as error:
+            raise _not_an_archive(path, error) from error
+        except OSError as error:
+            raise BundleNotFound(
+                f"{path}: expected a bundle that can be read, got: {error.strerror}"
+            ) from error
+        if min((member.header_offset for member in members), default=0) > 0:
+            # What was found is an archive inside a bundle (an .npz) that lost its own end.
+            raise _not_an_archive(path, "its first member is not at the beginning")
+        for member in members:
+            if not member.is_dir():
+                self._check(member)
+                self._members[member.filename] = member
+
+    @property
+    def sizes_bytes(self) -> dict[str, int]:
+        return {name: member.file_size for name, member in self._members.items()}
+
+    def _check(self, member: zipfile.ZipInfo) -> None:
+        where = f"{self._path}: {member.filename!r}"
+        check_name(member.filename, str(self._path))
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+            raise BundleCompressed(
+                f"{where}: expected a stored member (zip method 0), got a compressed or encrypted "
+                "one; zip the bundle again without compression: zip -0 -r -D"
+            )
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG):
+            raise BundlePathOutside(
+                f"{where}: expected a regular file, got a link or a special file, which may lead "
+                "outside the bundle; put a copy of the file in its place"
+            )
+        if member.filename in self._members:
+            raise BundleManifestError(f"{where}: expected once, got twice; export the bundle again")
+        size_bytes = self._path.stat().st_size
+        if member.header_offset + member.file_size > size_bytes:
+            raise BundleTruncated(
+                f"{where}: expected {member.file_size} bytes from byte {member.header_offset}, "
+                f"got an archive of {size_bytes} bytes; copy the bundle again"
+            )
+
+    def read(self, name: str) -> bytes:
+        member = self._members[name]
+        try:
+            with self._path.open("rb") as file:
+                file.seek(member.header_offset)
+                name_bytes, extra_bytes = _LOCAL_HEADER_END.unpack(file.read(30)[26:])
+                file.seek(name_bytes + extra_bytes, os.SEEK_CUR)
+                return file.read(member.file_size)  # stored: the bytes lie there as they are
+        except (OSError, ValueError, struct.error) as error:
+            raise BundleTruncated(
+                f"{self._path}: {name} cannot be read ({error}); copy the bundle again"
+            ) from error
+
+
+def _not_an_archive(path: Path, reason: object) -> BundleTruncated | BundleManifestError:
+    with path.open("rb") as file:
+        starts_like_a_zip = file.read(4) == b"PK\3\4"
+    if starts_like_a_zip:
+        return BundleTruncated(
+            f"{path}: expected a whole zip archive, got {path.stat().st_size} bytes of which the "
+            f"end is missing or damaged ({reason}); copy the bundle again"
+        )
+    return BundleManifestError(
+        f"{path}: expected a bundle, a directory or a zip archive, got neither ({reason}); "
+        "make one with: dcet-export --target cpu"
+    )

@@ -1,0 +1,81 @@
+"""ONNX Runtime on the CPU."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as failures
+
+from dcet.runtime.engines import THREADS, Arrays
+from dcet.runtime.engines.signatures import check_signature
+from dcet.runtime.errors import EngineError
+from dcet.runtime.manifest import Tensor
+
+if TYPE_CHECKING:
+    from dcet.runtime.bundle import Bundle
+
+# ONNX Runtime's errors have no base class of their own.
+_FAILURES = (
+    failures.Fail,
+    failures.InvalidArgument,
+    failures.InvalidGraph,
+    failures.InvalidProtobuf,
+    failures.NotImplemented,
+    failures.RuntimeException,
+    ValueError,
+)
+_DTYPES = {"tensor(float)": "float32", "tensor(int32)": "int32"}
+_ENGINE_DECIDES = 0
+_ONLY_FATAL = 4  # whatever fails is raised; the log would say it a second time
+
+
+class OnnxRuntimeEngine:
+    """One session a graph; a session may be run by several threads at once."""
+
+    name = "onnxruntime-cpu"
+
+    def __init__(self, bundle: "Bundle", reason: str) -> None:
+        self.reason = reason
+        graphs = bundle.manifest.graphs
+        self._sessions = {id: _load(bundle, id) for id in graphs}
+        self._outputs = {id: [tensor.name for tensor in graphs[id].outputs] for id in graphs}
+
+    def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        names = self._outputs[graph]
+        try:
+            return dict(zip(names, self._sessions[graph].run(names, dict(inputs)), strict=True))
+        except _FAILURES as error:
+            raise EngineError(f"ONNX Runtime could not run graph {graph!r}: {error}") from error
+
+
+def _load(bundle: "Bundle", id: str) -> onnxruntime.InferenceSession:
+    file = bundle.manifest.graphs[id].file
+    data = bundle.read(file)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ONLY_FATAL
+    options.intra_op_num_threads = THREADS.get(id, _ENGINE_DECIDES)
+    # Threads that spin while they wait take the cores from whatever else runs on the device: with
+    # one of two cores taken, a text of 32 tokens took 22 ms with spinning and 11 ms without.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except _FAILURES as error:
+        raise EngineError(
+            f"{bundle.path}: {file}: ONNX Runtime {onnxruntime.__version__} cannot load it: "
+            f"{error}; try a newer onnxruntime, or export the bundle again"
+        ) from error
+    check_signature(bundle, id, _tensors(session.get_inputs()), _tensors(session.get_outputs()))
+    return session
+
+
+def _tensors(ports: Iterable[Any]) -> list[Tensor]:
+    return [
+        Tensor(
+            name=port.name,
+            dtype=_DTYPES.get(port.type, port.type),
+            shape=tuple(size if isinstance(size, int) else "?" for size in port.shape),
+        )
+        for port in ports
+    ]

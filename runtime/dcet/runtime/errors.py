@@ -1,0 +1,153 @@
+"""Every error that DCET raises on purpose. Each also inherits the builtin a caller might expect.
+
+DcetError
+├── MissingExtra            an optional package is needed                       (ImportError)
+├── ConfigError             a setting cannot be used                            (ValueError)
+├── BundleError             a bundle cannot be used                             (ValueError)
+│   ├── BundleNotFound          nothing is there                                (FileNotFoundError)
+│   ├── BundleTruncated         an archive or a file is cut short
+│   ├── BundleCompressed        a member of the zip is compressed
+│   ├── BundlePathOutside       a name or a link points outside
+│   ├── BundleManifestError     manifest.json cannot be read, or contradicts itself
+│   ├── BundleSchemaTooNew      written for a later major version of the format
+│   ├── BundleMissingFile       a listed file is not there
+│   ├── BundleUnlistedFile      a file is there that nothing lists
+│   ├── BundleHashMismatch      a file is not the one that was written
+│   └── BundleShapeMismatch     a graph is not what the manifest says
+├── EngineError             an engine cannot load or run a graph                (RuntimeError)
+├── InputError              a turn cannot be used; the memory stays as it was   (ValueError)
+│   ├── EmptyTurn               nothing in it can be used
+│   ├── TextTooLong             more text than one turn may have
+│   ├── NotFinite               NaN or infinity
+│   ├── WrongDtype              another type than expected
+│   ├── WrongShape              another shape than expected
+│   ├── WrongSampleRate         audio at another rate than expected
+│   └── UnknownSpeaker          nobody of this name is remembered
+├── DataError               a data set cannot be used                           (ValueError)
+│   ├── MissingColumn
+│   ├── UnknownLabel
+│   ├── BadNumber
+│   ├── EmptyUtterance
+│   └── UndecodableText
+└── WriteError              a file could not be written; nothing was left behind (OSError)
+"""
+
+
+class DcetError(Exception):
+    """Base of every error DCET raises on purpose."""
+
+
+class MissingExtra(DcetError, ImportError):
+    """An optional package is needed for what was asked."""
+
+
+class ConfigError(DcetError, ValueError):
+    """A setting cannot be used."""
+
+
+class BundleError(DcetError, ValueError):
+    """A bundle cannot be used."""
+
+
+class BundleNotFound(BundleError, FileNotFoundError):
+    """There is nothing at this path."""
+
+
+class BundleTruncated(BundleError):
+    """An archive or a file in it is shorter than it was written."""
+
+
+class BundleCompressed(BundleError):
+    """A member of the zip is compressed; hosts map bundles into memory, so members are stored."""
+
+
+class BundlePathOutside(BundleError):
+    """A name or a symbolic link points outside the bundle."""
+
+
+class BundleManifestError(BundleError):
+    """manifest.json is missing, cannot be read, or contradicts itself."""
+
+
+class BundleSchemaTooNew(BundleError):
+    """The bundle was written for a later major version of the format."""
+
+
+class BundleMissingFile(BundleError):
+    """The manifest lists a file that is not there."""
+
+
+class BundleUnlistedFile(BundleError):
+    """There is a file that the manifest does not list."""
+
+
+class BundleHashMismatch(BundleError):
+    """A file is not the one that was written."""
+
+
+class BundleShapeMismatch(BundleError):
+    """A graph's inputs or outputs are not those the manifest states."""
+
+
+class EngineError(DcetError, RuntimeError):
+    """An engine cannot load or run a graph."""
+
+
+class InputError(DcetError, ValueError):
+    """A turn cannot be used. The conversation's memory is as it was before."""
+
+
+class EmptyTurn(InputError):
+    """Nothing in the turn can be used."""
+
+
+class TextTooLong(InputError):
+    """More text than one turn may have."""
+
+
+class NotFinite(InputError):
+    """A value is NaN or infinite."""
+
+
+class WrongDtype(InputError):
+    """A value has another type than expected."""
+
+
+class WrongShape(InputError):
+    """An array has another shape than expected."""
+
+
+class WrongSampleRate(InputError):
+    """Audio has another sample rate than the model was trained for."""
+
+
+class UnknownSpeaker(InputError):
+    """The conversation remembers nobody of this name."""
+
+
+class DataError(DcetError, ValueError):
+    """A data set cannot be used."""
+
+
+class MissingColumn(DataError):
+    """A table lacks a column."""
+
+
+class UnknownLabel(DataError):
+    """A label is none of those the model knows."""
+
+
+class BadNumber(DataError):
+    """A cell that must hold a number holds something else."""
+
+
+class EmptyUtterance(DataError):
+    """An utterance has no text."""
+
+
+class UndecodableText(DataError):
+    """Bytes are not text in the expected encoding."""
+
+
+class WriteError(DcetError, OSError):
+    """A file could not be written. Nothing was left behind."""

@@ -1,0 +1,25 @@
+"""What a conversation says about one turn."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """The emotion of one turn, and how it was found."""
+
+    speaker: str
+    turn: int  # in the conversation, from 1
+    emotion: str  # the most probable one
+    probabilities: dict[str, float]  # calibrated; sum to 1
+    sentiment: float  # from -1, negative, to 1, positive
+    shift: float | None  # probability that the speaker's emotion changed; None on their first turn
+    modality_weights: dict[str, float]  # sum to 1; 0 where absent
+    latency_ms: dict[str, float]  # tokenize, text, step, total
+    engine: str  # that ran
+    engine_reason: str  # why it was this one
+    degraded: tuple[str, ...]  # what was given and could not be used, and why
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "degraded": list(self.degraded)}

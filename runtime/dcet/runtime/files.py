@@ -1,0 +1,42 @@
+"""Files appear whole or not at all."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dcet.runtime.errors import DcetError, WriteError
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` when the block succeeds.
+
+    When the block fails nothing of it stays, and what was at `path` before is untouched. An
+    OSError, such as a full disk, becomes a WriteError.
+    """
+    path = Path(path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            temporary = Path(folder, path.name)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    except DcetError:
+        raise  # some of them are OSErrors too, and already say what went wrong
+    except OSError as error:
+        raise WriteError(
+            f"could not write {path}: {error.strerror or error}. Nothing was left behind; "
+            "free some space or choose another place, and write it again"
+        ) from error
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write JSON that a person can read. Raises WriteError."""
+    with atomic_path(path) as temporary:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")

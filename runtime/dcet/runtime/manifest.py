@@ -1,0 +1,263 @@
+"""manifest.json as dataclasses. docs/bundle-format.md says what the keys mean."""
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from dcet.runtime.errors import BundleManifestError, BundleSchemaTooNew
+
+SCHEMA_VERSION = "1.0"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """An input or output of a graph. A dimension that may vary is a name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenvinoFiles:
+    """Where a graph lies as OpenVINO IR."""
+
+    xml: str
+    bin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """An ONNX file and what goes in and out of it."""
+
+    file: str
+    precision: str
+    opset: int
+    ir_version: int
+    qdq_count: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    openvino: OpenvinoFiles | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatePair:
+    """What comes out of one step as `output` goes into the next as `input`; zeros at first."""
+
+    input: str = field(metadata={"key": "in"})
+    output: str = field(metadata={"key": "out"})
+    shape: tuple[int, ...]
+    dtype: str
+    per: Literal["speaker", "scene"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modality:
+    """How one modality enters the step: text as one vector, audio and face as masked sequences."""
+
+    input: str
+    width: int
+    length: int | None = None  # of a sequence
+    mask: str | None = None  # input that says which of its items are there
+    encoder: str | None = None  # a graph's id
+    trained: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizerFile:
+    """A file of Hugging Face `tokenizers`, and the most tokens the text graph takes."""
+
+    file: str
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenCase:
+    name: str
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """Recorded inputs and what torch made of them."""
+
+    inputs: str
+    expected: str
+    cases: tuple[GoldenCase, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """How far an engine was from torch on one golden case."""
+
+    engine: str
+    case: str
+    steps: int
+    max_abs_probability: float
+    tolerance: float
+    same_label: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything a host needs to know about a bundle."""
+
+    schema_version: str = SCHEMA_VERSION
+    name: str
+    version: str
+    created: str  # RFC 3339, UTC
+    target: str
+    engines: tuple[str, ...]  # best first
+    labels: tuple[str, ...]
+    graphs: Mapping[str, Graph]
+    state: tuple[StatePair, ...]
+    speaker_input: str
+    scene_speakers: str
+    modalities: Mapping[str, Modality]
+    tokenizer: TokenizerFile
+    golden: Golden
+    parity: tuple[Parity, ...]
+    accuracy: Mapping[str, Any]
+    checkpoint_sha256: str
+    licences: Mapping[str, str]
+    toolchain: Mapping[str, str]
+    files: Mapping[str, FileRecord]  # every file but the manifest
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Manifest":
+        """Read parsed JSON; keys it does not know are ignored.
+
+        Raises BundleSchemaTooNew or BundleManifestError.
+        """
+        _check_version(value)
+        manifest: Manifest = _read(cls, value, "")
+        return manifest
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON that `from_json` reads; keys that hold nothing optional are left out."""
+        written: dict[str, Any] = _write(self)
+        return written
+
+    @property
+    def named_files(self) -> Mapping[str, str]:
+        """Every file that a key names, by that key."""
+        named = {
+            "tokenizer.file": self.tokenizer.file,
+            "golden.inputs": self.golden.inputs,
+            "golden.expected": self.golden.expected,
+        }
+        for id, graph in self.graphs.items():
+            named[f"graphs.{id}.file"] = graph.file
+            if graph.openvino is not None:
+                named[f"graphs.{id}.openvino.xml"] = graph.openvino.xml
+                named[f"graphs.{id}.openvino.bin"] = graph.openvino.bin
+        return named
+
+
+def _check_version(value: Any) -> None:
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    major, _, minor = str(version).partition(".")
+    if not (isinstance(version, str) and major.isdecimal() and minor.isdecimal()):
+        raise BundleManifestError(
+            f"manifest.json: schema_version: expected MAJOR.MINOR, such as {SCHEMA_VERSION!r}, "
+            f"got {version!r}; export the bundle again"
+        )
+    if int(major) > int(SCHEMA_VERSION.partition(".")[0]):
+        raise BundleSchemaTooNew(
+            f"manifest.json: schema_version is {version}, this version of dcet reads up to "
+            f"{SCHEMA_VERSION}; run: pip install --upgrade dcet"
+        )
+
+
+@cache
+def _keys(cls: Any) -> tuple[tuple[str, str, Any, bool], ...]:
+    """(field, JSON key, type, is required) of a dataclass."""
+    hints = get_type_hints(cls)
+    return tuple(
+        (f.name, f.metadata.get("key", f.name), hints[f.name], f.default is MISSING)
+        for f in fields(cls)
+    )
+
+
+def _read(expected: Any, value: Any, where: str) -> Any:
+    """`value` as the type `expected`; `where` names it in messages."""
+    origin, arguments = get_origin(expected), get_args(expected)
+    if expected is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        if value is None and types.NoneType in arguments:
+            return None
+        kinds = [kind for kind in arguments if kind is not types.NoneType]
+        if len(kinds) == 1:
+            return _read(kinds[0], value, where)
+        if type(value) in kinds:
+            return value
+    elif origin is Literal:
+        if value in arguments:
+            return value
+    elif origin is tuple and isinstance(value, list):
+        return tuple(_read(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    elif origin is Mapping and isinstance(value, dict):
+        return {key: _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    elif is_dataclass(expected) and isinstance(value, dict):
+        return _read_object(expected, value, where)
+    elif type(value) is expected or (expected is float and type(value) is int):
+        return value
+    raise BundleManifestError(
+        f"manifest.json: {where or 'the whole file'}: expected {_describe(expected)}, "
+        f"got {value!r:.80}; export the bundle again"
+    )
+
+
+def _read_object(cls: Any, value: Mapping[str, Any], where: str) -> Any:
+    found = {}
+    for name, key, kind, is_required in _keys(cls):
+        place = f"{where}.{key}".lstrip(".")
+        if key in value:
+            found[name] = _read(kind, value[key], place)
+        elif is_required:
+            raise BundleManifestError(
+                f"manifest.json: {place}: expected {_describe(kind)}, got no such key; "
+                "export the bundle again"
+            )
+    return cls(**found)
+
+
+def _describe(expected: Any) -> str:
+    origin, arguments = get_origin(expected), get_args(expected)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_describe(kind) for kind in arguments)
+    if origin is Literal:
+        return " or ".join(repr(value) for value in arguments)
+    if origin is tuple:
+        return "a list"
+    if origin is Mapping or is_dataclass(expected):
+        return "an object"
+    return {
+        str: "text",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        types.NoneType: "null",
+    }[expected]
+
+
+def _write(value: Any) -> Any:
+    if is_dataclass(value):
+        pairs = ((key, getattr(value, name)) for name, key, *_ in _keys(value.__class__))
+        return {key: _write(item) for key, item in pairs if item is not None}
+    if isinstance(value, tuple):
+        return [_write(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _write(item) for key, item in value.items()}
+    return value

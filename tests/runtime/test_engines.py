@@ -1,0 +1,110 @@
+"""Engines agree with the golden sequences, with each other, and with themselves under load."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dcet.runtime import Bundle, Conversation
+from dcet.runtime.engines import Engine
+from dcet.runtime.errors import EngineError
+
+
+@pytest.fixture(params=["onnxruntime", "openvino from IR", "openvino from ONNX"])
+def bundle_and_engine(request: pytest.FixtureRequest) -> tuple[Bundle, Engine]:
+    name, _, source = request.param.partition(" from ")
+    pytest.importorskip(name)
+    path: Path = request.getfixturevalue("tiny_openvino" if source == "IR" else "tiny")
+    bundle = Bundle.open(path)
+    return bundle, bundle.engine(name)
+
+
+def load(bundle: Bundle, file: str) -> dict[str, Any]:
+    with np.load(io.BytesIO(bundle.read(file)), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def test_golden_sequences(bundle_and_engine: tuple[Bundle, Engine]) -> None:
+    """Played as the step rule of docs/bundle-format.md says."""
+    bundle, engine = bundle_and_engine
+    manifest = bundle.manifest
+    inputs, expected = load(bundle, manifest.golden.inputs), load(bundle, manifest.golden.expected)
+    cases = [case for case in manifest.golden.cases if case.name != "text"]
+    assert len(cases) == 10
+    for case in cases:
+        memory: dict[tuple[str, float], Any] = {}
+        given = {
+            key.partition("/")[2]: array
+            for key, array in inputs.items()
+            if key.startswith(f"{case.name}/")
+        }
+        for turn in range(case.steps):
+            if given["reset"][turn]:
+                memory.clear()
+            speaker = given["speaker"][turn, 0, 0]
+            feed = {name: array[turn] for name, array in given.items() if name != "reset"}
+            for pair in manifest.state:
+                owner = (pair.input, speaker if pair.per == "speaker" else 0)
+                feed[pair.input] = memory.get(owner, np.zeros(pair.shape, np.float32))
+            outputs = engine.run("step", feed)
+            for name in ("probabilities", "sentiment", "shift", "modality_weights"):
+                np.testing.assert_allclose(
+                    outputs[name], expected[f"{case.name}/{name}"][turn], atol=1e-5
+                )
+            for pair in manifest.state:
+                owner = (pair.input, speaker if pair.per == "speaker" else 0)
+                memory[owner] = outputs[pair.output]
+
+
+def test_text(bundle_and_engine: tuple[Bundle, Engine]) -> None:
+    bundle, engine = bundle_and_engine
+    inputs = load(bundle, bundle.manifest.golden.inputs)
+    expected = load(bundle, bundle.manifest.golden.expected)
+    feed = {name: inputs[f"text/{name}"][0] for name in ("input_ids", "attention_mask")}
+    np.testing.assert_allclose(
+        engine.run("text", feed)["features"], expected["text/features"][0], atol=1e-6
+    )
+
+
+def test_outputs_are_the_callers_own(bundle_and_engine: tuple[Bundle, Engine]) -> None:
+    """A later run does not change what an earlier one gave."""
+    _, engine = bundle_and_engine
+
+    def run(token: int) -> Any:
+        ids = np.array([[2, token, 3]], np.int32)
+        return engine.run("text", {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+
+    first = run(4)["features"]
+    before = first.copy()
+    assert not np.array_equal(run(5)["features"], before)
+    assert np.array_equal(first, before)
+
+
+def test_several_threads_get_what_one_gets(bundle_and_engine: tuple[Bundle, Engine]) -> None:
+    bundle, _ = bundle_and_engine
+    lines = ["i am happy", "you are angry", "so sad !", "we are fine ."] * 5
+
+    def play(offset: int) -> list[float]:
+        conversation = Conversation(bundle)
+        return [conversation.turn("Ann", line).sentiment for line in lines[offset:]]
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(play, range(4)))
+    assert together == [play(offset) for offset in range(4)]
+
+
+def test_what_an_engine_cannot_run_is_an_engine_error(
+    bundle_and_engine: tuple[Bundle, Engine],
+) -> None:
+    _, engine = bundle_and_engine
+    with pytest.raises(EngineError, match="could not run graph 'step'"):
+        engine.run("step", {"text": np.zeros((3, 3), np.float32)})
+
+
+def test_an_engine_is_opened_once(bundle: Bundle) -> None:
+    assert Conversation(bundle).engine is Conversation(bundle).engine
+    assert bundle.engine().reason == "first choice of target cpu"
+    assert bundle.engine("onnxruntime").reason == "asked for by name"

@@ -1,0 +1,68 @@
+"""What `import dcet.runtime` gives, and what it costs."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import dcet.runtime
+from dcet.runtime import errors
+
+HEAVY = {
+    "click",
+    "librosa",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "rich",
+    "scipy",
+    "tokenizers",
+    "torch",
+    "transformers",
+}
+MEASURE = """
+import json, sys, time
+start = time.process_time()
+import dcet.runtime
+print(json.dumps([time.process_time() - start, sorted({m.partition(".")[0] for m in sys.modules})]))
+"""
+
+
+def measure() -> tuple[float, list[str]]:
+    output = subprocess.check_output([sys.executable, "-c", MEASURE], text=True)
+    seconds, modules = json.loads(output)
+    return seconds, modules
+
+
+def test_all_is_what_is_visible() -> None:
+    def is_ours(value: Any) -> bool:
+        return getattr(value, "__module__", "").startswith("dcet.") or isinstance(value, tuple)
+
+    visible = {
+        name
+        for name, value in vars(dcet.runtime).items()
+        if not name.startswith("_") and is_ours(value)
+    }
+    assert visible == set(dcet.runtime.__all__)
+    assert list(dcet.runtime.__all__) == sorted(
+        dcet.runtime.__all__, key=lambda name: (not name.isupper(), name)
+    )
+
+
+def test_every_error_is_drawn_in_the_tree() -> None:
+    names = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.DcetError)
+    }
+    assert all(f" {name} " in f" {errors.__doc__} ".replace("\n", " ") for name in names)
+
+
+def test_import_is_lean() -> None:
+    _, modules = measure()
+    assert not HEAVY & set(modules)
+
+
+def test_import_is_quick() -> None:
+    """The promise is 0.2 s; twice that leaves room for a machine that is busy."""
+    assert min(measure()[0] for _ in range(4)) < 0.4
