@@ -1,0 +1,5 @@
+"""What each device is: a row of data that export, the runtime and the benchmarks agree on."""
+
+from dcet.targets.target import Target, TargetError, UnknownTarget, list_targets, load_target
+
+__all__ = ["Target", "TargetError", "UnknownTarget", "list_targets", "load_target"]
