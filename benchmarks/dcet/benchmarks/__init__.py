@@ -1,0 +1,1 @@
+"""Measures what a bundle promises: latency, growth, cold start, accuracy."""

@@ -1,0 +1,192 @@
+"""`dcet-bench`: latency, accuracy, and whether either got worse."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from dcet.benchmarks.accuracy import measure_accuracy
+from dcet.benchmarks.compare import LATENCY_TOLERANCE, compare_reports
+from dcet.benchmarks.default_bundle import find_default_bundle
+from dcet.benchmarks.latency import LatencySettings, measure_latency
+from dcet.benchmarks.page import render_page
+from dcet.benchmarks.progress import TrackOnStderr
+from dcet.benchmarks.tables import print_accuracy, print_comparison, print_latency
+from dcet.runtime import Bundle
+from dcet.runtime.cli import handle_errors
+from dcet.runtime.files import atomic_path, write_json
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+QUICK = LatencySettings(turns=300, growth_turns=10_000)
+
+bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
+engine_option = click.option(
+    "--engine", default="auto", show_default=True, help="auto, onnxruntime or openvino."
+)
+
+
+def output_option(name: str, help: str) -> Callable[[F], F]:
+    """A file to write. Its folder must be there before anything is measured."""
+
+    def checked(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+        if path and not path.parent.is_dir():
+            raise click.BadParameter(f"there is no folder {path.parent}; make it first")
+        return path
+
+    kind = click.Path(path_type=Path, dir_okay=False)
+    return click.option(f"--{name}", f"{name}_path", type=kind, callback=checked, help=help)
+
+
+json_option = output_option("json", "Write as JSON.")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+@handle_errors
+def main(context: click.Context) -> None:
+    """Measure a DCET bundle on this machine.
+
+    Without a command: a quick latency measurement of the default bundle, shown as a table.
+
+    \b
+    Example:
+      dcet-bench
+      dcet-bench latency my.dcet --html report.html
+    """
+    if context.invoked_subcommand is None:
+        path = find_default_bundle(Path.cwd(), lambda message: click.echo(message, err=True))
+        _latency(path, QUICK)
+
+
+@main.command()
+@bundle_argument
+@json_option
+@output_option("html", "Write as a page with plots.")
+@engine_option
+@click.option(
+    "--turns",
+    default=LatencySettings.turns,
+    show_default=True,
+    type=click.IntRange(min=20),
+    help="Turns of each closed loop, rounds of each growth measurement.",
+)
+@click.option(
+    "--growth-turns",
+    default=LatencySettings.growth_turns,
+    show_default=True,
+    type=click.IntRange(min=100),
+    help="Age of the oldest conversation.",
+)
+@click.option(
+    "--speakers",
+    default=LatencySettings.speakers,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Speakers of the largest conversation.",
+)
+@click.option("--seed", default=LatencySettings.seed, show_default=True, help="Order of the texts.")
+@handle_errors
+def latency(
+    bundle: Path,
+    json_path: Path | None,
+    html_path: Path | None,
+    engine: str,
+    turns: int,
+    growth_turns: int,
+    speakers: int,
+    seed: int,
+) -> None:
+    """Latency by stage, growth over turns and speakers, cold start and memory of BUNDLE.
+
+    \b
+    Example:
+      dcet-bench latency my.dcet --json report.json --html report.html
+    """
+    settings = LatencySettings(
+        engine=engine, turns=turns, growth_turns=growth_turns, speakers=speakers, seed=seed
+    )
+    _latency(bundle, settings, json_path, html_path)
+
+
+def _latency(
+    path: Path,
+    settings: LatencySettings,
+    json_path: Path | None = None,
+    html_path: Path | None = None,
+) -> None:
+    with TrackOnStderr() as track:
+        report = measure_latency(Bundle.open(path), settings, track)
+    _write_json(json_path, report.as_dict())
+    if html_path:
+        with atomic_path(html_path) as temporary:
+            temporary.write_text(render_page(report), encoding="utf-8")
+    print_latency(report, Console())
+
+
+@main.command()
+@bundle_argument
+@click.option("--corpus", type=click.Choice(["meld"]), default="meld", show_default=True)
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Dialogues in the CSV format of MELD.",
+)
+@engine_option
+@click.option("--reset-memory", is_flag=True, help="Forget everything after every turn.")
+@json_option
+@handle_errors
+def accuracy(
+    bundle: Path,
+    corpus: str,
+    data: Path,
+    engine: str,
+    reset_memory: bool,
+    json_path: Path | None,
+) -> None:
+    """Accuracy of BUNDLE on labelled dialogues, through the runtime.
+
+    \b
+    Example:
+      dcet-bench accuracy my.dcet --corpus meld --data test_sent_emo.csv --json accuracy.json
+    """
+    with TrackOnStderr() as track:
+        report = measure_accuracy(
+            Bundle.open(bundle), engine, corpus, data, reset_memory=reset_memory, track=track
+        )
+    _write_json(json_path, report.as_dict())
+    print_accuracy(report, Console())
+
+
+@main.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option(
+    "--tolerance",
+    default=LATENCY_TOLERANCE,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Share by which a latency may be slower.",
+)
+@json_option
+@handle_errors
+def compare(before: Path, after: Path, tolerance: float, json_path: Path | None) -> None:
+    """Compare two reports of one kind; exits 1 when AFTER is worse than BEFORE.
+
+    \b
+    Example:
+      dcet-bench compare main.json branch.json --tolerance 0.15
+    """
+    comparison = compare_reports(before, after, tolerance)
+    _write_json(json_path, comparison.as_dict())
+    print_comparison(comparison, Console())
+    sys.exit(1 if comparison.regressed else 0)
+
+
+def _write_json(path: Path | None, report: Mapping[str, Any]) -> None:
+    if path:
+        write_json(path, report)

@@ -1,0 +1,143 @@
+"""Does a turn cost more when the conversation is long, or has many speakers?
+
+Conversations of every size live side by side and take turns in random order, so that whatever
+else the machine does meets all of them alike. Text features are given, not encoded: what is timed
+is everything a turn does with the memory.
+"""
+
+import gc
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from dcet.benchmarks.loops import SPEAKERS
+from dcet.benchmarks.process_memory import rss_bytes
+from dcet.benchmarks.progress import Track
+from dcet.benchmarks.stats import Summary, summarise
+from dcet.runtime import Bundle, Conversation, Features
+
+FEATURE_VECTORS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowthPoint:
+    """A turn with given text features, in a conversation `at` turns old or of `at` speakers."""
+
+    at: int
+    latency_ms: Summary
+    ratio: float  # to the first point's latency in the same round; median over the rounds
+    rss_bytes: int  # of the process, when the first conversation reached this size
+
+
+def growth_over_turns(
+    bundle: Bundle, engine: str, *, last: int, rounds: int, seed: int, track: Track
+) -> tuple[GrowthPoint, ...]:
+    """Cost of a turn at turn 10, 100, … up to `last`, and the memory held by then."""
+    rng = np.random.default_rng(seed)
+    features = text_features(bundle, rng)
+    marks = powers_of_ten(10, last)
+    oldest = AgedConversation(bundle, engine, last, features)
+    memory = {mark: oldest.grow_to(mark, track) for mark in marks}
+    aged = [AgedConversation(bundle, engine, mark, features) for mark in marks[:-1]] + [oldest]
+    samples: dict[int, list[float]] = {mark: [] for mark in marks}
+    for _ in track(range(rounds), "growth over turns"):
+        for conversation in aged:
+            conversation.be_of_age()
+        for index in rng.permutation(len(aged)):
+            samples[marks[index]].append(aged[index].timed_turn_ms())
+    return _points(samples, memory)
+
+
+def growth_over_speakers(
+    bundle: Bundle, engine: str, *, last: int, rounds: int, seed: int, track: Track
+) -> tuple[GrowthPoint, ...]:
+    """Cost of a turn among 1, 10, … up to `last` speakers, all of them known."""
+    rng = np.random.default_rng(seed)
+    features = text_features(bundle, rng)
+    marks = powers_of_ten(1, last)
+    conversations, memory = [], {}
+    for mark in marks:
+        conversation = Conversation(bundle, engine, max_speakers=mark)
+        for number in track(range(mark), f"{mark:,} speakers join"):
+            conversation.turn(f"speaker {number}", features[number % len(features)])
+        conversations.append(conversation)
+        memory[mark] = _settled_rss_bytes()
+    samples: dict[int, list[float]] = {mark: [] for mark in marks}
+    for turn in track(range(rounds), "growth over speakers"):
+        for index in rng.permutation(len(marks)):
+            speaker = f"speaker {turn % marks[index]}"
+            start_ns = time.perf_counter_ns()
+            conversations[index].turn(speaker, features[turn % len(features)])
+            samples[marks[index]].append((time.perf_counter_ns() - start_ns) / 1e6)
+    return _points(samples, memory)
+
+
+class AgedConversation:
+    """A conversation that is kept about `age` turns old: from `age` to one and a half times it."""
+
+    def __init__(self, bundle: Bundle, engine: str, age: int, features: Sequence[Features]) -> None:
+        self.age = age
+        self._conversation = Conversation(bundle, engine)
+        self._features = features
+
+    def grow_to(self, turns: int, track: Track) -> int:
+        """Play until the conversation has seen `turns`; returns the memory held then, in bytes."""
+        for _ in track(range(turns - self._conversation.turns), f"up to turn {turns:,}"):
+            self._turn()
+        return _settled_rss_bytes()
+
+    def be_of_age(self) -> None:
+        """Make the next turn the one at `age`, or a later one that is not yet too late."""
+        if self._conversation.turns >= 1.5 * self.age:
+            self._conversation.reset()
+        while self._conversation.turns < self.age - 1:
+            self._turn()
+
+    def timed_turn_ms(self) -> float:
+        start_ns = time.perf_counter_ns()
+        self._turn()
+        return (time.perf_counter_ns() - start_ns) / 1e6
+
+    def _turn(self) -> None:
+        turn = self._conversation.turns
+        self._conversation.turn(
+            SPEAKERS[turn % len(SPEAKERS)], self._features[turn % len(self._features)]
+        )
+
+
+def _points(samples: dict[int, list[float]], memory: dict[int, int]) -> tuple[GrowthPoint, ...]:
+    """Ratios are taken within a round: load from elsewhere that comes and goes cancels out."""
+    first = np.array(next(iter(samples.values())))
+    return tuple(
+        GrowthPoint(
+            at=mark,
+            latency_ms=summarise(latencies),
+            ratio=float(np.median(np.array(latencies) / first)),
+            rss_bytes=memory[mark],
+        )
+        for mark, latencies in samples.items()
+    )
+
+
+def text_features(bundle: Bundle, rng: Generator) -> list[Features]:
+    """Random vectors of unit length in the place of encoded texts."""
+    width = bundle.manifest.modalities["text"].width
+    vectors = rng.standard_normal((FEATURE_VECTORS, width), dtype=np.float32)
+    return [Features(vector / np.linalg.norm(vector)) for vector in vectors]
+
+
+def powers_of_ten(first: int, last: int) -> list[int]:
+    """`first`, ten times that, … and `last`."""
+    marks = []
+    while first < last:
+        marks.append(first)
+        first *= 10
+    return [*marks, last]
+
+
+def _settled_rss_bytes() -> int:
+    gc.collect()
+    return rss_bytes()

@@ -1,0 +1,69 @@
+"""What the figures were measured on."""
+
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("dcet", "numpy", "onnxruntime", "openvino", "tokenizers")
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """None stands for what this system does not tell."""
+
+    cpu: str
+    architecture: str
+    cores: int  # that this process may use
+    memory_bytes: int | None
+    governor: str | None
+    load_average: tuple[float, ...] | None  # over 1, 5 and 15 minutes, before the measurement
+    os: str
+    python: str
+    packages: dict[str, str]
+
+
+def read_machine() -> Machine:
+    return Machine(
+        cpu=_cpu_model() or platform.processor() or platform.machine(),
+        architecture=platform.machine(),
+        cores=_usable_cores(),
+        memory_bytes=_memory_bytes(),
+        governor=GOVERNOR.read_text().strip() if GOVERNOR.exists() else None,
+        load_average=os.getloadavg() if hasattr(os, "getloadavg") else None,
+        os=f"{platform.system()} {platform.release()}",
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        packages=_versions(),
+    )
+
+
+def _cpu_model() -> str | None:
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return None
+    fields = (line.partition(":") for line in info.read_text().splitlines())
+    return next((value.strip() for key, _, value in fields if key.strip() == "model name"), None)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory_bytes() -> int | None:
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # an engine that is not installed
+    return found

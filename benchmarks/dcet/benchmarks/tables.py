@@ -1,0 +1,102 @@
+"""Results as tables on stdout."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from dcet.benchmarks.accuracy import AccuracyReport
+from dcet.benchmarks.compare import Comparison, Row
+from dcet.benchmarks.latency import LatencyReport
+from dcet.benchmarks.loops import STAGES, Loop
+from dcet.benchmarks.svg import figure, tick_label
+
+PERCENTILES = ("p50", "p90", "p95", "p99", "p99_9", "max")
+
+
+def print_latency(report: LatencyReport, console: Console) -> None:
+    bundle, engine, machine = report.bundle, report.engine, report.machine
+    console.print(f"[bold]{bundle.name} {bundle.version}[/] ({bundle.target}), {bundle.file}")
+    console.print(f"{engine.name}: {engine.reason}")
+    console.print(f"{machine.cpu}, {machine.cores} cores, {machine.os}, {machine.python}\n")
+    for loop in (report.mixed, report.fixed, *report.paced):
+        console.print(_stage_table(loop))
+    console.print(_growth_table(report))
+    console.print(_promise_table(report))
+
+
+def _stage_table(loop: Loop) -> Table:
+    title = f"{loop.name} ({loop.latency_ms['turn'].n:,} turns), ms"
+    table = _table(title, "", *(percentile.replace("_", ".") for percentile in PERCENTILES))
+    for stage in STAGES:
+        summary = loop.latency_ms[stage]
+        table.add_row(stage, *(figure(getattr(summary, percentile)) for percentile in PERCENTILES))
+    return table
+
+
+def _growth_table(report: LatencyReport) -> Table:
+    table = _table(
+        "growth: turns with given features, ms", "", "at", "p50", "p95", "p99", "ratio", "MiB"
+    )
+    for name, points in (
+        ("turns", report.growth_over_turns),
+        ("speakers", report.growth_over_speakers),
+    ):
+        for point in points:
+            s = point.latency_ms
+            figures = [figure(value) for value in (s.p50, s.p95, s.p99)]
+            memory = f"{point.rss_bytes / 2**20:,.1f}"
+            last = point is points[-1]
+            table.add_row(
+                name, f"{point.at:,}", *figures, f"{point.ratio:.3f}", memory, end_section=last
+            )
+    return table
+
+
+def _promise_table(report: LatencyReport) -> Table:
+    table = _table("promises", "", "measured", "promised", "")
+    for promise in report.promises:
+        verdict = "[green]PASS[/]" if promise.kept else "[red]FAIL[/]"
+        measured, limit = figure(promise.value), tick_label(promise.limit)
+        table.add_row(
+            promise.name, f"{measured} {promise.unit}", f"{limit} {promise.unit}", verdict
+        )
+    return table
+
+
+def print_accuracy(report: AccuracyReport, console: Console) -> None:
+    memory = "memory reset after every turn" if report.reset_memory else "with memory"
+    metrics = report.metrics
+    console.print(f"[bold]{report.bundle.name} {report.bundle.version}[/], {report.engine.name}")
+    console.print(f"{report.data}: {metrics['n']:,} utterances, {memory}")
+    table = _table("", "", "")
+    for name in ("weighted_f1", "macro_f1", "accuracy", "ece", "nll"):
+        table.add_row(name, f"{metrics[name]:.4f}")
+    for group in ("sentiment", "shift", "per_class_f1"):
+        for name, value in metrics[group].items():
+            table.add_row(f"{group}.{name}", f"{value:.4f}")
+    console.print(table)
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    for note in comparison.notes:
+        console.print(f"[yellow]differs[/] {note}")
+    table = _table("", "", comparison.before, comparison.after, "change", "")
+    for row in comparison.rows:
+        verdict = "[red]regressed[/]" if row.regressed else "[green]ok[/]"
+        table.add_row(row.name, *_change(row), verdict)
+    console.print(table)
+
+
+def _change(row: Row) -> tuple[str, str, str]:
+    """Before, after and the change: of a score as a difference, of a quantity as a share."""
+    if not row.unit:
+        return f"{row.before:.4f}", f"{row.after:.4f}", f"{row.after - row.before:+.4f}"
+    share = f"{row.after / row.before - 1:+.1%}" if row.before > 0 else ""
+    return f"{figure(row.before)} {row.unit}", f"{figure(row.after)} {row.unit}", share
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left")
+    return table

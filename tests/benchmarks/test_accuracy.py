@@ -1,0 +1,113 @@
+"""Accuracy through the command equals the metrics of the same turns, computed here."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
+from dcet.benchmarks.cli import main
+from dcet.runtime import Bundle, Conversation
+from dcet.runtime.meld import read_meld
+from dcet.runtime.metrics import conversation_metrics
+from tests.tiny_bundle import write_tiny_bundle
+
+COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
+ROWS = (
+    ("I am so happy!", "Ada", "joy", "positive", 0, 0),
+    ("You are angry.", "Ben", "anger", "negative", 0, 1),
+    ("I am fine.", "Ada", "neutral", "neutral", 0, 2),
+    ("They are afraid.", "Ben", "fear", "negative", 0, 3),
+    ("We are so sad.", "Ada", "sadness", "negative", 1, 0),
+    ("Is she happy?", "Cleo", "surprise", "positive", 1, 1),
+    ("He is fine.", "Ada", "neutral", "neutral", 1, 2),
+)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.dcet")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "dev.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *ROWS])
+    return path
+
+
+def run(bundle: Path, data: Path, output: Path, *options: str) -> dict[str, Any]:
+    command = ["accuracy", str(bundle), "--corpus", "meld", "--data", str(data)]
+    result = CliRunner().invoke(main, [*command, "--json", str(output), *options])
+    assert result.exit_code == 0, result.output
+    return dict(json.loads(output.read_text()))
+
+
+def played(path: Path, data: Path, *, fresh_turns: bool) -> dict[str, Any]:
+    """The same dialogues with a new conversation for each dialogue, or for each turn."""
+    bundle = Bundle.open(path)
+    dialogues = read_meld(data)
+    estimates = []
+    for dialogue in dialogues:
+        conversation = Conversation(bundle)
+        for turn in dialogue.turns:
+            estimates.append(conversation.turn(turn.speaker, turn.text))
+            conversation = Conversation(bundle) if fresh_turns else conversation
+    return conversation_metrics(
+        dialogues,
+        np.array([list(estimate.probabilities.values()) for estimate in estimates]),
+        np.array([estimate.sentiment for estimate in estimates]),
+        np.array([0.0 if estimate.shift is None else estimate.shift for estimate in estimates]),
+    )
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_figures_are_those_of_the_turns(
+    bundle: Path, data: Path, tmp_path: Path, reset: bool
+) -> None:
+    report = run(bundle, data, tmp_path / "a.json", *(["--reset-memory"] if reset else []))
+    expected = played(bundle, data, fresh_turns=reset)
+    assert set(expected) <= set(report)
+    assert report["confusion"] == expected["confusion"]
+    for key in ("n", "weighted_f1", "macro_f1", "accuracy", "ece", "nll", "sentiment", "shift"):
+        assert report[key] == pytest.approx(expected[key], abs=1e-6)
+
+
+def test_report_says_what_was_measured(bundle: Path, data: Path, tmp_path: Path) -> None:
+    report = run(bundle, data, tmp_path / "a.json", "--reset-memory")
+    assert report["schema"] == ACCURACY_SCHEMA
+    assert report["reset_memory"] is True
+    assert (report["corpus"], report["data"]) == ("meld", "dev.csv")
+    assert report["bundle"]["sha256"] == Bundle.open(bundle).sha256
+    assert report["engine"]["name"] == "onnxruntime-cpu"
+
+
+def test_the_memory_changes_the_figures(bundle: Path, data: Path, tmp_path: Path) -> None:
+    with_memory = run(bundle, data, tmp_path / "a.json")
+    without = run(bundle, data, tmp_path / "b.json", "--reset-memory")
+    assert with_memory["nll"] != without["nll"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Utterance,Speaker\nhi,Ada\n", "Emotion"),
+        (",".join(COLUMNS) + "\n", "no utterance"),
+        (",".join(COLUMNS) + "\nhi,Ada,glee,positive,0,0\n", "glee"),
+    ],
+)
+def test_broken_data_exits_with_2_and_writes_nothing(
+    bundle: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    data, output = tmp_path / "broken.csv", tmp_path / "a.json"
+    data.write_text(text)
+    command = ["accuracy", str(bundle), "--data", str(data), "--json", str(output)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not output.exists()

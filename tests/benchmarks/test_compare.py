@@ -1,0 +1,141 @@
+"""`dcet-bench compare` finds a regression, and only a regression."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
+from dcet.benchmarks.cli import main
+from dcet.benchmarks.latency import LATENCY_SCHEMA
+
+PERCENTILES_MS = {"p50": 1.0, "p95": 2.0, "p99": 3.0}
+LATENCY: dict[str, Any] = {
+    "schema": LATENCY_SCHEMA,
+    "bundle": {"sha256": "aa"},
+    "engine": {"name": "onnxruntime-cpu"},
+    "machine": {"cpu": "a", "cores": 2},
+    "settings": {"turns": 100, "growth_turns": 1000},
+    "mixed": {"name": "mixed", "latency_ms": {"turn": PERCENTILES_MS, "step": PERCENTILES_MS}},
+    "fixed": {"name": "fixed", "latency_ms": {"turn": PERCENTILES_MS, "step": PERCENTILES_MS}},
+    "growth_over_turns": [{"rss_bytes": 1 << 28}, {"rss_bytes": (1 << 28) + 4096}],
+    "cold_start": {"import_s": 0.1, "open_and_first_estimate_s": 0.5},
+    "promises": [{"name": "step p50", "unit": "ms", "value": 1.0, "limit": 2.0, "kept": True}],
+}
+ACCURACY: dict[str, Any] = {
+    "schema": ACCURACY_SCHEMA,
+    "bundle": {"sha256": "aa"},
+    "engine": {"name": "onnxruntime-cpu"},
+    "corpus": "meld",
+    "data": "dev.csv",
+    "reset_memory": False,
+    "n": 100,
+    "weighted_f1": 0.62,
+    "macro_f1": 0.45,
+    "accuracy": 0.63,
+    "ece": 0.03,
+    "nll": 1.1,
+    "sentiment": {"mae": 0.4, "pearson": 0.6, "ccc": 0.6},
+    "shift": {"f1": 0.6, "average_precision": 0.6},
+}
+
+
+def changed(report: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy with the value at a dotted path replaced."""
+    copy = deepcopy(report)
+    *parents, last = path.split(".")
+    place: Any = copy
+    for key in parents:
+        place = place[int(key) if key.isdigit() else key]
+    place[last] = value
+    return copy
+
+
+def compare(folder: Path, before: object, after: object, *options: str) -> Result:
+    paths = [folder / "before.json", folder / "after.json"]
+    for path, report in zip(paths, (before, after), strict=True):
+        path.write_text(report if isinstance(report, str) else json.dumps(report))
+    return CliRunner().invoke(main, ["compare", *map(str, paths), *options])
+
+
+@pytest.mark.parametrize("report", [LATENCY, ACCURACY])
+def test_a_report_does_not_regress_from_itself(tmp_path: Path, report: dict[str, Any]) -> None:
+    assert compare(tmp_path, report, report).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("report", "path", "value"),
+    [
+        (LATENCY, "fixed.latency_ms.step.p50", 1.11),
+        (LATENCY, "mixed.latency_ms.turn.p99", 3.4),
+        (LATENCY, "cold_start.import_s", 0.12),
+        (LATENCY, "growth_over_turns.1.rss_bytes", (1 << 28) + (2 << 20)),
+        (LATENCY, "promises.0.kept", False),
+        (ACCURACY, "weighted_f1", 0.6189),
+        (ACCURACY, "sentiment.ccc", 0.59),
+        (ACCURACY, "shift.average_precision", 0.59),
+        (ACCURACY, "ece", 0.04),
+    ],
+)
+def test_worse_is_a_regression_and_better_is_not(
+    tmp_path: Path, report: dict[str, Any], path: str, value: Any
+) -> None:
+    worse = changed(report, path, value)
+    assert compare(tmp_path, report, worse).exit_code == 1
+    assert compare(tmp_path, worse, report).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("report", "path", "value"),
+    [(LATENCY, "fixed.latency_ms.step.p50", 1.09), (ACCURACY, "weighted_f1", 0.6192)],
+)
+def test_within_the_tolerance_is_no_regression(
+    tmp_path: Path, report: dict[str, Any], path: str, value: Any
+) -> None:
+    assert compare(tmp_path, report, changed(report, path, value)).exit_code == 0
+
+
+def test_the_tolerance_can_be_set(tmp_path: Path) -> None:
+    slower = changed(LATENCY, "fixed.latency_ms.step.p50", 1.09)
+    assert compare(tmp_path, LATENCY, slower, "--tolerance", "0.05").exit_code == 1
+
+
+def test_json_names_what_regressed_and_what_else_differs(tmp_path: Path) -> None:
+    after = changed(changed(ACCURACY, "weighted_f1", 0.5), "bundle.sha256", "bb")
+    written = tmp_path / "comparison.json"
+    compare(tmp_path, ACCURACY, after, "--json", str(written))
+    comparison = json.loads(written.read_text())
+    assert comparison["regressed"] is True
+    assert [row["name"] for row in comparison["rows"] if row["regressed"]] == ["weighted_f1"]
+    assert comparison["notes"] == ["bundle: aa / bb"]
+
+
+@pytest.mark.parametrize(
+    ("after", "message"),
+    [
+        ("{", "expected a report"),
+        ("[]", "got None"),
+        ({"schema": "dcet-bench/latency/99"}, "latency/99"),
+        (ACCURACY, "same kind"),
+        ({"schema": LATENCY_SCHEMA}, "missing"),
+    ],
+)
+def test_what_cannot_be_compared_is_bad_input(tmp_path: Path, after: Any, message: str) -> None:
+    result = compare(tmp_path, LATENCY, after)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_other_data_is_bad_input(tmp_path: Path) -> None:
+    result = compare(tmp_path, ACCURACY, changed(ACCURACY, "n", 99))
+    assert result.exit_code == 2
+    assert "100 utterances" in result.stderr
+
+
+def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["compare", str(tmp_path / "a"), str(tmp_path / "b")])
+    assert result.exit_code == 2
+    assert str(tmp_path / "a") in result.stderr

@@ -1,0 +1,199 @@
+"""A real measurement of a tiny bundle: its JSON, its page, and what the figures must satisfy."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from dcet.benchmarks import cli, latency, loops
+from dcet.benchmarks.cli import main
+from dcet.benchmarks.growth import powers_of_ten
+from dcet.benchmarks.latency import LatencySettings
+from dcet.benchmarks.loops import STAGES
+from tests.tiny_bundle import write_tiny_bundle
+
+VOID = {"meta", "line", "br", "hr", "img", "input", "link"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds tiny.dcet and the report.json and report.html that were measured on it."""
+    folder = tmp_path_factory.mktemp("report")
+    bundle = write_tiny_bundle(folder / "tiny.dcet")
+    options = "--turns 40 --growth-turns 1000 --speakers 20 --json report.json --html report.html"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(latency, "IDLE_INTERVAL_MS", 50.0)
+        result = CliRunner().invoke(main, ["latency", str(bundle), *options.split()])
+    assert result.exit_code == 0, result.output
+    assert "promises" in result.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "report.json").read_text()))
+
+
+def test_report_says_what_was_measured(report: dict[str, Any]) -> None:
+    assert report["schema"] == latency.LATENCY_SCHEMA
+    assert report["bundle"]["file"] == "tiny.dcet"
+    assert report["engine"]["name"] == "onnxruntime-cpu"
+    assert report["engine"]["reason"]
+    assert report["machine"]["cores"] >= 1
+    assert report["settings"]["growth_turns"] == 1000
+
+
+def test_every_loop_has_every_stage(report: dict[str, Any]) -> None:
+    for loop in (report["mixed"], report["fixed"], *report["paced"]):
+        assert set(loop["latency_ms"]) == set(STAGES)
+        for stage in STAGES:
+            summary, bins = loop["latency_ms"][stage], loop["histogram_ms"][stage]
+            ordered = [summary[k] for k in ("min", "p50", "p90", "p95", "p99", "p99_9", "max")]
+            assert ordered == sorted(ordered)
+            assert sum(bins["counts"]) == summary["n"]
+
+
+def test_the_whole_turn_is_no_shorter_than_its_stages(report: dict[str, Any]) -> None:
+    mean = {stage: report["mixed"]["latency_ms"][stage]["mean"] for stage in STAGES}
+    assert mean["turn"] >= mean["tokenize"] + mean["text"] + mean["step"]
+
+
+def test_the_fixed_text_has_as_many_tokens_as_the_model_takes(report: dict[str, Any]) -> None:
+    assert report["fixed"]["tokens"] == [16]  # the tiny bundle takes no 32
+
+
+def test_growth_is_measured_at_powers_of_ten(report: dict[str, Any]) -> None:
+    assert [point["at"] for point in report["growth_over_turns"]] == [10, 100, 1000]
+    assert [point["at"] for point in report["growth_over_speakers"]] == [1, 10, 20]
+    assert all(point["rss_bytes"] > 1 << 20 for point in report["growth_over_turns"])
+    assert powers_of_ten(10, 100_000) == [10, 100, 1_000, 10_000, 100_000]
+
+
+def test_cold_start_is_a_median_of_fresh_processes(report: dict[str, Any]) -> None:
+    cold = report["cold_start"]
+    imports = sorted(run["import_s"] for run in cold["runs"])
+    assert len(imports) == 3
+    assert cold["import_s"] == imports[len(imports) // 2]
+
+
+def test_a_promise_is_kept_when_the_figure_is_within_its_limit(report: dict[str, Any]) -> None:
+    assert len(report["promises"]) == 6
+    for promise in report["promises"]:
+        assert promise["kept"] == (abs(promise["value"]) <= promise["limit"])
+
+
+def test_paced_turns_keep_their_pace(
+    report: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interval runs from start to start, so that the turn itself does not stretch it."""
+    assert [loop["interval_ms"] for loop in report["paced"]] == [100.0, 50.0]
+    clock = FakeClock()
+    monkeypatch.setattr(loops, "time", clock)
+    plan = loops.LoopPlan(name="", texts=["a"], tokens=(1,), turns=3, interval_ms=100.0)
+    loops.measure_loop(clock, plan, lambda items, _: iter(items))  # type: ignore[arg-type]
+    assert clock.starts_s == pytest.approx([0.1, 0.2, 0.3])
+
+
+class FakeClock:
+    """Time that passes only by sleeping, and 30 ms with every turn; also the conversation."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.starts_s: list[float] = []
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+    def perf_counter_ns(self) -> int:
+        return int(self.now_s * 1e9)
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    def turn(self, speaker: str, text: str) -> "FakeClock":
+        self.starts_s.append(self.now_s)
+        self.now_s += 0.03
+        return self
+
+    @property
+    def latency_ms(self) -> dict[str, float]:
+        return dict.fromkeys(STAGES, 1.0)
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and collects what the page refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.references: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.references += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_page_is_whole_and_needs_nothing_else(folder: Path) -> None:
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    assert page.references == []
+    assert page.seen.count("svg") >= 8
+    assert not {"script", "link", "iframe", "img"} & set(page.seen)
+    assert not re.search(r"https?://|url\(|@import|nan\b", text)
+
+
+def test_page_shows_each_promise_with_its_verdict(folder: Path, report: dict[str, Any]) -> None:
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    kept = sum(promise["kept"] for promise in report["promises"])
+    assert f"{kept} of 6" in text
+    assert text.count(">PASS<") == kept
+    assert text.count(">FAIL<") == 6 - kept
+
+
+def test_a_report_can_be_compared_with_itself(folder: Path) -> None:
+    path = str(folder / "report.json")
+    assert CliRunner().invoke(main, ["compare", path, path]).exit_code == 0
+
+
+def test_without_a_command_the_default_bundle_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_bundle(tmp_path / "dcet-default-cpu.dcet")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(latency, "IDLE_INTERVAL_MS", 50.0)
+    monkeypatch.setattr(cli, "QUICK", LatencySettings(turns=20, growth_turns=100, speakers=5))
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 0, result.output
+    assert "dcet-default-cpu.dcet" in result.stdout
+    assert "promises" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["latency", "{bundle}", "--json", "nowhere/report.json"], "no folder nowhere"),
+        (["latency", "nowhere.dcet"], "nowhere.dcet"),
+        (["latency", "{bundle}", "--engine", "steam"], "steam"),
+        (["latency", "{bundle}", "--turns", "0"], "--turns"),
+        (["accuracy", "{bundle}"], "--data"),
+    ],
+)
+def test_bad_input_exits_with_2(folder: Path, arguments: list[str], message: str) -> None:
+    filled = [argument.format(bundle=folder / "tiny.dcet") for argument in arguments]
+    result = CliRunner().invoke(main, filled)
+    assert result.exit_code == 2
+    assert message in result.stderr
