@@ -1,0 +1,176 @@
+"""From a checkpoint to a bundle: graphs, golden sequences, parity, one file."""
+
+import dataclasses
+import hashlib
+import json
+import platform
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from dcet.export.golden import npz, record
+from dcet.export.graphs import (
+    STATE_OUTPUTS,
+    ExportError,
+    export_step,
+    export_text,
+    graph_row,
+    state_owner,
+)
+from dcet.export.openvino_ir import openvino_ir
+from dcet.export.parity import measure
+from dcet.runtime.bundle import Bundle
+from dcet.runtime.engines import open_engine
+from dcet.runtime.files import atomic_path
+from dcet.runtime.labels import EMOTIONS
+from dcet.runtime.manifest import (
+    FileRecord,
+    Golden,
+    GoldenCase,
+    Manifest,
+    Modality,
+    OpenvinoFiles,
+    Parity,
+    StatePair,
+    TokenizerFile,
+)
+from dcet.targets import Target
+from dcet.training.checkpoint import MAX_TOKENS, Checkpoint
+from dcet.training.model import ModelConfig, initial_state
+
+ENGINES_CHECKED = ("onnxruntime", "openvino")
+PACKAGES = ("dcet", "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "transformers")
+
+
+def export_bundle(
+    checkpoint: Checkpoint,
+    target: Target,
+    output: Path,
+    *,
+    name: str,
+    progress: Callable[[str], None],
+) -> Manifest:
+    """Write `output`, unless an engine disagrees with torch on the golden sequences.
+
+    Raises ExportError, MissingExtra or WriteError.
+    """
+    model = checkpoint.model
+    progress("graphs")
+    max_tokens = min(
+        MAX_TOKENS, (checkpoint.tokenizer.truncation or {}).get("max_length", MAX_TOKENS)
+    )
+    graphs = {
+        "text": export_text(model.text, max_tokens, target.opset, target.ir_version),
+        "step": export_step(model.step, target.opset, target.ir_version),
+    }
+    rows, files = {}, {}
+    for id, graph in graphs.items():
+        file = f"graphs/{id}.{target.precision[id]}.onnx"
+        rows[id] = graph_row(graph, file, target.precision[id])
+        files[file] = graph.SerializeToString()
+        if target.openvino_ir:
+            progress(f"OpenVINO IR of {id}")
+            ir = OpenvinoFiles(xml=f"openvino/{id}.xml", bin=f"openvino/{id}.bin")
+            rows[id] = dataclasses.replace(rows[id], openvino=ir)
+            files[ir.xml], files[ir.bin] = openvino_ir(files[file])
+    progress("golden sequences")
+    golden = record(checkpoint)
+    files["golden/inputs.npz"] = npz(golden.inputs)
+    files["golden/expected.npz"] = npz(golden.expected)
+    files["tokenizer.json"] = checkpoint.tokenizer.to_str().encode()
+    files |= documents(checkpoint)
+    manifest = Manifest(
+        name=name,
+        version=metadata.version("dcet"),
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        target=target.name,
+        engines=target.engines,
+        labels=EMOTIONS,
+        graphs=rows,
+        state=state_pairs(model.config),
+        speaker_input="speaker",
+        scene_speakers="scene_ring_speaker",
+        modalities=modalities(model.config, checkpoint.trained),
+        tokenizer=TokenizerFile(file="tokenizer.json", max_tokens=max_tokens),
+        golden=Golden(
+            inputs="golden/inputs.npz",
+            expected="golden/expected.npz",
+            cases=tuple(GoldenCase(name=case, steps=n) for case, n in golden.steps.items()),
+        ),
+        parity=(),
+        accuracy=checkpoint.metrics,
+        checkpoint_sha256=checkpoint.sha256,
+        licences=checkpoint.licences,
+        toolchain={"python": platform.python_version()}
+        | {package: metadata.version(package) for package in PACKAGES},
+        files={
+            file: FileRecord(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+            for file, data in files.items()
+        },
+    )
+    with atomic_path(output) as temporary:
+        # What is measured is the file itself, through the reader that every host uses.
+        write_zip(temporary, manifest, files)
+        bundle = Bundle.open(temporary)
+        parity: list[Parity] = []
+        for engine in ENGINES_CHECKED:
+            progress(f"parity of {engine}")
+            parity += measure(bundle, open_engine(bundle, engine))
+        manifest = dataclasses.replace(manifest, parity=tuple(parity))
+        write_zip(temporary, manifest, files)
+    return manifest
+
+
+def state_pairs(config: ModelConfig) -> tuple[StatePair, ...]:
+    """The states as the manifest names them."""
+    return tuple(
+        StatePair(
+            input=name,
+            output=STATE_OUTPUTS[name],
+            shape=tuple(value.shape),
+            dtype="float32",
+            per=state_owner(name),
+        )
+        for name, value in initial_state(config)._asdict().items()
+    )
+
+
+def modalities(config: ModelConfig, trained: Sequence[str]) -> dict[str, Modality]:
+    """How each modality enters the step, in the order of `modality_mask`."""
+    return {
+        "text": Modality(
+            input="text", width=config.text_width, encoder="text", trained="text" in trained
+        ),
+        "audio": Modality(
+            input="audio",
+            width=config.audio_width,
+            length=config.audio_length,
+            mask="audio_mask",
+            trained="audio" in trained,
+        ),
+        "face": Modality(
+            input="face",
+            width=config.face_width,
+            length=config.face_length,
+            mask="face_mask",
+            trained="face" in trained,
+        ),
+    }
+
+
+def documents(checkpoint: Checkpoint) -> dict[str, bytes]:
+    """What a person should know: the model card and the licence."""
+    licence = metadata.distribution("dcet").read_text("licenses/LICENSE")
+    if licence is None:
+        raise ExportError("the licence of the installed dcet is missing; install it again")
+    return {"MODEL_CARD.md": checkpoint.card.encode(), "LICENSES/dcet.txt": licence.encode()}
+
+
+def write_zip(path: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """A stored zip whose bytes depend on nothing but what is in it."""
+    text = json.dumps(manifest.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in {"manifest.json": text.encode(), **files}.items():
+            archive.writestr(zipfile.ZipInfo(name), data)

@@ -1,0 +1,159 @@
+"""Torch modules as ONNX that TensorRT 10.3, ONNX Runtime, ORT-web and OpenVINO can all read."""
+
+import logging
+import warnings
+from typing import Any, Literal
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from dcet.quantization.inspect import inspect_precision
+from dcet.runtime.errors import DcetError
+from dcet.runtime.manifest import Graph
+from dcet.runtime.manifest import Tensor as TensorRow
+from dcet.training.model import (
+    SPEAKER_STATES,
+    ModelConfig,
+    State,
+    Step,
+    TextEncoder,
+    initial_state,
+)
+
+STATE_OUTPUTS = {name: f"next_{name}" for name in State._fields}
+STEP_INPUTS = (
+    "text",
+    "audio",
+    "audio_mask",
+    "face",
+    "face_mask",
+    "modality_mask",
+    "quality",
+    "episodes",
+    "episodes_mask",
+    "speaker",
+)
+STEP_OUTPUTS = ("probabilities", "sentiment", "shift", "modality_weights")
+
+
+class ExportError(DcetError, RuntimeError):
+    """An export did not pass its own checks; nothing was written."""
+
+
+class TextGraph(nn.Module):
+    """The text encoder with int32 inputs, which every engine and browser has."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        features: Tensor = self.encoder(input_ids.long(), attention_mask.long())
+        return features
+
+
+def step_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every input of `step` but the states, in their order."""
+    return {
+        "text": (1, config.text_width),
+        "audio": (1, config.audio_length, config.audio_width),
+        "audio_mask": (1, config.audio_length),
+        "face": (1, config.face_length, config.face_width),
+        "face_mask": (1, config.face_length),
+        "modality_mask": (1, 3),
+        "quality": (1, 3),
+        "episodes": (1, config.episodes, config.width),
+        "episodes_mask": (1, config.episodes),
+        "speaker": (1, 1),
+    }
+
+
+def export_step(step: Step, opset: int, ir_version: int) -> onnx.ModelProto:
+    """One turn as a graph of float32 inputs and fixed shapes."""
+    features = [torch.ones(shape) for shape in step_shapes(step.config).values()]
+    return _export(
+        step,
+        (*features, *initial_state(step.config)),
+        [*STEP_INPUTS, *State._fields],
+        [*STEP_OUTPUTS, *STATE_OUTPUTS.values()],
+        opset,
+        ir_version,
+    )
+
+
+def export_text(
+    encoder: TextEncoder, max_tokens: int, opset: int, ir_version: int
+) -> onnx.ModelProto:
+    """Token ids of any length up to `max_tokens` to text features."""
+    ids = torch.ones(1, 8, dtype=torch.int32)
+    tokens = {1: torch.export.Dim("tokens", min=2, max=max_tokens)}
+    return _export(
+        TextGraph(encoder),
+        (ids, torch.ones_like(ids)),
+        ["input_ids", "attention_mask"],
+        ["features"],
+        opset,
+        ir_version,
+        dynamic_shapes=(tokens, tokens),
+    )
+
+
+def _export(
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    input_names: list[str],
+    output_names: list[str],
+    opset: int,
+    ir_version: int,
+    dynamic_shapes: tuple[Any, ...] | None = None,
+) -> onnx.ModelProto:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own deprecations; what went wrong is raised
+        program = torch.onnx.export(
+            module.eval(),
+            inputs,
+            input_names=input_names,
+            output_names=output_names,
+            opset_version=opset,
+            dynamic_shapes=dynamic_shapes,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    model.ir_version = min(model.ir_version, ir_version)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def graph_row(model: onnx.ModelProto, file: str, precision: str) -> Graph:
+    """What the manifest says of a graph. Raises ExportError unless it is in `precision`."""
+    found = inspect_precision(model)
+    if found.precision != precision:
+        raise ExportError(
+            f"{file}: the target asks for {precision}, the graph came out {found.precision}"
+        )
+    return Graph(
+        file=file,
+        precision=found.precision,
+        opset=next(row.version for row in model.opset_import if row.domain == ""),
+        ir_version=model.ir_version,
+        qdq_count=found.qdq_count,
+        inputs=tuple(_tensor_row(value) for value in model.graph.input),
+        outputs=tuple(_tensor_row(value) for value in model.graph.output),
+    )
+
+
+def _tensor_row(value: onnx.ValueInfoProto) -> TensorRow:
+    tensor = value.type.tensor_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    shape = tuple(dimension.dim_param or int(dimension.dim_value) for dimension in tensor.shape.dim)
+    return TensorRow(name=value.name, dtype=dtype, shape=shape)
+
+
+def state_owner(name: str) -> Literal["speaker", "scene"]:
+    """Whose a state is."""
+    return "speaker" if name in SPEAKER_STATES else "scene"

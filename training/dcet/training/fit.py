@@ -1,0 +1,271 @@
+"""Training: encoder, fusion and memory together, over whole dialogues."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from dcet.runtime.errors import ConfigError
+from dcet.runtime.files import write_json
+from dcet.runtime.meld import Dialogue
+from dcet.runtime.metrics import conversation_metrics
+from dcet.training import checkpoint
+from dcet.training.batches import Batch, Example, examples, shuffled_batches
+from dcet.training.calibration import calibrate, prior_bias
+from dcet.training.corpus import Corpus
+from dcet.training.forward import forward, predict
+from dcet.training.model import Dcet, ModelConfig
+from dcet.training.objective import Objective
+from dcet.training.resume import load_resume, save_resume
+from dcet.training.vocabulary import prune_vocabulary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitConfig:
+    """All that decides a run. Written into the run as config.json."""
+
+    meld: str  # folder of {train,dev}_sent_emo.csv, and {train,dev}_prosody.npz if there are any
+    text_encoder: str
+    seed: int = 0
+    epochs: int = 5
+    dialogues_per_batch: int = 16
+    encoder_learning_rate: float = 1.5e-4
+    step_learning_rate: float = 7e-4
+    layer_decay: float = 0.85  # each encoder layer learns this much slower than the one above it
+    weight_decay: float = 0.01
+    warmup: float = 0.1  # share of the run
+    average: float = 0.98  # of the weights, per update; the average is what is evaluated and kept
+    label_smoothing: float = 0.1
+    soft_labels: str | None = None  # npz made by `dcet-train soft-labels`
+    soft_share: float = 0.5
+    contrast: float = 0.1
+    alone: float = 0.5
+    token_dropout: float = 0.1  # share of tokens replaced by the mask token
+    hear: float = 0.5  # share of turns whose prosody is kept
+    mute: float = 0.05  # share of turns with prosody whose text is taken away
+    prior_adjustment: float = 0.3  # of the logits, after training; see calibration.prior_bias
+    vocabulary: int | None = 12_000
+    model: ModelConfig = field(default_factory=ModelConfig)
+    licences: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of data and encoder; kept with the weights
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.dialogues_per_batch < 1:
+            raise ConfigError(
+                f"epochs and dialogues_per_batch must be at least 1, got {self.epochs} and "
+                f"{self.dialogues_per_batch}"
+            )
+
+
+Progress = Callable[[int, int, str], None]  # updates done, updates in all, what happened
+
+
+def fit(config: FitConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
+    """Train on MELD's train split, select on dev; write or resume `run`.
+
+    Returns the dev figures of what was kept.
+    """
+    folder = Path(config.meld)
+    soft = None if config.soft_labels is None else Path(config.soft_labels)
+    train = Corpus.of_meld(folder, "train", soft_labels=soft)
+    return fit_split(config, run, train, Corpus.of_meld(folder, "dev"), progress)
+
+
+def fit_split(
+    config: FitConfig,
+    run: Path,
+    train: Corpus,
+    dev: Corpus,
+    progress: Progress,
+) -> Mapping[str, Any]:
+    """As `fit`, on any two sets of dialogues."""
+    _claim(run, config)
+    torch.manual_seed(config.seed)
+    model, tokenizer = new_model(config, train.dialogues)
+    items, dev_items = examples(train, tokenizer), examples(dev, tokenizer)
+    _standardise_prosody(model, items)
+
+    objective = Objective(
+        model.config.width,
+        smoothing=config.label_smoothing,
+        soft_share=config.soft_share,
+        contrast=config.contrast,
+        alone=config.alone,
+    )
+    per_epoch = math.ceil(len(items) / config.dialogues_per_batch)
+    updates = per_epoch * config.epochs
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, objective, config), weight_decay=config.weight_decay
+    )
+    rates = [group["lr"] for group in optimizer.param_groups]
+    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    modules = {"model": model, "objective": objective}
+    best: dict[str, Any] = {}
+    first_epoch = 0
+    if resumed := load_resume(run / "resume", modules, optimizer, average):
+        first_epoch, best = resumed["epoch"], resumed["best"]
+
+    mask_id = tokenizer.token_to_id("[MASK]")
+    for epoch in range(first_epoch, config.epochs):
+        model.train()
+        # Order and noise depend on seed and epoch alone: a resumed run sees what an unbroken one
+        # sees.
+        torch.manual_seed(config.seed * 1000 + epoch)
+        order = torch.Generator().manual_seed(config.seed * 1000 + epoch)
+        for index, batch in enumerate(shuffled_batches(items, config.dialogues_per_batch, order)):
+            update = epoch * per_epoch + index
+            factor = schedule(update / updates, config.warmup)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+            noisy = drop_tokens(batch, config.token_dropout, mask_id)
+            outputs = forward(
+                model, noisy, modality_mask=drop_modalities(batch, config.hear, config.mute)
+            )
+            loss = objective(outputs, noisy)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            _follow(average, model, min(config.average, (1 + update) / (10 + update)))
+            progress(update + 1, updates, f"epoch {epoch + 1} loss {loss.item():.3f}")
+
+        learning = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(average)
+        predictions = predict(model, dev_items, listen=False)
+        figures = conversation_metrics(
+            dev.dialogues, predictions.probabilities, predictions.sentiment, predictions.shift
+        )
+        progress(
+            (epoch + 1) * per_epoch,
+            updates,
+            f"epoch {epoch + 1} dev weighted_f1 {figures['weighted_f1']:.4f} "
+            f"macro_f1 {figures['macro_f1']:.4f}",
+        )
+        with (run / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"epoch": epoch + 1, **figures}) + "\n")
+        if not best or figures["weighted_f1"] > best["weighted_f1"]:
+            best = {"epoch": epoch + 1, "weighted_f1": figures["weighted_f1"]}
+            checkpoint.save(
+                run / "checkpoint",
+                checkpoint.Checkpoint(
+                    model=model,
+                    tokenizer=tokenizer,
+                    metrics={"dev": figures},
+                    trained=("text", "audio") if train.prosody_mask.any() else ("text",),
+                    licences=config.licences,
+                ),
+            )
+        model.load_state_dict(learning)
+        save_resume(run / "resume", modules, optimizer, average, {"epoch": epoch + 1, "best": best})
+    bias = prior_bias(train.dialogues, config.prior_adjustment)
+    return calibrate(run / "checkpoint", dev, bias)
+
+
+def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, Tokenizer]:
+    """The untrained network around its text encoder, its vocabulary cut to size."""
+    model, tokenizer = checkpoint.from_encoder(config.text_encoder, config.model)
+    if config.vocabulary and config.vocabulary < tokenizer.get_vocab_size():
+        backbone = model.text.backbone
+        words = backbone.get_input_embeddings()
+        assert isinstance(words, nn.Embedding)
+        tokenizer, embeddings = prune_vocabulary(
+            tokenizer,
+            words,
+            config.vocabulary,
+            keep=[turn.text for dialogue in dialogues for turn in dialogue.turns],
+        )
+        backbone.set_input_embeddings(embeddings)
+        backbone.config.vocab_size = embeddings.num_embeddings
+    return model, tokenizer
+
+
+def _claim(run: Path, config: FitConfig) -> None:
+    """Write the configuration into a new run; a run begun with another one is not continued."""
+    asked = dataclasses.asdict(config)
+    file = run / "config.json"
+    if file.is_file():
+        begun = json.loads(file.read_text(encoding="utf-8"))
+        if begun != json.loads(json.dumps(asked)):
+            different = [key for key in asked if begun.get(key) != asked[key]]
+            raise ConfigError(
+                f"{run} was begun with another {', '.join(different)}; resume it with the same "
+                "options or choose a new --output"
+            )
+    else:
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(file, asked)
+
+
+def _standardise_prosody(model: Dcet, items: list[Example]) -> None:
+    """Put the train split's mean and spread into the network, where every host finds them."""
+    figures = torch.cat([item.prosody[item.prosody_mask > 0] for item in items])
+    if len(figures) > 1:
+        model.step.fusion.audio_mean.copy_(figures.mean(dim=0))
+        model.step.fusion.audio_scale.copy_(1 / figures.std(dim=0).clamp_min(1e-6))
+
+
+def parameter_groups(model: Dcet, objective: Objective, config: FitConfig) -> list[dict[str, Any]]:
+    """Layer-wise learning rates (Howard & Ruder, ACL 2018): lower layers move less."""
+    backbone = model.text.backbone
+    depth = backbone.config.num_hidden_layers
+    groups: dict[int, list[nn.Parameter]] = {}
+    for name, parameter in backbone.named_parameters():
+        number = next((int(part) for part in name.split(".") if part.isdigit()), None)
+        # Embeddings lie below layer 0; whatever else has no number lies on top.
+        level = 0 if "embeddings" in name else depth if number is None else number + 1
+        groups.setdefault(level, []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": config.encoder_learning_rate * config.layer_decay ** (depth - level),
+        }
+        for level, parameters in groups.items()
+    ] + [
+        {
+            "params": [*model.step.parameters(), *objective.parameters()],
+            "lr": config.step_learning_rate,
+        }
+    ]
+
+
+def schedule(done: float, warmup: float) -> float:
+    """Linear warm-up, then a cosine to zero; `done` in [0, 1]."""
+    if done < warmup:
+        return done / warmup
+    return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
+
+
+def drop_tokens(batch: Batch, share: float, mask_id: int | None) -> Batch:
+    """Replace some tokens, never the first or last of an utterance, by the mask token."""
+    if not share or mask_id is None:
+        return batch
+    tokens = []
+    for ids in batch.tokens:
+        lost = (torch.rand(len(ids)) < share).tolist()
+        lost[0] = lost[-1] = False
+        tokens.append(tuple(mask_id if gone else id for id, gone in zip(ids, lost, strict=True)))
+    return dataclasses.replace(batch, tokens=tokens)
+
+
+def drop_modalities(batch: Batch, hear: float, mute: float) -> Tensor:
+    """(N, 3) mask: prosody is heard on some turns; on a few of those it is all there is."""
+    heard = batch.prosody_mask * (torch.rand(len(batch.prosody_mask)) < hear)
+    read = 1 - heard * (torch.rand(len(heard)) < mute / max(hear, 1e-9))
+    return torch.stack([read, heard, torch.zeros_like(heard)], dim=1)
+
+
+def _follow(average: dict[str, Tensor], model: Dcet, decay: float) -> None:
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                average[name].lerp_(value, 1 - decay)
+            else:
+                average[name].copy_(value)
