@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dcet.runtime.cli import handle_errors
+from dcet.runtime.extras import need
 from dcet.runtime.manifest import Manifest
 from dcet.targets import list_targets, load_target
 
@@ -44,6 +45,8 @@ def main(
         raise click.UsageError("name a --target; see dcet-export --list-targets")
     row = load_target(target)
 
+    for package in ("onnx", "onnxscript", "openvino", "torch", "transformers"):
+        need(package, extra="export")
     from dcet.export.bundle import export_bundle  # torch takes seconds: only when asked for
     from dcet.training.checkpoint import load
 

@@ -24,6 +24,8 @@ DcetError
 │   ├── WrongSampleRate         audio at another rate than expected
 │   └── UnknownSpeaker          nobody of this name is remembered
 ├── DataError               a data set cannot be used                           (ValueError)
+│   ├── DataNotFound            there is no file that can be read               (FileNotFoundError)
+│   ├── MalformedTable
 │   ├── MissingColumn
 │   ├── UnknownLabel
 │   ├── BadNumber
@@ -127,6 +129,14 @@ class UnknownSpeaker(InputError):
 
 class DataError(DcetError, ValueError):
     """A data set cannot be used."""
+
+
+class DataNotFound(DataError, FileNotFoundError):
+    """There is no file at this path that can be read."""
+
+
+class MalformedTable(DataError):
+    """A file is not the CSV it should be."""
 
 
 class MissingColumn(DataError):

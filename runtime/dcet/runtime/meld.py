@@ -1,12 +1,16 @@
 """Conversations in the CSV format of MELD (Poria et al., ACL 2019, arXiv 1810.02508)."""
 
 import csv
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dcet.runtime.errors import (
     BadNumber,
+    DataNotFound,
     EmptyUtterance,
+    MalformedTable,
     MissingColumn,
     UndecodableText,
     UnknownLabel,
@@ -39,19 +43,18 @@ class Dialogue:
 def read_meld(path: Path | str) -> list[Dialogue]:
     """Read a MELD-style CSV; dialogues come in the order of their first row.
 
-    Raises MissingColumn, UnknownLabel, BadNumber, EmptyUtterance or UndecodableText, naming file
-    and line.
+    Raises the DataError that says what is wrong with it, naming file and line.
     """
     path = Path(path)
     dialogues: dict[str, list[tuple[int, Turn]]] = {}
-    reader = csv.DictReader(_decode(path).splitlines(keepends=True))
+    reader = csv.DictReader(io.StringIO(_decode(path), newline=""))
     missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
         raise MissingColumn(
             f"{path}: columns {', '.join(missing)} are missing; expected at least "
             f"{', '.join(COLUMNS)}, got {', '.join(reader.fieldnames or ('none',))}"
         )
-    for row, fields in enumerate(reader):
+    for row, fields in enumerate(_rows(reader, path)):
         where = f"{path}, line {reader.line_num}"
         text = normalise_text(fields["Utterance"] or "")
         if not text:
@@ -73,8 +76,23 @@ def read_meld(path: Path | str) -> list[Dialogue]:
     ]
 
 
+def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, str | None]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise MalformedTable(
+            f"{path}, line {reader.line_num}: {error}; look for a quote that is not closed"
+        ) from error
+
+
 def _decode(path: Path) -> str:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataNotFound(
+            f"{path}: expected a CSV file in MELD's format, but it cannot be read "
+            f"({error.strerror}); check the path"
+        ) from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -93,6 +111,6 @@ def _label(value: str | None, known: tuple[str, ...], where: str) -> str:
 
 
 def _whole_number(value: str | None, where: str) -> int:
-    if not (value or "").strip().isdigit():
+    if not (value or "").strip().isdecimal():
         raise BadNumber(f"{where} is {value!r}; expected a whole number")
     return int(value or "")

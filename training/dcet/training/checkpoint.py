@@ -16,6 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
@@ -51,9 +52,11 @@ def from_encoder(text_encoder: str, config: ModelConfig) -> tuple[Dcet, Tokenize
     try:
         # Plain attention exports as products and softmax; fused kernels do not reach older
         # TensorRT.
-        backbone = AutoModel.from_pretrained(text_encoder, attn_implementation="eager")
+        backbone = AutoModel.from_pretrained(
+            text_encoder, attn_implementation="eager", dtype=torch.float32
+        )
         fast = AutoTokenizer.from_pretrained(text_encoder, use_fast=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ConfigError(
             f"--text-encoder {text_encoder}: {error}; give a Hugging Face id or a folder with "
             "config.json, weights and tokenizer.json"
@@ -61,6 +64,11 @@ def from_encoder(text_encoder: str, config: ModelConfig) -> tuple[Dcet, Tokenize
     if not fast.is_fast:
         raise ConfigError(
             f"--text-encoder {text_encoder}: it has no fast tokenizer (tokenizer.json)"
+        )
+    if set(fast.get_vocab()) <= set(fast.all_special_tokens):
+        raise ConfigError(
+            f"--text-encoder {text_encoder}: its tokenizer knows no words; "
+            "put the encoder's tokenizer.json beside its weights"
         )
     tokenizer = Tokenizer.from_str(fast.backend_tokenizer.to_str())
     tokenizer.no_padding()
@@ -116,25 +124,29 @@ def load(name: str | Path) -> Checkpoint:
         folder = folder / "checkpoint"
     try:
         spec = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if spec.get("format") != FORMAT:
+        if spec["format"] != FORMAT:
             raise CheckpointError(
-                f"{folder}: format {spec.get('format')}, this version of DCET reads "
+                f"{folder}: format {spec['format']}, this version of DCET reads "
                 f"{FORMAT}; train it again or install the version that wrote it"
             )
-        encoder = AutoConfig.from_pretrained(folder / "encoder")
+        config, trained = ModelConfig(**spec["step"]), tuple(spec["trained"])
+        licences = spec["licences"]
+        encoder = AutoConfig.from_pretrained(folder / "encoder", local_files_only=True)
         weights = load_file(folder / "model.safetensors")
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer = Tokenizer.from_buffer((folder / "tokenizer.json").read_bytes())
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
         digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    except (OSError, json.JSONDecodeError, SafetensorError) as error:
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(
             f"{folder}: not a checkpoint ({error}); expected a folder with config.json, encoder/, "
             "model.safetensors, tokenizer.json, metrics.json and MODEL_CARD.md, as "
             "`dcet-train fit` writes"
         ) from error
-    backbone = AutoModel.from_config(encoder, attn_implementation="eager")
-    model = Dcet(ModelConfig(**spec["step"]), without_pooler(backbone))
+    backbone = AutoModel.from_config(encoder, attn_implementation="eager", dtype=torch.float32)
+    model = Dcet(config, without_pooler(backbone))
     try:
         model.load_state_dict(
             {
@@ -148,8 +160,8 @@ def load(name: str | Path) -> Checkpoint:
         model=model.eval(),
         tokenizer=tokenizer,
         metrics=metrics,
-        trained=tuple(spec["trained"]),
-        licences=spec["licences"],
+        trained=trained,
+        licences=licences,
         card=card,
         sha256=digest,
     )

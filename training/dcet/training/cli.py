@@ -1,4 +1,4 @@
-"""`dcet-train`: fit, soft-labels, average, ablation, evaluate."""
+"""`dcet-train`: soft-labels, fit, select, evaluate."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dcet.runtime.cli import handle_errors
+from dcet.runtime.extras import need
 from dcet.runtime.files import write_json
 from dcet.runtime.labels import EMOTIONS
 
@@ -25,10 +26,25 @@ def main() -> None:
 
     \b
     Example:
-      dcet-train fit --meld MELD --text-encoder sentence-transformers/all-MiniLM-L6-v2 --output
-      runs/one dcet-train evaluate runs/one --corpus meld --data MELD/dev_sent_emo.csv --json
-      dev.json
+      dcet-train fit --meld MELD --text-encoder sentence-transformers/all-MiniLM-L6-v2 \\
+          --output runs/one
+      dcet-train evaluate runs/one --corpus meld --data MELD/dev_sent_emo.csv --json dev.json
     """
+
+
+def _by_name(
+    _context: click.Context, _option: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.BadParameter(f"expected NAME=LICENCE, got {pair!r}")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def need_training() -> None:
+    """Raise MissingExtra now rather than ModuleNotFoundError from somewhere inside."""
+    for package in ("safetensors", "torch", "transformers"):
+        need(package, extra="train")
 
 
 def fit_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -71,9 +87,7 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
     "licences",
     multiple=True,
     metavar="NAME=LICENCE",
-    callback=lambda _context, _option, pairs: dict(
-        pair.split("=", 1) for pair in pairs if "=" in pair
-    ),
+    callback=_by_name,
     help="Licence of what goes in, kept with the weights and in every bundle; may be given again.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the dev figures as JSON.")
@@ -86,6 +100,7 @@ def fit(output: Path, as_json: bool, vocabulary: int, **options: Any) -> None:
       dcet-train fit --meld MELD --text-encoder sentence-transformers/all-MiniLM-L6-v2 \\
           --soft-labels runs/soft.npz --seed 1 --output runs/seed1
     """
+    need_training()
     from dcet.training.fit import FitConfig, fit  # torch takes seconds: only when asked for
 
     config = FitConfig(vocabulary=vocabulary or None, **options)
@@ -108,6 +123,7 @@ def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options
       dcet-train soft-labels --meld MELD --text-encoder sentence-transformers/all-MiniLM-L6-v2 \\
           --runs runs/folds --output runs/soft.npz
     """
+    need_training()
     from dcet.training.fit import FitConfig
     from dcet.training.soft_labels import write_soft_labels
 
@@ -115,6 +131,38 @@ def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options
     with progress_bar() as progress:
         write_soft_labels(config, runs, output, folds, progress)
     click.echo(f"wrote {output}")
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--meld", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--output", required=True, type=FOLDER, help="The checkpoint to write.")
+@click.option("--card", type=click.Path(exists=True, path_type=Path), help="Its model card.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@handle_errors
+def select(
+    runs: tuple[Path, ...], meld: Path, output: Path, card: Path | None, as_json: bool
+) -> None:
+    """Keep what is best on dev: one of several RUNS, or the average of their weights.
+
+    \b
+    Example:
+      dcet-train select runs/seed0 runs/seed1 runs/seed2 --meld MELD --output checkpoint
+    """
+    need_training()
+    from dcet.training.select import select as select_run
+
+    metrics = select_run(runs, meld, output, card)
+    if as_json:
+        click.echo(json.dumps(metrics, indent=2))
+        return
+    table = Table("dev", "weighted_f1", "memory reset")
+    for seed, *values in zip(*metrics["ablation"].values(), strict=True):
+        table.add_row(f"seed {seed}", *(_number(value) for value in values))
+    table.add_section()
+    kept = (metrics[part]["weighted_f1"] for part in ("dev", "dev_memory_reset"))
+    table.add_row(f"kept: {metrics['kept']}", *(_number(value) for value in kept))
+    Console().print(table)
 
 
 @main.command()
@@ -141,6 +189,7 @@ def evaluate(
     Example:
       dcet-train evaluate default --corpus meld --data MELD/dev_sent_emo.csv --json dev.json
     """
+    need_training()
     from dcet.training.checkpoint import load
     from dcet.training.evaluate import evaluate_meld
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ class Corpus:
     ) -> "Corpus":
         """Read a MELD-style CSV, the npz of its prosody and that of `dcet-train soft-labels`."""
         dialogues = read_meld(csv)
+        if not dialogues:
+            raise DataError(f"{csv}: expected at least one row under the header, got none")
         n = sum(len(dialogue.turns) for dialogue in dialogues)
         figures = np.zeros((n, PROSODY_WIDTH), np.float32)
         mask = np.zeros(n, np.float32)
@@ -59,7 +62,7 @@ def _array(path: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]
     try:
         with np.load(path, allow_pickle=False) as file:
             array = np.asarray(file[name], dtype=np.float32)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, BadZipFile, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: cannot read the array {name!r} ({error})") from error
     if array.shape != shape:
         raise DataError(

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from dcet.runtime.errors import ConfigError
-from dcet.runtime.files import write_json
+from dcet.runtime.files import atomic_path, write_json
 from dcet.runtime.meld import Dialogue
 from dcet.runtime.metrics import conversation_metrics
 from dcet.training import checkpoint
@@ -33,7 +33,8 @@ class FitConfig:
 
     meld: str  # folder of {train,dev}_sent_emo.csv, and {train,dev}_prosody.npz if there are any
     text_encoder: str
-    seed: int = 0
+    seed: int = 0  # of order and noise
+    initial_seed: int = 0  # of the first weights; the same for runs that are to be averaged
     epochs: int = 5
     dialogues_per_batch: int = 16
     encoder_learning_rate: float = 1.5e-4
@@ -88,7 +89,7 @@ def fit_split(
 ) -> Mapping[str, Any]:
     """As `fit`, on any two sets of dialogues."""
     _claim(run, config)
-    torch.manual_seed(config.seed)
+    torch.manual_seed(config.initial_seed)
     model, tokenizer = new_model(config, train.dialogues)
     items, dev_items = examples(train, tokenizer), examples(dev, tokenizer)
     _standardise_prosody(model, items)
@@ -149,8 +150,7 @@ def fit_split(
             f"epoch {epoch + 1} dev weighted_f1 {figures['weighted_f1']:.4f} "
             f"macro_f1 {figures['macro_f1']:.4f}",
         )
-        with (run / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps({"epoch": epoch + 1, **figures}) + "\n")
+        _log(run / "log.jsonl", epoch, figures)
         if not best or figures["weighted_f1"] > best["weighted_f1"]:
             best = {"epoch": epoch + 1, "weighted_f1": figures["weighted_f1"]}
             checkpoint.save(
@@ -202,6 +202,14 @@ def _claim(run: Path, config: FitConfig) -> None:
     else:
         run.mkdir(parents=True, exist_ok=True)
         write_json(file, asked)
+
+
+def _log(file: Path, epoch: int, figures: Mapping[str, Any]) -> None:
+    """Add a line, the place of which is that of the epoch, however often it was begun."""
+    lines = file.read_text(encoding="utf-8").splitlines()[:epoch] if file.is_file() else []
+    lines.append(json.dumps({"epoch": epoch + 1, **figures}))
+    with atomic_path(file) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _standardise_prosody(model: Dcet, items: list[Example]) -> None:

@@ -25,11 +25,11 @@ def write_soft_labels(
     config: FitConfig, runs: Path, output: Path, folds: int, progress: Progress
 ) -> None:
     """Train `folds` models under `runs`; write `output` (npz), probabilities (n, 7) by row."""
-    if folds < 2:
-        raise ConfigError(f"--folds must be at least 2, got {folds}")
     folder = Path(config.meld)
     train, dev = Corpus.of_meld(folder, "train"), Corpus.of_meld(folder, "dev")
     count = len(train.dialogues)
+    if not 2 <= folds <= count:
+        raise ConfigError(f"--folds: expected 2 to {count}, the number of dialogues, got {folds}")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed)).tolist()
     opinions = np.zeros((len(train.prosody_mask), len(EMOTIONS)), np.float32)
     for fold in range(folds):

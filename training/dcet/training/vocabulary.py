@@ -26,9 +26,9 @@ def prune_vocabulary(
     if spec["model"]["type"] != "WordPiece":
         raise ConfigError(
             f"the vocabulary of a {spec['model']['type']} tokenizer cannot be cut, only WordPiece; "
-            "leave out --vocabulary"
+            "keep all of it with --vocabulary 0"
         )
-    words: dict[str, int] = spec["model"]["vocab"]
+    words = tokenizer.get_vocab()  # with added tokens, which need not be in the model's own
     wanted = {token["content"] for token in spec["added_tokens"]}
     wanted |= {word for word in words if len(word.removeprefix("##")) == 1}
     wanted |= {
@@ -43,8 +43,11 @@ def prune_vocabulary(
     spec["model"]["vocab"] = {word: place for place, word in enumerate(kept)}
     for token in spec["added_tokens"]:
         token["id"] = spec["model"]["vocab"][token["content"]]
-    for special in (spec["post_processor"] or {}).get("special_tokens", {}).values():
+    post_processor = spec["post_processor"] or {}
+    for special in post_processor.get("special_tokens", {}).values():
         special["ids"] = [spec["model"]["vocab"][token] for token in special["tokens"]]
+    for end in {"cls", "sep"} & post_processor.keys():  # of BertProcessing
+        post_processor[end][1] = spec["model"]["vocab"][post_processor[end][0]]
     smaller = nn.Embedding(len(kept), embeddings.embedding_dim)
     with torch.no_grad():
         smaller.weight.copy_(embeddings.weight[[words[word] for word in kept]])

@@ -1,0 +1,214 @@
+"""Encoders of a few kilobytes and a small corpus in MELD's format, for tests of training."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+from transformers import (
+    BertConfig,
+    BertModel,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+)
+
+from dcet.runtime.labels import EMOTIONS
+from dcet.training.checkpoint import Checkpoint, from_encoder
+from dcet.training.fit import FitConfig
+from dcet.training.model import ModelConfig
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+FELT = ("angry", "gross", "scared", "happy", "fine", "sad", "wow")  # a word for each emotion
+FILLERS = ("i", "am", "so", "you", "are", "we", "it", "is", "that", "not", "really", "now")
+VOCABULARY = (
+    *SPECIAL,
+    *("[unused0]", "[unused1]"),
+    *LETTERS,
+    *(f"##{letter}" for letter in LETTERS),
+    *("!", "?", ".", ",", "'"),
+    *FILLERS[1:],  # "i" is a letter already
+    *FELT,
+    *("##ly", "##ed", "sun", "##shine", "rain"),
+)
+COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
+SENTIMENTS = {"joy": "positive", "neutral": "neutral", "surprise": "positive"}
+
+TINY = ModelConfig(
+    audio_length=3,
+    face_width=5,
+    face_length=3,
+    width=16,
+    layers=1,
+    heads=2,
+    speaker_tokens=2,
+    scene_tokens=2,
+    speaker_ring=2,
+    scene_ring=3,
+    episodes=2,
+)
+
+
+def wordpiece(words: Sequence[str] = VOCABULARY) -> Tokenizer:
+    """A WordPiece tokenizer as BERT's."""
+    vocabulary = {word: place for place, word in enumerate(words)}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=40))
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.TemplateProcessing(
+        "[CLS] $A [SEP]", None, [(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")]
+    )
+    made.decoder = decoders.WordPiece()
+    made.add_special_tokens(list(SPECIAL))
+    return made
+
+
+def write_bert(folder: Path, *, dtype: torch.dtype = torch.float32) -> Path:
+    """A BERT with random weights, 24 wide."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(VOCABULARY),
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=160,
+        initializer_range=0.3,  # so that words differ before any training
+    )
+    special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
+    return _write(folder, BertModel(config).to(dtype), wordpiece(), special)
+
+
+def write_roberta(folder: Path) -> Path:
+    """A RoBERTa with random weights, 16 wide, with a byte-level tokenizer that nothing can cut."""
+    torch.manual_seed(0)
+    made = Tokenizer(models.BPE(unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=290,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    made.train_from_iterator([" ".join(FELT + FILLERS)] * 4, trainer)
+    made.post_processor = processors.TemplateProcessing(
+        "<s> $A </s>", None, [("<s>", 0), ("</s>", 2)]
+    )
+    config = RobertaConfig(
+        vocab_size=made.get_vocab_size(),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=160,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+        initializer_range=0.3,
+    )
+    names = {"unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"}
+    return _write(folder, RobertaModel(config), made, names)
+
+
+def _write(
+    folder: Path, backbone: PreTrainedModel, tokenizer: Tokenizer, special: dict[str, str]
+) -> Path:
+    backbone.save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a CSV in MELD's format."""
+
+    text: str
+    speaker: str
+    emotion: str
+    dialogue: int
+    position: int
+
+    @property
+    def cells(self) -> tuple[str | int, ...]:
+        sentiment = SENTIMENTS.get(self.emotion, "negative")
+        return self.text, self.speaker, self.emotion, sentiment, self.dialogue, self.position
+
+
+def lines(dialogues: int, seed: int) -> list[Line]:
+    """Dialogues of two to eight turns by up to three speakers, who say what they feel."""
+    rng, made = np.random.default_rng(seed), []
+    for dialogue in range(dialogues):
+        for position in range(int(rng.integers(2, 9))):
+            feeling = int(rng.integers(len(EMOTIONS)))
+            words = [str(word) for word in rng.choice(FILLERS, int(rng.integers(1, 6)))]
+            words.insert(int(rng.integers(len(words) + 1)), FELT[feeling])
+            speaker = str(rng.choice(("Ada", "Ben", "Cleo")))
+            made.append(Line(" ".join(words), speaker, EMOTIONS[feeling], dialogue, position))
+    return made
+
+
+def write_csv(path: Path, rows: Sequence[Line]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *(row.cells for row in rows)])
+    return path
+
+
+def write_meld(folder: Path) -> Path:
+    """A train split of 24 dialogues and a dev split of 8, with prosody for most of the turns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, dialogues, seed in (("train", 24, 1), ("dev", 8, 2)):
+        rows = lines(dialogues, seed)
+        write_csv(folder / f"{split}_sent_emo.csv", rows)
+        rng = np.random.default_rng(seed)
+        prosody = rng.normal(5.0, 3.0, (len(rows), 15)).astype(np.float32)
+        mask = (rng.random(len(rows)) < 0.8).astype(np.float32)
+        np.savez(folder / f"{split}_prosody.npz", prosody=prosody, prosody_mask=mask)
+    return folder
+
+
+def tiny_config(meld: Path, encoder: Path, **changes: object) -> FitConfig:
+    """A run of a second or two."""
+    options: dict[str, object] = {
+        "meld": str(meld),
+        "text_encoder": str(encoder),
+        "epochs": 2,
+        "dialogues_per_batch": 6,
+        "vocabulary": 75,
+        "model": TINY,
+        "licences": {"corpus": "Apache-2.0"},
+    }
+    return FitConfig(**(options | changes))  # type: ignore[arg-type]
+
+
+def untrained(encoder: Path) -> Checkpoint:
+    """A checkpoint whose weights are random, but large enough to make a difference."""
+    torch.manual_seed(0)
+    model, tokenizer = from_encoder(str(encoder), TINY)
+    with torch.no_grad():
+        for parameter in model.step.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return Checkpoint(
+        model=model.eval(),
+        tokenizer=tokenizer,
+        metrics={"dev": {"n": 0}},
+        trained=("text", "audio"),
+        licences={"code": "Apache-2.0"},
+    )
+
+
+def quiet(done: int, total: int, message: str) -> None:
+    """Progress that nobody watches."""

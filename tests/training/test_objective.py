@@ -1,0 +1,102 @@
+"""What training minimises."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcet.training.batches import IGNORE, Batch, collate, examples
+from dcet.training.corpus import Corpus
+from dcet.training.forward import Outputs
+from dcet.training.objective import Objective, supervised_contrast
+from tests.tiny_training import wordpiece
+
+
+@pytest.fixture
+def batch(meld: Path) -> Batch:
+    return collate(examples(Corpus.of_meld(meld, "dev"), wordpiece()))
+
+
+def objective(**changes: float) -> Objective:
+    torch.manual_seed(0)
+    return Objective(
+        8, **({"smoothing": 0.1, "soft_share": 0.5, "contrast": 0.1, "alone": 0.5} | changes)
+    )
+
+
+def outputs(batch: Batch, *, sure: float = 0.0) -> Outputs:
+    """Logits that are `sure` of the label; the rest is nought."""
+    count = len(batch.emotion)
+    logits = sure * torch.nn.functional.one_hot(batch.emotion, 7).float()
+    return Outputs(torch.zeros(count, 8), logits, batch.sentiment, torch.zeros(count))
+
+
+def test_targets_are_distributions(batch: Batch) -> None:
+    opinions = torch.rand(len(batch.emotion), 7).softmax(dim=-1)
+    opinions[::2] = 0
+    targets = objective().targets(replace(batch, soft=opinions))
+    assert torch.allclose(targets.sum(dim=-1), torch.ones(len(targets)))
+    assert (targets > 0).all()
+
+
+def test_labels_are_smoothed(batch: Batch) -> None:
+    targets = objective(smoothing=0.14).targets(batch)
+    rows = torch.arange(len(targets))
+    assert torch.allclose(targets[rows, batch.emotion], torch.tensor(0.88))
+    assert torch.allclose(targets.sort(dim=-1).values[:, :-1], torch.tensor(0.02))
+
+
+def test_opinions_are_mixed_in_only_where_given(batch: Batch) -> None:
+    opinions = torch.zeros(len(batch.emotion), 7)
+    opinions[1] = torch.tensor([0.3, 0.1, 0.1, 0.1, 0.2, 0.1, 0.1])
+    hard = objective().targets(batch)
+    targets = objective(soft_share=0.4).targets(replace(batch, soft=opinions))
+    assert torch.allclose(targets[1], 0.6 * hard[1] + 0.4 * opinions[1])
+    others = torch.arange(len(hard)) != 1
+    assert torch.equal(targets[others], hard[others])
+
+
+def test_the_loss_is_lower_for_what_is_right(batch: Batch) -> None:
+    right, wrong = (objective()(outputs(batch, sure=sure), batch) for sure in (3.0, -3.0))
+    assert right < wrong
+
+
+def test_first_turns_have_no_say_in_the_shift(batch: Batch) -> None:
+    first = batch.shift == IGNORE
+    assert first.any()
+    plain = outputs(batch)
+    unsure = replace(plain, shift=torch.where(first, 9.0, plain.shift))
+    assert torch.equal(objective()(plain, batch), objective()(unsure, batch))
+    other = replace(plain, shift=torch.where(first, plain.shift, 9.0))
+    assert objective()(other, batch) > objective()(plain, batch)
+
+
+def test_a_batch_without_any_second_turn_has_a_finite_loss(batch: Batch) -> None:
+    never = replace(batch, shift=torch.full_like(batch.shift, IGNORE))
+    assert torch.isfinite(objective()(outputs(never), never))
+
+
+def test_clusters_by_label_have_less_contrast_loss() -> None:
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    centres = torch.eye(3)[labels]
+    noise = 0.1 * torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    clustered = supervised_contrast(centres + noise, labels)
+    assert clustered < supervised_contrast(centres + noise, labels.roll(1))
+    assert clustered < supervised_contrast(torch.ones(6, 3) + noise, labels)
+
+
+def test_contrast_does_not_see_length() -> None:
+    labels = torch.tensor([0, 0, 1, 1])
+    points = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    longer = points * torch.tensor([[1.0], [5.0], [0.2], [3.0]])
+    assert torch.allclose(supervised_contrast(points, labels), supervised_contrast(longer, labels))
+
+
+def test_contrast_without_a_pair_is_nought_and_can_be_differentiated() -> None:
+    points = torch.randn(3, 4, requires_grad=True)
+    loss = supervised_contrast(points, torch.tensor([0, 1, 2]))
+    loss.backward()
+    assert loss.item() == 0
+    assert points.grad is not None
+    assert not points.grad.any()
