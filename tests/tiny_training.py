@@ -16,6 +16,7 @@ from tokenizers import (
     processors,
     trainers,
 )
+from torch import nn
 from transformers import (
     BertConfig,
     BertModel,
@@ -86,10 +87,12 @@ def write_bert(folder: Path, *, dtype: torch.dtype = torch.float32) -> Path:
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=160,
-        initializer_range=0.3,  # so that words differ before any training
+        initializer_range=0.1,  # so that words differ before any training
     )
     special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
-    return _write(folder, BertModel(config).to(dtype), wordpiece(), special)
+    backbone = BertModel(config)
+    nn.Module.to(backbone, dtype)  # transformers wraps its own in a way that has no types
+    return _write(folder, backbone, wordpiece(), special)
 
 
 def write_roberta(folder: Path) -> Path:
@@ -154,7 +157,7 @@ def lines(dialogues: int, seed: int) -> list[Line]:
     for dialogue in range(dialogues):
         for position in range(int(rng.integers(2, 9))):
             feeling = int(rng.integers(len(EMOTIONS)))
-            words = [str(word) for word in rng.choice(FILLERS, int(rng.integers(1, 6)))]
+            words = [str(word) for word in rng.choice(FILLERS, int(rng.integers(1, 3)))]
             words.insert(int(rng.integers(len(words) + 1)), FELT[feeling])
             speaker = str(rng.choice(("Ada", "Ben", "Cleo")))
             made.append(Line(" ".join(words), speaker, EMOTIONS[feeling], dialogue, position))

@@ -15,7 +15,7 @@ from dcet.training.batches import Example, examples
 from dcet.training.checkpoint import Checkpoint
 from dcet.training.corpus import Corpus
 from dcet.training.forward import encode_texts, predict
-from dcet.training.model import Dcet, Fusion, ModelConfig, State, Step, initial_state
+from dcet.training.model import Dcet, Fusion, ModelConfig, Step, initial_state
 from tests.tiny_training import TINY
 
 MASKS = [chosen for size in (1, 2, 3) for chosen in combinations(range(3), size)]
@@ -50,7 +50,7 @@ class Host:
     @torch.inference_mode()
     def turn(self, features: dict[str, Tensor], speaker: int) -> tuple[Tensor, ...]:
         """Probabilities, sentiment, shift and modality weights."""
-        state = State(*self.people.get(speaker, EMPTY[:3]), *self.scene)
+        state = (*self.people.get(speaker, EMPTY[:3]), *self.scene)
         number = torch.tensor([[float(speaker)]])
         outputs = self.step(*features.values(), number, *state)
         self.people[speaker], self.scene = outputs[4:7], outputs[7:]

@@ -109,5 +109,5 @@ def test_truncation_survives() -> None:
 
 
 def test_only_word_pieces_can_be_cut() -> None:
-    with pytest.raises(ConfigError, match="BPE tokenizer cannot be cut.*--vocabulary 0"):
+    with pytest.raises(ConfigError, match=r"BPE tokenizer cannot be cut.*--vocabulary 0"):
         prune_vocabulary(Tokenizer(models.BPE()), embeddings(), 70, KEPT)

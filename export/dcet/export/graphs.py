@@ -125,8 +125,16 @@ def _export(
         assert program is not None
     model: onnx.ModelProto = program.model_proto
     model.ir_version = min(model.ir_version, ir_version)
+    _drop_notes(model.graph)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _drop_notes(graph: onnx.GraphProto) -> None:
+    """The exporter notes where each node came from, with the paths of the exporting machine."""
+    for part in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
 
 
 def graph_row(model: onnx.ModelProto, file: str, precision: str) -> Graph:

@@ -60,7 +60,7 @@ class Corpus:
 
 def _array(path: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             array = np.asarray(file[name], dtype=np.float32)
     except (OSError, EOFError, BadZipFile, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: cannot read the array {name!r} ({error})") from error

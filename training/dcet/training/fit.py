@@ -36,13 +36,13 @@ class FitConfig:
     seed: int = 0  # of order and noise
     initial_seed: int = 0  # of the first weights; the same for runs that are to be averaged
     epochs: int = 5
-    dialogues_per_batch: int = 16
-    encoder_learning_rate: float = 1.5e-4
-    step_learning_rate: float = 7e-4
+    dialogues_per_batch: int = 8
+    encoder_learning_rate: float = 1e-4
+    step_learning_rate: float = 5e-4
     layer_decay: float = 0.85  # each encoder layer learns this much slower than the one above it
     weight_decay: float = 0.01
     warmup: float = 0.1  # share of the run
-    average: float = 0.98  # of the weights, per update; the average is what is evaluated and kept
+    average: float = 0.99  # of the weights, per update; the average is what is evaluated and kept
     label_smoothing: float = 0.1
     soft_labels: str | None = None  # npz made by `dcet-train soft-labels`
     soft_share: float = 0.5

@@ -26,6 +26,11 @@ def select(
     that of the same weights with the memory reset before every turn. Returns the metrics.
     """
     seeds = {run: _seed(run) for run in runs}
+    if len(set(seeds.values())) < len(runs):
+        raise ConfigError(
+            f"expected runs of different seeds, got {', '.join(map(str, seeds.values()))}; "
+            "leave out what is there twice"
+        )
     candidates = {f"seed {seeds[run]}": checkpoint.load(run) for run in runs}
     for name, candidate in candidates.items():
         if "dev_memory_reset" not in candidate.metrics:
@@ -60,6 +65,8 @@ def _average(candidates: Sequence[Checkpoint]) -> Checkpoint:
     """The first of them with the mean of all their weights."""
     first = candidates[0]
     states = [candidate.model.state_dict() for candidate in candidates]
+    if len({tuple((name, value.shape) for name, value in state.items()) for state in states}) > 1:
+        raise ConfigError("the runs differ in the shape of their weights; select among one kind")
     mean = {
         name: torch.stack([state[name].float() for state in states]).mean(dim=0).to(value.dtype)
         for name, value in states[0].items()

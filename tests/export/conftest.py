@@ -1,0 +1,77 @@
+"""What the tests of export share: a checkpoint with random weights and its two bundles."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+import dcet.export.bundle
+from dcet.export.bundle import export_bundle
+from dcet.runtime import Bundle
+from dcet.targets import load_target
+from dcet.training import checkpoint
+from dcet.training.checkpoint import Checkpoint
+from tests.tiny_training import untrained, write_bert, write_meld
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Matrices this small are slower on several threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the checkpoint lies."""
+    place = tmp_path_factory.mktemp("checkpoint")
+    checkpoint.save(place / "tiny", untrained(write_bert(place / "bert")))
+    return place / "tiny"
+
+
+@pytest.fixture(scope="session")
+def saved(folder: Path) -> Checkpoint:
+    return checkpoint.load(folder)
+
+
+@pytest.fixture(scope="session")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_meld(tmp_path_factory.mktemp("corpus")) / "dev_sent_emo.csv"
+
+
+def export(saved: Checkpoint, target: str, output: Path) -> Path:
+    export_bundle(saved, load_target(target), output, name="tiny", progress=lambda message: None)
+    return output
+
+
+@pytest.fixture(scope="session")
+def cpu(saved: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(saved, "cpu", tmp_path_factory.mktemp("bundle") / "cpu.dcet")
+
+
+@pytest.fixture(scope="session")
+def openvino_cpu(saved: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(saved, "openvino-cpu", tmp_path_factory.mktemp("bundle") / "openvino.dcet")
+
+
+@pytest.fixture(params=["cpu", "openvino_cpu"])
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    return Bundle.open(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def graphs(cpu: Path) -> dict[str, onnx.ModelProto]:
+    opened = Bundle.open(cpu)
+    files = opened.manifest.graphs
+    return {id: onnx.load_from_string(opened.read(files[id].file)) for id in ("text", "step")}
+
+
+@pytest.fixture
+def traced(graphs: dict[str, onnx.ModelProto], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export with graphs that were traced before: tracing takes seconds."""
+    monkeypatch.setattr(dcet.export.bundle, "export_text", lambda *_: graphs["text"])
+    monkeypatch.setattr(dcet.export.bundle, "export_step", lambda *_: graphs["step"])

@@ -1,0 +1,113 @@
+"""`dcet-export` as it is typed."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import dcet.export.bundle
+from dcet.export.cli import main
+from dcet.export.graphs import ExportError
+from dcet.runtime import Bundle, Conversation
+from dcet.targets import list_targets
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def message(result: Result) -> str:
+    """The one line that says what is wrong."""
+    assert result.exit_code == 2, result.output
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    return line
+
+
+def test_help_has_an_example() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    assert "dcet-export --target" in result.output.partition("Example:")[2]
+
+
+def test_targets_are_listed_for_people_and_machines() -> None:
+    names = [target.name for target in list_targets()]
+    assert {"cpu", "openvino-cpu"} <= set(names)
+    shown = run("--list-targets")
+    assert shown.exit_code == 0
+    assert all(name in shown.stdout for name in names)
+    listed = json.loads(run("--list-targets", "--json").stdout)
+    assert listed == {target.name: target.description for target in list_targets()}
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_bundle_is_written_and_its_parity_shown(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "companion.dcet"
+    result = run("--target", "cpu", "--checkpoint", folder, "--output", output, "--json")
+    assert result.exit_code == 0, result.output
+    shown = json.loads(result.stdout)
+    assert shown["bundle"] == str(output)
+    assert shown["size_bytes"] == output.stat().st_size
+    assert set(shown["parity"]) == {"onnxruntime-cpu", "openvino-cpu"}
+    assert max(shown["parity"].values()) <= 1e-4
+    assert Bundle.open(output).manifest.name == "tiny"
+    assert Conversation(Bundle.open(output)).turn("Ada", "so happy").turn == 1
+
+
+@pytest.mark.usefixtures("traced")
+def test_the_name_is_that_of_checkpoint_and_target(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("--target", "openvino-cpu", "--checkpoint", folder)
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny-openvino-cpu.dcet"]
+    assert "tiny-openvino-cpu.dcet" in result.stdout
+    assert "onnxruntime-cpu: largest difference from torch" in result.stdout
+
+
+def test_an_unknown_target_names_the_nearest(folder: Path) -> None:
+    line = message(run("--target", "openvino", "--checkpoint", folder))
+    assert "there is no target 'openvino'; did you mean openvino-cpu" in line
+
+
+def test_no_target_is_a_usage_error() -> None:
+    assert "--list-targets" in message(run())
+
+
+def test_a_bad_checkpoint_is_named(tmp_path: Path) -> None:
+    line = message(run("--target", "cpu", "--checkpoint", tmp_path / "none"))
+    assert f"{tmp_path / 'none'}: not a checkpoint" in line
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_folder_that_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "no" / "it.dcet"
+    line = message(run("--target", "cpu", "--checkpoint", folder, "--output", output))
+    assert f"could not write {output}" in line
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers", "onnx", "onnxscript", "openvino"])
+def test_a_missing_extra_names_its_cure(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    output = tmp_path / "it.dcet"
+    line = message(run("--target", "cpu", "--checkpoint", folder, "--output", output))
+    assert f"{package} is not installed; run: pip install 'dcet[export]'" in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_failed_check_is_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(*_: object) -> None:
+        raise ExportError("onnxruntime-cpu: golden sequence 'plain': too far")
+
+    monkeypatch.setattr(dcet.export.bundle, "measure", measure)
+    output = tmp_path / "it.dcet"
+    line = message(run("--target", "cpu", "--checkpoint", folder, "--output", output))
+    assert "golden sequence 'plain'" in line
+    assert not list(tmp_path.iterdir())

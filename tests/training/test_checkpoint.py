@@ -1,0 +1,179 @@
+"""A checkpoint: what is saved is what is loaded, and a broken one is named."""
+
+import errno
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from dcet.runtime.errors import WriteError
+from dcet.training import checkpoint
+from dcet.training.checkpoint import Checkpoint, CheckpointError, load, save
+from dcet.training.folders import atomic_folder
+from tests.tiny_training import VOCABULARY
+
+FILES = {"config.json", "metrics.json", "model.safetensors", "tokenizer.json", "MODEL_CARD.md"}
+
+
+@pytest.fixture
+def folder(fresh: Checkpoint, tmp_path: Path) -> Path:
+    save(tmp_path / "checkpoint", fresh)
+    return tmp_path / "checkpoint"
+
+
+def edit(path: Path, **changes: object) -> None:
+    value = json.loads(path.read_text())
+    path.write_text(json.dumps(value | changes))
+
+
+def test_what_is_saved_is_what_is_loaded(fresh: Checkpoint, folder: Path) -> None:
+    loaded = load(folder)
+    saved = fresh.model.state_dict()
+    assert loaded.model.state_dict().keys() == saved.keys()
+    for name, value in loaded.model.state_dict().items():
+        assert value.dtype == saved[name].dtype
+        assert torch.equal(value, saved[name].half().to(value.dtype))
+    assert loaded.tokenizer.to_str() == fresh.tokenizer.to_str()
+    assert loaded.model.config == fresh.model.config
+    for name in ("metrics", "trained", "licences", "card"):
+        assert getattr(loaded, name) == getattr(fresh, name)
+    assert not loaded.model.training
+
+
+def test_saving_again_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    save(tmp_path / "again", load(folder))
+    for name in (*FILES, "encoder/config.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_checkpoint_is_these_files_and_no_pickle(folder: Path) -> None:
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files == FILES | {"encoder/config.json"}
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    assert {value.dtype for value in weights.values()} == {torch.float16}
+
+
+def test_the_hash_is_of_the_weights(fresh: Checkpoint, folder: Path) -> None:
+    before = load(folder).sha256
+    assert len(before) == 64
+    fresh.model.step.heads.calibration_bias.fill_(0.5)
+    save(folder, fresh)
+    assert load(folder).sha256 != before
+
+
+def test_a_run_is_as_good_as_its_checkpoint(run: Path) -> None:
+    assert load(run).sha256 == load(run / "checkpoint").sha256
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def change_step(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    edit(path, step=json.loads(path.read_text())["step"] | changes)
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "nothing there": (shutil.rmtree, "not a checkpoint"),
+    "no weights": (
+        lambda f: (f / "model.safetensors").unlink(),
+        r"No such file|model\.safetensors",
+    ),
+    "cut weights": (lambda f: truncate(f / "model.safetensors"), "not a checkpoint"),
+    "cut config": (lambda f: truncate(f / "config.json"), "not a checkpoint"),
+    "config is a list": (lambda f: (f / "config.json").write_text("[]"), "not a checkpoint"),
+    "no step": (lambda f: (f / "config.json").write_text('{"format": 1}'), "'step'"),
+    "unknown step key": (lambda f: change_step(f, depth=3), "'depth'"),
+    "heads do not divide": (lambda f: change_step(f, heads=3), "multiple of heads"),
+    "another width": (lambda f: change_step(f, width=32), "weights and config.json disagree"),
+    "another format": (lambda f: edit(f / "config.json", format=9), "format 9, .* reads 1"),
+    "no encoder": (lambda f: shutil.rmtree(f / "encoder"), "not a checkpoint"),
+    "another encoder": (
+        lambda f: edit(f / "encoder" / "config.json", hidden_size=48),
+        "weights and config.json disagree",
+    ),
+    "unknown encoder": (
+        lambda f: edit(f / "encoder" / "config.json", model_type="nonesuch"),
+        "nonesuch",
+    ),
+    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), r"tokenizer\.json"),
+    "broken tokenizer": (lambda f: (f / "tokenizer.json").write_text("{}"), "not a checkpoint"),
+    "no card": (lambda f: (f / "MODEL_CARD.md").unlink(), r"MODEL_CARD\.md"),
+    "undecodable card": (lambda f: (f / "MODEL_CARD.md").write_bytes(b"\xff"), "not a checkpoint"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_checkpoint_is_named(folder: Path, kind: str) -> None:
+    spoil, message = BROKEN[kind]
+    spoil(folder)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_a_relative_path_is_never_looked_up_elsewhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`checkpoint/encoder` could also be the name of a model on the hub."""
+    shutil.rmtree(folder / "encoder")
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("asked the network"))
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        load("checkpoint")
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(
+    fresh: Checkpoint, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(_tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = load(folder).sha256
+    fresh.model.step.heads.calibration_bias.fill_(0.5)
+    monkeypatch.setattr(checkpoint, "save_file", no_space)
+    with pytest.raises(WriteError, match=r"could not write .*No space left.*untouched"):
+        save(folder, fresh)
+    assert load(folder).sha256 == before
+    assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rename = tmp_path / "it", Path.rename
+    folder.mkdir()
+    (folder / "old").touch()
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(WriteError, match="Input/output error"), atomic_folder(folder) as new:
+        (new / "new").touch()
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+def _fail(folder: Path) -> None:
+    (folder / "half").touch()
+    raise KeyError("something else")
+
+
+def test_an_error_in_between_is_passed_on_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), atomic_folder(tmp_path / "it") as new:
+        _fail(new)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_encoder_keeps_its_words(fresh: Checkpoint) -> None:
+    assert fresh.tokenizer.get_vocab_size() == len(VOCABULARY)
+    assert len(fresh.tokenizer.encode("so happy " * 200).ids) == checkpoint.MAX_TOKENS

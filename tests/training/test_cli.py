@@ -1,0 +1,154 @@
+"""`dcet-train` as it is typed."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from dcet.training.checkpoint import load
+from dcet.training.cli import main
+from dcet.training.evaluate import evaluate_meld
+
+KEYS = {
+    *("n", "weighted_f1", "macro_f1", "accuracy", "per_class_f1", "confusion"),
+    *("sentiment", "shift", "ece", "nll"),
+}
+
+
+def train(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def evaluate(checkpoint: object, data: Path, *options: object) -> Result:
+    return train("evaluate", checkpoint, "--corpus", "meld", "--data", data, *options)
+
+
+def message(result: Result) -> str:
+    """The one line that says what is wrong."""
+    assert result.exit_code == 2, result.output
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert "Traceback" not in result.output
+    return line
+
+
+@pytest.fixture
+def dev(meld: Path) -> Path:
+    return meld / "dev_sent_emo.csv"
+
+
+@pytest.mark.parametrize("command", [[], ["fit"], ["soft-labels"], ["select"], ["evaluate"]])
+def test_help_has_an_example(command: list[str]) -> None:
+    result = train(*command, "--help")
+    assert result.exit_code == 0
+    example = result.output.partition("Example:")[2]
+    assert f"dcet-train {' '.join(command)}".strip() in example
+    assert len([line for line in example.splitlines() if line.count("dcet-train ") > 1]) == 0
+
+
+def test_fit_goes_from_a_corpus_to_figures(meld: Path, bert: Path, tmp_path: Path) -> None:
+    command = ["fit", "--meld", meld, "--text-encoder", bert, "--output", tmp_path / "run"]
+    result = train(
+        *command,
+        *["--epochs", 1, "--seed", 3, "--vocabulary", 0, "--json"],
+        *["--licence", "data=GPL-3.0", "--licence", "encoder=A=B"],
+    )
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)
+    assert KEYS == set(figures["dev"]) == set(figures["dev_memory_reset"])
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["seed"], config["epochs"], config["vocabulary"]) == (3, 1, None)
+    assert load(tmp_path / "run").licences == {"data": "GPL-3.0", "encoder": "A=B"}
+    assert "epoch 1 dev weighted_f1" in result.stderr
+    refused = train(*command, "--epochs", 2)
+    assert "was begun with another" in message(refused)
+    assert "epochs" in message(refused)
+
+
+def test_soft_labels_writes_what_fit_reads(meld: Path, bert: Path, tmp_path: Path) -> None:
+    options = ["--meld", meld, "--text-encoder", bert, "--epochs", 1, "--vocabulary", 0]
+    output = tmp_path / "soft.npz"
+    runs = ["--folds", 2, "--runs", tmp_path / "folds", "--output", output]
+    result = train("soft-labels", *options, *runs)
+    assert result.exit_code == 0, result.output
+    assert np.load(output)["probabilities"].shape[1] == 7
+    result = train("fit", *options, "--soft-labels", output, "--output", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+
+
+def test_evaluate_writes_the_agreed_keys(run: Path, dev: Path, tmp_path: Path) -> None:
+    result = evaluate(run, dev, "--json", tmp_path / "dev.json")
+    assert result.exit_code == 0, result.output
+    figures = json.loads((tmp_path / "dev.json").read_text())
+    assert set(figures) == KEYS
+    assert set(figures["sentiment"]) == {"mae", "pearson", "ccc"}
+    assert set(figures["shift"]) == {"f1", "average_precision"}
+    assert np.array(figures["confusion"]).sum() == figures["n"]
+    assert figures == json.loads(json.dumps(evaluate_meld(load(run), dev)))
+    assert "weighted_f1" in result.stdout
+
+
+def test_evaluate_can_reset_the_memory(run: Path, dev: Path, tmp_path: Path) -> None:
+    assert evaluate(run, dev, "--json", tmp_path / "a.json").exit_code == 0
+    result = evaluate(run, dev, "--reset-memory", "--json", tmp_path / "b.json")
+    assert result.exit_code == 0
+    kept, reset = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
+    assert reset["nll"] != kept["nll"]
+    expected = load(run).metrics["dev_memory_reset"]["nll"]
+    assert reset["nll"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_evaluate_hears_prosody_where_it_is_given(run: Path, dev: Path, tmp_path: Path) -> None:
+    prosody = dev.with_name("dev_prosody.npz")
+    assert evaluate(run, dev, "--json", tmp_path / "a.json").exit_code == 0
+    assert evaluate(run, dev, "--prosody", prosody, "--json", tmp_path / "b.json").exit_code == 0
+    assert (tmp_path / "a.json").read_text() != (tmp_path / "b.json").read_text()
+
+
+def test_select_keeps_a_run(run: Path, meld: Path, tmp_path: Path) -> None:
+    result = train("select", run, "--meld", meld, "--output", tmp_path / "kept")
+    assert result.exit_code == 0, result.output
+    assert "seed 0" in result.stdout
+    assert load(tmp_path / "kept").sha256 == load(run).sha256
+
+
+@pytest.mark.parametrize("spoilt", ["Emotion", "joy", "utf8", "header"])
+def test_bad_data_is_one_line_and_writes_nothing(
+    run: Path, dev: Path, tmp_path: Path, spoilt: str
+) -> None:
+    data = dev.read_bytes()
+    edits = {
+        "Emotion": (data.replace(b"Emotion", b"Mood", 1), "columns Emotion are missing"),
+        "joy": (data.replace(b",joy,", b",glee,", 1), "Emotion is 'glee'"),
+        "utf8": (data + b"It\x92s,Ada,joy,positive,9,0\n", "byte 0x92"),
+        "header": (data.splitlines()[0] + b"\n", "at least one row"),
+    }
+    changed, expected = edits[spoilt]
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes(changed)
+    result = evaluate(run, bad, "--json", tmp_path / "out.json")
+    assert expected in message(result)
+    assert "bad.csv" in message(result)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_bad_arguments_are_said(run: Path, dev: Path, bert: Path, tmp_path: Path) -> None:
+    assert "not a checkpoint" in message(evaluate(tmp_path / "none", dev))
+    assert "could not write" in message(evaluate(run, dev, "--json", tmp_path / "no" / "out.json"))
+    assert "cannot be read" in message(evaluate(run, tmp_path))
+    fit = ["fit", "--meld", tmp_path, "--text-encoder", bert, "--output", tmp_path / "run"]
+    assert "expected NAME=LICENCE, got 'GPL'" in message(train(*fit, "--licence", "GPL"))
+    assert "epochs and dialogues_per_batch" in message(train(*fit, "--epochs", 0))
+    assert "train_sent_emo.csv" in message(train(*fit))
+    assert "Missing option '--meld'" in message(train("fit"))
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers", "safetensors"])
+def test_a_missing_extra_names_its_cure(
+    run: Path, dev: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    line = message(evaluate(run, dev))
+    assert f"{package} is not installed; run: pip install 'dcet[train]'" in line

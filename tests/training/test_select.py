@@ -1,0 +1,98 @@
+"""Of several seeds, or their average, what is best on dev is kept."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcet.runtime.errors import ConfigError
+from dcet.training import checkpoint
+from dcet.training.evaluate import evaluate_meld
+from dcet.training.fit import fit
+from dcet.training.select import select
+from tests.tiny_training import TINY, quiet, tiny_config
+
+
+@pytest.fixture(scope="module")
+def other(meld: Path, bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of another seed, that began with the same weights."""
+    folder = tmp_path_factory.mktemp("runs") / "other"
+    fit(tiny_config(meld, bert, seed=1), folder, quiet)
+    return folder
+
+
+def pretend(run: Path, folder: Path, weighted_f1: float) -> Path:
+    """The same run, with another figure in its metrics."""
+    shutil.copytree(run, folder)
+    path = folder / "checkpoint" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["dev"]["weighted_f1"] = weighted_f1
+    path.write_text(json.dumps(metrics))
+    return folder
+
+
+@pytest.mark.parametrize("best", [0, 1])
+def test_the_best_seed_is_kept(
+    run: Path, other: Path, meld: Path, tmp_path: Path, best: int
+) -> None:
+    runs = [
+        pretend(folder, tmp_path / f"run{number}", 0.99 if number == best else 0.01)
+        for number, folder in enumerate((run, other))
+    ]
+    card = tmp_path / "card.md"
+    card.write_text("# A card\n")
+    metrics = select(runs, meld, tmp_path / "kept", card)
+    kept = checkpoint.load(tmp_path / "kept")
+    assert kept.sha256 == checkpoint.load(runs[best]).sha256
+    assert kept.card == "# A card\n"
+    assert kept.metrics == metrics
+    assert metrics["kept"] == f"seed {best}"
+    assert metrics["ablation"]["seeds"] == [0, 1]
+    assert metrics["ablation"]["weighted_f1"][best] == 0.99
+
+
+def test_the_average_is_kept_where_it_is_best(
+    run: Path, other: Path, meld: Path, tmp_path: Path
+) -> None:
+    runs = [pretend(folder, tmp_path / folder.name, -1.0) for folder in (run, other)]
+    metrics = select(runs, meld, tmp_path / "kept")
+    assert metrics["kept"] == "average"
+    kept = checkpoint.load(tmp_path / "kept")
+    states = [checkpoint.load(folder).model.state_dict() for folder in runs]
+    name = "step.memory.write.weight"
+    mean = (states[0][name] + states[1][name]) / 2
+    assert torch.allclose(kept.model.state_dict()[name], mean, atol=1e-3)
+    figures = evaluate_meld(kept, meld / "dev_sent_emo.csv")
+    assert figures["nll"] == pytest.approx(metrics["dev"]["nll"], abs=1e-3)
+
+
+def test_an_unfinished_run_is_refused(run: Path, meld: Path, tmp_path: Path) -> None:
+    copy = pretend(run, tmp_path / "run", 0.5)
+    path = copy / "checkpoint" / "metrics.json"
+    path.write_text(json.dumps({"dev": json.loads(path.read_text())["dev"]}))
+    with pytest.raises(ConfigError, match="not finished"):
+        select([copy], meld, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_checkpoint_without_its_run_is_refused(run: Path, meld: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected a run of `dcet-train fit`"):
+        select([run / "checkpoint"], meld, tmp_path / "kept")
+
+
+def test_the_same_seed_twice_is_refused(run: Path, meld: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="different seeds, got 0, 0"):
+        select([run, pretend(run, tmp_path / "run", 0.5)], meld, tmp_path / "kept")
+
+
+def test_runs_of_another_shape_are_refused(
+    run: Path, meld: Path, bert: Path, tmp_path: Path
+) -> None:
+    wider = tmp_path / "wider"
+    model = type(TINY)(width=32, layers=1, heads=2, audio_length=3, face_length=3)
+    fit(tiny_config(meld, bert, seed=5, epochs=1, model=model), wider, quiet)
+    with pytest.raises(ConfigError, match="shape of their weights"):
+        select([run, wider], meld, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
