@@ -94,6 +94,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
             for name, value in model.state_dict().items()
         }
         save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
+        (temporary / "model.safetensors").chmod(0o644)  # it is written for its owner alone
         (temporary / "encoder").mkdir()
         model.text.backbone.config.to_json_file(temporary / "encoder" / "config.json")
         checkpoint.tokenizer.save(str(temporary / "tokenizer.json"))

@@ -114,7 +114,10 @@ def fit_split(
     if resumed := load_resume(run / "resume", modules, optimizer, average):
         first_epoch, best = resumed["epoch"], resumed["best"]
 
-    mask_id = tokenizer.token_to_id("[MASK]")
+    masks = (tokenizer.token_to_id(token) for token in ("[MASK]", "<mask>"))
+    mask_id = next((id for id in masks if id is not None), None)
+    if mask_id is None and config.token_dropout:
+        progress(0, updates, "this encoder has no mask token: no tokens are dropped")
     for epoch in range(first_epoch, config.epochs):
         model.train()
         # Order and noise depend on seed and epoch alone: a resumed run sees what an unbroken one

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,12 @@ def select(
         ],
     }
     if len(candidates) > 1:
-        checkpoint.save(output, _average(list(candidates.values())))
-        bias = next(iter(candidates.values())).model.step.heads.calibration_bias
-        calibrate(output, Corpus.of_meld(meld, "dev"), bias)
-        candidates["average"] = checkpoint.load(output)
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place, "average")
+            checkpoint.save(folder, _average(list(candidates.values())))
+            bias = next(iter(candidates.values())).model.step.heads.calibration_bias
+            calibrate(folder, Corpus.of_meld(meld, "dev"), bias)
+            candidates["average"] = checkpoint.load(folder)
     kept = max(candidates, key=lambda name: _weighted_f1(candidates[name]))
     best = candidates[kept]
     metrics = {"kept": kept, **best.metrics, "ablation": ablation}
