@@ -16,7 +16,7 @@ demo: $(INSTALLED) ## Export the shipped checkpoint, play a conversation, measur
 	@mkdir -p $(DEMO)
 	$(BIN)/dcet-export --target cpu --output $(BUNDLE)
 	$(BIN)/python -m dcet.runtime.demo $(BUNDLE)
-	$(BIN)/dcet-bench latency $(BUNDLE) --turns 300 --growth-turns 10000 \
+	$(BIN)/dcet-bench latency $(BUNDLE) --turns 200 --growth-turns 10000 \
 	  --html $(DEMO)/report.html --json $(DEMO)/report.json
 	@printf '\nBundle:  %s\nReport:  %s\nFigures: %s\n' \
 	  $(BUNDLE) $(DEMO)/report.html $(DEMO)/report.json
