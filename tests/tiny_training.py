@@ -1,11 +1,12 @@
 """Encoders of a few kilobytes and a small corpus in MELD's format, for tests of training."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from tokenizers import (
     Tokenizer,
@@ -30,6 +31,16 @@ from dcet.runtime.labels import EMOTIONS
 from dcet.training.checkpoint import Checkpoint, from_encoder
 from dcet.training.fit import FitConfig
 from dcet.training.model import ModelConfig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Matrices this small are slower on several threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -1,11 +1,9 @@
 """What the tests of export share: a checkpoint with random weights and its two bundles."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 import pytest
-import torch
 
 import dcet.export.bundle
 from dcet.export.bundle import export_bundle
@@ -13,16 +11,9 @@ from dcet.runtime import Bundle
 from dcet.targets import load_target
 from dcet.training import checkpoint
 from dcet.training.checkpoint import Checkpoint
-from tests.tiny_training import untrained, write_bert, write_meld
+from tests.tiny_training import one_thread, untrained, write_bert, write_meld
 
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Matrices this small are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]  # a fixture: pytest finds it by its name here
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,13 @@
 """What the tests of training share: encoders, a corpus and one run, each made once."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from dcet.training.checkpoint import Checkpoint
 from dcet.training.fit import fit
 from tests.tiny_training import (
+    one_thread,
     quiet,
     tiny_config,
     untrained,
@@ -17,14 +16,7 @@ from tests.tiny_training import (
     write_roberta,
 )
 
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Matrices this small are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]  # a fixture: pytest finds it by its name here
 
 
 @pytest.fixture(scope="session")
