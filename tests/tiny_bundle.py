@@ -1,8 +1,10 @@
 """A bundle of a few kilobytes that obeys docs/bundle-format.md, for tests without a trained model.
 
 Its `step` is an honest function of every input: memories are running averages, rings shift by one,
-and the speaker's number decides which past of the scene counts. Nothing here uses the manifest's
-dataclasses, so that writer and reader are checked against the specification and not each other.
+and the speaker's number decides which past of the scene counts. Its `audio` hears how loud a window
+is beside all that this voice said before, its `face` sees the mean colour of a face. Nothing here
+uses the manifest's dataclasses, so that writer and reader are checked against the specification and
+not each other.
 """
 
 import hashlib
@@ -34,12 +36,16 @@ MAX_TOKENS = 16
 WIDTH = 8  # of text features, memory tokens, ring entries and episodes alike
 
 TEXT_INPUTS: dict[str, Shape] = {"input_ids": (1, "tokens"), "attention_mask": (1, "tokens")}
+AUDIO_INPUTS: dict[str, Shape] = {"pcm": ("windows", 48_000), "voice": (1, 3, 64)}
+AUDIO_OUTPUTS: dict[str, Shape] = {"features": ("windows", 3), "next_voice": (1, 3, 64)}
+FACE_INPUTS: dict[str, Shape] = {"pixels": ("faces", "height", "width", 3)}
+FACE_OUTPUTS: dict[str, Shape] = {"features": ("faces", 4)}
 FEATURES: dict[str, tuple[int, ...]] = {
     "text": (1, WIDTH),
-    "audio": (1, 2, 3),
-    "audio_mask": (1, 2),
-    "face": (1, 2, 4),
-    "face_mask": (1, 2),
+    "audio": (1, 8, 3),
+    "audio_mask": (1, 8),
+    "face": (1, 8, 4),
+    "face_mask": (1, 8),
     "modality_mask": (1, 3),
     "quality": (1, 3),
     "episodes": (1, 2, WIDTH),
@@ -67,24 +73,31 @@ def write_tiny_bundle(
     *,
     target: str = "cpu",
     engines: Sequence[str] = ("onnxruntime",),
+    senses: Sequence[str] = ("audio", "face"),
     as_zip: bool = True,
 ) -> Path:
     """Write the bundle to `path`, as a stored zip or as a directory, and return `path`.
 
-    It holds OpenVINO IR where `engines` names openvino.
+    It holds OpenVINO IR where `engines` names openvino, and encoders of the `senses`. Without them
+    it is trained on audio but not on faces.
     """
-    text, step = text_graph(), step_graph()
+    graphs = {"text": text_graph(), "step": step_graph()}
+    graphs |= {
+        name: graph
+        for name, graph in (("audio", audio_graph()), ("face", face_graph()))
+        if name in senses
+    }
     files = {
-        "graphs/text.fp32.onnx": text.SerializeToString(),
-        "graphs/step.fp32.onnx": step.SerializeToString(),
+        **{f"graphs/{id}.fp32.onnx": graph.SerializeToString() for id, graph in graphs.items()},
         "tokenizer.json": tokenizer().to_str().encode(),
         "MODEL_CARD.md": b"# Tiny\nRandom weights, for tests.\n",
         "LICENSES/Apache-2.0.txt": b"Apache-2.0\n",
-        **golden_files(text, step),
+        **golden_files(graphs["text"], graphs["step"]),
     }
     if "openvino" in engines:
-        files |= openvino_files("text", text) | openvino_files("step", step)
-    manifest = tiny_manifest(files, target=target, engines=list(engines))
+        for id, graph in graphs.items():
+            files |= openvino_files(id, graph)
+    manifest = tiny_manifest(files, target=target, engines=list(engines), senses=senses)
     return write_container(path, manifest, files, as_zip=as_zip)
 
 
@@ -114,7 +127,7 @@ def describe_files(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
 
 
 def tiny_manifest(
-    files: Mapping[str, bytes], *, target: str, engines: Sequence[str]
+    files: Mapping[str, bytes], *, target: str, engines: Sequence[str], senses: Sequence[str]
 ) -> dict[str, Any]:
     """The manifest of the tiny bundle as JSON."""
 
@@ -130,8 +143,14 @@ def tiny_manifest(
 
     states = {name: shape for name, (_, shape) in STATES.items()}
     next_states = {f"next_{name}": shape for name, shape in states.items()}
+    voice: dict[str, Any] = {"in": "voice", "out": "next_voice", "shape": [1, 3, 64]}
+    voice |= {"dtype": "float32", "per": "speaker", "graph": "audio"}
+    encoders = {
+        "audio": graph("audio", tensors(AUDIO_INPUTS), tensors(AUDIO_OUTPUTS)),
+        "face": graph("face", tensors(FACE_INPUTS, "uint8"), tensors(FACE_OUTPUTS)),
+    }
     return {
-        "schema_version": "1.0",
+        "schema_version": "1.1",
         "name": "tiny",
         "version": "0.1.0",
         "created": "2025-01-31T12:00:00Z",
@@ -141,6 +160,7 @@ def tiny_manifest(
         "graphs": {
             "text": graph("text", tensors(TEXT_INPUTS, "int32"), tensors({"features": (1, WIDTH)})),
             "step": graph("step", tensors(FEATURES | states), tensors(ESTIMATES | next_states)),
+            **{name: encoders[name] for name in senses},
         },
         "state": [
             {
@@ -151,7 +171,8 @@ def tiny_manifest(
                 "per": per,
             }
             for name, (per, shape) in STATES.items()
-        ],
+        ]
+        + [voice] * ("audio" in senses),
         "speaker_input": "speaker",
         "scene_speakers": "scene_ring_speaker",
         "modalities": {
@@ -159,18 +180,23 @@ def tiny_manifest(
             "audio": {
                 "input": "audio",
                 "width": 3,
-                "length": 2,
+                "length": 8,
                 "mask": "audio_mask",
-                "encoder": None,
+                "encoder": "audio" if "audio" in senses else None,
                 "trained": True,
+                **(
+                    {"sample_rate_hz": 16_000, "window_samples": 48_000}
+                    if "audio" in senses
+                    else {}
+                ),
             },
             "face": {
                 "input": "face",
                 "width": 4,
-                "length": 2,
+                "length": 8,
                 "mask": "face_mask",
-                "encoder": None,
-                "trained": False,
+                "encoder": "face" if "face" in senses else None,
+                "trained": "face" in senses,
             },
         },
         "tokenizer": {"file": "tokenizer.json", "max_tokens": MAX_TOKENS},
@@ -273,6 +299,34 @@ def text_graph() -> onnx.ModelProto:
     count = g.op("ReduceSum", mask, g.axis(1))
     g.op("Div", g.masked_sum(embedded, mask), count, named="features")
     return g.model("text", TEXT_INPUTS, {"features": (1, WIDTH)}, TensorProto.INT32)
+
+
+def audio_graph() -> onnx.ModelProto:
+    """Mean, power and peak of each window beside those of the voice, to which they are added."""
+    g = _Nodes()
+    loudness = g.op("Abs", "pcm")
+    measures = [
+        g.op("ReduceMean", loudness, g.axis(1)),
+        g.op("ReduceSumSquare", "pcm", g.axis(1)),
+        g.op("ReduceMax", loudness, g.axis(1)),
+    ]
+    heard = g.op("Concat", *measures, axis=1)
+    usual = g.op("ReduceMean", "voice", g.axis(2), keepdims=0)
+    known = g.op("MatMul", usual, g.weights(3, 3))
+    g.op("Tanh", g.sum(g.op("MatMul", heard, g.weights(3, 3)), known), named="features")
+    total = g.op("ReduceSum", heard, g.axis(0))
+    g.op("Add", "voice", g.op("Unsqueeze", total, g.axis(2)), named="next_voice")
+    return g.model("audio", AUDIO_INPUTS, AUDIO_OUTPUTS, TensorProto.FLOAT)
+
+
+def face_graph() -> onnx.ModelProto:
+    """What the mean colour of a face says."""
+    g = _Nodes()
+    pixels = g.op("Cast", "pixels", to=TensorProto.FLOAT)
+    colour = g.op("ReduceMean", pixels, g.constant([1, 2], np.int64), keepdims=0)
+    share = g.op("Div", colour, g.constant(255))
+    g.op("Tanh", g.op("MatMul", share, g.weights(3, 4)), named="features")
+    return g.model("face", FACE_INPUTS, FACE_OUTPUTS, TensorProto.UINT8)
 
 
 def step_graph() -> onnx.ModelProto:

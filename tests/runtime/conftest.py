@@ -1,9 +1,19 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from dcet.runtime import Bundle, Conversation
 from tests.tiny_bundle import write_tiny_bundle
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Folder of the real recordings."""
+    folder = os.environ.get("DCET_DATA")
+    if folder is None:
+        pytest.skip("DCET_DATA does not say where the recordings are")
+    return Path(folder)
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +31,13 @@ def tiny_openvino(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target="openvino-cpu",
         engines=("openvino", "onnxruntime"),
     )
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Reads text, and neither hears nor sees; it was trained on features of audio."""
+    path = tmp_path_factory.mktemp("bundle") / "reader.dcet"
+    return Bundle.open(write_tiny_bundle(path, senses=()))
 
 
 @pytest.fixture(scope="session")

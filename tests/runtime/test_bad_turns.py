@@ -1,8 +1,10 @@
 """A bad turn has its own error, and the conversation goes on with its memory as it was."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,10 +19,13 @@ from dcet.runtime.errors import (
     WrongSampleRate,
     WrongShape,
 )
+from tests.runtime.signals import face, speech
 
 AUDIO = np.zeros(100, np.float32)
 DOUBLE: Any = np.zeros(8)
 FACE = np.zeros((8, 8, 3), np.uint8)
+JPEG = cv2.imencode(".jpg", face())[1].tobytes()
+PNG = cv2.imencode(".png", face())[1].tobytes()
 
 
 def remembered(conversation: Conversation) -> tuple[bytes, tuple[str, ...], int]:
@@ -37,12 +42,6 @@ def with_nan(shape: tuple[int, ...], value: float = np.nan) -> Any:
 BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
     "nothing": ({}, EmptyTurn, "got none of them"),
     "blank text": ({"text": " \t\n"}, EmptyTurn, "text: empty"),
-    "only what cannot be used": ({"audio": AUDIO}, EmptyTurn, "audio: this bundle has no encoder"),
-    "only what was not trained": (
-        {"faces": Features(np.zeros((1, 4), np.float32))},
-        EmptyTurn,
-        "face: this model was not trained on it",
-    ),
     "10,000 words": (
         {"text": "happy " * 10_000},
         TextTooLong,
@@ -60,11 +59,13 @@ BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
         r"audio: expected finite numbers, got nan at \[1, 2\]",
     ),
     "NaN in text features": ({"text": Features(with_nan((8,)))}, NotFinite, "text: "),
-    "float64 audio": (
-        {"audio": np.zeros(9)},
+    "NaN in what is cut off": ({"audio": with_nan((600 * 16_000,))[::-1]}, NotFinite, r"at \[0\]"),
+    "audio of bytes": (
+        {"audio": np.zeros(9, np.uint8)},
         WrongDtype,
-        "audio: expected a NumPy array of float32 or int16, got float64",
+        "audio: expected a NumPy array of int16 or float32 or float64, got uint8",
     ),
+    "complex audio": ({"audio": np.zeros(9, complex)}, WrongDtype, "got complex128"),
     "a list for audio": ({"audio": [0.0, 0.1]}, WrongDtype, "audio: .* got list"),
     "float faces": ({"faces": [FACE / 255.0]}, WrongDtype, r"faces\[0\]: .* uint8, got float64"),
     "big-endian features": (
@@ -73,26 +74,45 @@ BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
         "text: expected a NumPy array of float32, got >f4",
     ),
     "a number for faces": ({"faces": 3}, WrongDtype, "faces: .* got int; put it in a list"),
-    "one face without a list": ({"faces": FACE}, WrongShape, r"faces\[0\]: .* got \(8, 3\)"),
-    "float64 features": ({"text": Features(DOUBLE)}, WrongDtype, "text: .* got float64"),
-    "44.1 kHz": (
-        {"audio": AUDIO, "sample_rate_hz": 44_100},
-        WrongSampleRate,
-        "expected 16000 Hz, got 44100 Hz; resample",
+    "one face without a list": (
+        {"faces": FACE},
+        WrongShape,
+        r"faces: .* got \(8, 8, 3\); put a single image in a list",
     ),
-    "stereo": ({"audio": np.zeros((100, 2), np.int16)}, WrongShape, r"audio: .* got \(100, 2\)"),
-    "grey faces": ({"faces": [FACE, FACE[..., 0]]}, WrongShape, r"faces\[1\]: .* got \(8, 8\)"),
-    "RGBA faces": ({"faces": [np.zeros((8, 8, 4), np.uint8)]}, WrongShape, r"got \(8, 8, 4\)"),
-    "a face of no size": ({"faces": [FACE[:0]]}, WrongShape, r"got \(0, 8, 3\)"),
+    "one file without a list": ({"faces": JPEG}, WrongDtype, "faces: .* got bytes; put it in"),
+    "names of files": ({"faces": ["face.jpg"]}, WrongDtype, r"faces\[0\]: .* got str"),
+    "a colour order of its own": (
+        {"faces": [face()], "colors": "hsv"},
+        InputError,
+        "colors: expected 'rgb' or 'bgr', got 'hsv'",
+    ),
+    "float64 features": ({"text": Features(DOUBLE)}, WrongDtype, "text: .* got float64"),
+    **{
+        f"{rate!r} Hz": (
+            {"audio": AUDIO, "sample_rate_hz": rate},
+            WrongSampleRate,
+            "sample_rate_hz: expected a whole number of 1 or more, got",
+        )
+        for rate in (0, -16_000, 16_000.5, "16000", True, None, float("nan"))
+    },
+    "channels first": (
+        {"audio": np.zeros((2, 100), np.int16)},
+        WrongShape,
+        r"audio: .* got \(2, 100\); transpose it",
+    ),
+    "audio of three dimensions": ({"audio": AUDIO[:, None, None]}, WrongShape, r"\(100, 1, 1\)"),
+    "no channel": ({"audio": np.zeros((100, 0), np.int16)}, WrongShape, r"got \(100, 0\)"),
+    "grey and alpha": ({"faces": [FACE, FACE[..., :2]]}, WrongShape, r"faces\[1\]: .* \(8, 8, 2\)"),
+    "a line of pixels": ({"faces": [FACE[0, 0]]}, WrongShape, r"faces\[0\]: .* got \(3,\)"),
     "narrow text features": (
         {"text": Features(np.zeros(7, np.float32))},
         WrongShape,
         r"text: expected features of shape \(8,\), got \(7,\)",
     ),
     "too many audio features": (
-        {"audio": Features(np.zeros((3, 3), np.float32))},
+        {"audio": Features(np.zeros((9, 3), np.float32))},
         WrongShape,
-        r"audio: expected features of shape \(n, 3\) with n from 0 to 2, got \(3, 3\)",
+        r"audio: expected features of shape \(n, 3\) with n from 0 to 8, got \(9, 3\)",
     ),
     "flat audio features": ({"audio": Features(np.zeros(3, np.float32))}, WrongShape, r"\(3,\)"),
 }
@@ -116,6 +136,128 @@ def test_a_bad_turn(bundle: Bundle, name: str) -> None:
     after, expected = conversation.turn("Ann", "fine"), undisturbed.turn("Ann", "fine")
     assert after.probabilities == expected.probabilities
     assert after.turn == 3
+
+
+# What cannot be used, and the reason that `degraded` gives
+LEFT_OUT: dict[str, tuple[dict[str, Any], str]] = {
+    "digital silence": ({"audio": np.zeros(16_000, np.int16)}, "audio: silent"),
+    "silence with an offset": ({"audio": np.full(16_000, 0.3, np.float32)}, "audio: silent"),
+    "dither": ({"audio": (np.arange(16_000) % 3 - 1).astype(np.int16)}, "audio: silent"),
+    "channels that cancel": (
+        {"audio": np.outer(speech(1), [1, -1]).astype(np.float32)},
+        "audio: silent",
+    ),
+    "20 ms": ({"audio": speech(0.02)}, "audio: 20 ms; at least 100 ms are needed"),
+    "20 ms at 48 kHz": (
+        {"audio": speech(0.06), "sample_rate_hz": 48_000},
+        "audio: 20 ms; at least 100 ms are needed",
+    ),
+    "an empty array": ({"audio": np.zeros(0, np.float32)}, "audio: empty"),
+    "an empty stereo array": ({"audio": np.zeros((0, 2), np.int16)}, "audio: empty"),
+    "no images": ({"faces": []}, "face: empty"),
+    "an empty batch": ({"faces": np.zeros((0, 48, 48, 3), np.uint8)}, "face: empty"),
+    "a crop of 4×4": (
+        {"faces": [face(4)]},
+        "face: faces[0]: 4×4 pixels; at least 12×12 are needed",
+    ),
+    "a crop of no size": (
+        {"faces": [face()[:0]]},
+        "face: faces[0]: 0×64 pixels; at least 12×12 are needed",
+    ),
+    "an all-black crop": (
+        {"faces": [np.zeros((64, 64, 3), np.uint8)]},
+        "face: faces[0]: all its pixels are alike",
+    ),
+    "an all-red crop": (
+        {"faces": [np.full((64, 64, 3), (250, 0, 0), np.uint8)]},
+        "face: faces[0]: all its pixels are alike",
+    ),
+    "an all-black frame": (
+        {"faces": [np.zeros((480, 640, 3), np.uint8)], "whole_frames": True},
+        "face: faces[0]: no face found",
+    ),
+    "a frame of noise": (
+        {
+            "faces": [np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)],
+            "whole_frames": True,
+        },
+        "face: faces[0]: no face found",
+    ),
+    "a frame too long to be true": (
+        {"faces": [np.zeros((12, 9000, 3), np.uint8)], "whole_frames": True},
+        "face: faces[0]: no face found",
+    ),
+    "half a JPEG": (
+        {"faces": [JPEG[: len(JPEG) // 2]]},
+        f"face: faces[0]: {len(JPEG) // 2} bytes that are no image OpenCV can decode",
+    ),
+    "half a PNG": (
+        {"faces": [PNG[: len(PNG) // 2]]},
+        f"face: faces[0]: {len(PNG) // 2} bytes that are no image OpenCV can decode",
+    ),
+    "no bytes": ({"faces": [b""]}, "face: faces[0]: 0 bytes that are no image OpenCV can decode"),
+    "Russian": ({"text": "я счастлив сегодня"}, "text: none of its words is known"),
+    "Chinese": ({"text": "我很高兴"}, "text: none of its words is known"),
+    "emoji only": ({"text": "😀🎉😀"}, "text: none of its words is known"),
+    "nothing visible": ({"text": "\u200b\u200d"}, "text: none of its words is known"),
+    "blanks": ({"text": " \t\n"}, "text: empty"),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_is_left_out_has_its_reason(bundle: Bundle, name: str) -> None:
+    """Alone it is no turn, and nothing is remembered; the rest of a turn is answered without it."""
+    given, reason = LEFT_OUT[name]
+    rest = {"text": "i am happy"} if "text" not in given else {"audio": speech(1)}
+    conversation = Conversation(bundle, max_speakers=1)
+    conversation.turn("Ann", "fine", audio=speech(2))
+    before = remembered(conversation)
+    for speaker in ("Ann", "Ben"):
+        with pytest.raises(EmptyTurn) as raised:
+            conversation.turn(speaker, **given)
+        assert reason in str(raised.value)
+        assert remembered(conversation) == before
+    estimate = Conversation(bundle).turn("Ann", **given, **rest)
+    assert reason in estimate.degraded
+    expected = Conversation(bundle).turn("Ann", **rest)
+    assert estimate.probabilities == expected.probabilities
+    assert estimate.modality_weights == expected.modality_weights
+
+
+def test_every_reason_is_given_at_once(bundle: Bundle) -> None:
+    with pytest.raises(EmptyTurn) as raised:
+        Conversation(bundle).turn("Ann", "😀", audio=speech(0.02), faces=[face(4), b"?"])
+    for reason in ("text: none of its words", "audio: 20 ms;", "faces[0]: 4×4", "faces[1]: 1 byte"):
+        assert reason in str(raised.value)
+
+
+def test_a_bundle_without_encoders_says_so(reader: Bundle) -> None:
+    """It asks for nothing to be installed either."""
+    conversation = Conversation(reader)
+    for given, reason in (
+        ({"audio": speech(1), "sample_rate_hz": 8_000}, "audio: this bundle has no encoder for it"),
+        ({"faces": [JPEG]}, "face: this model was not trained on it"),
+        ({"faces": Features(np.zeros((1, 4), np.float32))}, "face: this model was not trained on"),
+    ):
+        options: dict[str, Any] = given
+        with pytest.raises(EmptyTurn, match=reason):
+            conversation.turn("Ann", **options)
+        assert reason in conversation.turn("Ann", "fine", **options).degraded[0]
+
+
+def test_ten_minutes_do_not_stall_a_turn(bundle: Bundle) -> None:
+    """Of 10 minutes at 48 kHz in stereo only the last 24 s are resampled and encoded."""
+    minutes = np.tile(np.stack([speech(30)] * 2, axis=1), (60, 1))
+    assert len(minutes) == 600 * 48_000
+    started = time.process_time()
+    estimate = Conversation(bundle).turn("Ann", audio=minutes, sample_rate_hz=48_000)
+    assert time.process_time() - started < 2
+    assert estimate.degraded == ("audio: the last 24 s of 600 s are used",)
+    expected = Conversation(bundle).turn(
+        "Ann", audio=minutes[-24 * 48_000 :], sample_rate_hz=48_000
+    )
+    assert expected.degraded == ()
+    assert estimate.probabilities == expected.probabilities
 
 
 def test_one_bad_modality_spoils_the_turn(conversation: Conversation) -> None:

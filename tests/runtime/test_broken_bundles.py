@@ -325,7 +325,8 @@ def state_of_another_dtype(m: Manifest) -> None:
 
 
 def modality_of_another_width(m: Manifest) -> None:
-    m["modalities"]["audio"]["width"] = 99
+    m["modalities"]["text"]["width"] = 99
+    m["graphs"]["text"]["outputs"][0]["shape"] = [1, 99]
 
 
 def sequence_without_length(m: Manifest) -> None:
@@ -346,6 +347,78 @@ def text_of_another_width(m: Manifest) -> None:
 
 def text_without_mask(m: Manifest) -> None:
     del m["graphs"]["text"]["inputs"][1]
+
+
+def voice(m: Manifest) -> dict[str, Any]:
+    found: dict[str, Any] = next(pair for pair in m["state"] if pair["in"] == "voice")
+    return found
+
+
+def voice_of_another_shape(m: Manifest) -> None:
+    voice(m)["shape"] = [1, 3, 63]
+
+
+def voice_that_is_not_given_back(m: Manifest) -> None:
+    voice(m)["out"] = "voice_after"
+
+
+def voice_of_the_step(m: Manifest) -> None:
+    del voice(m)["graph"]
+
+
+def voice_of_the_face(m: Manifest) -> None:
+    voice(m)["graph"] = "face"
+
+
+def voice_of_no_graph(m: Manifest) -> None:
+    voice(m)["graph"] = "ears"
+
+
+def state_of_the_text(m: Manifest) -> None:
+    m["state"].append({**voice(m), "in": "topic", "out": "next_topic", "graph": "text"})
+
+
+def voice_missing(m: Manifest) -> None:
+    m["state"].remove(voice(m))
+
+
+def state_of_two_graphs(m: Manifest) -> None:
+    m["state"].append({**m["state"][0], "graph": "audio"})
+    for kind, name in (("inputs", "in"), ("outputs", "out")):
+        tensor = {"name": m["state"][0][name], "dtype": "float32", "shape": m["state"][0]["shape"]}
+        m["graphs"]["audio"][kind].append(tensor)
+
+
+def audio_without_windows(m: Manifest) -> None:
+    del m["modalities"]["audio"]["window_samples"]
+
+
+def audio_of_another_window(m: Manifest) -> None:
+    m["modalities"]["audio"]["window_samples"] = 16_000
+
+
+def audio_at_another_rate(m: Manifest) -> None:
+    m["modalities"]["audio"]["sample_rate_hz"] = 8_000
+
+
+def audio_of_another_width(m: Manifest) -> None:
+    m["graphs"]["audio"]["outputs"][0]["shape"][1] = 4
+
+
+def audio_one_window_at_a_time(m: Manifest) -> None:
+    m["graphs"]["audio"]["inputs"][0]["shape"][0] = 1
+
+
+def face_of_floats(m: Manifest) -> None:
+    m["graphs"]["face"]["inputs"][0]["dtype"] = "float32"
+
+
+def face_of_one_size(m: Manifest) -> None:
+    m["graphs"]["face"]["inputs"][0]["shape"] = ["faces", 48, 48, 3]
+
+
+def face_without_features(m: Manifest) -> None:
+    m["graphs"]["face"]["outputs"][0]["name"] = "logits"
 
 
 def free_dimension_in_the_step(m: Manifest) -> None:
@@ -381,12 +454,28 @@ def no_tokens(m: Manifest) -> None:
         (state_without_an_input, "graphs.step.inputs.elsewhere: expected"),
         (state_twice, "state: expected each name once"),
         (state_of_another_dtype, "state.speaker_memory: expected float32"),
-        (modality_of_another_width, "graphs.step.inputs.audio: expected"),
+        (modality_of_another_width, "graphs.step.inputs.text: expected"),
         (sequence_without_length, "modalities.face: expected length and mask"),
         (modality_missing, "modalities: expected"),
         (unknown_encoder, "modalities.text.encoder: expected"),
         (text_of_another_width, "graphs.text.outputs: expected"),
         (text_without_mask, "graphs.text.inputs: expected"),
+        (voice_of_another_shape, "graphs.audio.inputs.voice: expected"),
+        (voice_that_is_not_given_back, "graphs.audio.outputs.next_voice: expected no such tensor"),
+        (voice_of_the_step, "graphs.audio.inputs.voice: expected no such tensor"),
+        (voice_of_the_face, "graphs.audio.inputs.voice: expected no such tensor"),
+        (voice_of_no_graph, "graphs.audio.inputs.voice: expected no such tensor"),
+        (state_of_the_text, "state.topic.graph: expected ('step', 'audio'), got text"),
+        (voice_missing, "graphs.audio.inputs.voice: expected no such tensor"),
+        (state_of_two_graphs, "state: expected each name once"),
+        (audio_without_windows, "modalities.audio.window_samples: expected 1 or more"),
+        (audio_of_another_window, "graphs.audio.inputs.pcm: expected"),
+        (audio_at_another_rate, "modalities.audio.sample_rate_hz: expected 16000, got 8000"),
+        (audio_of_another_width, "graphs.audio.outputs.features: expected"),
+        (audio_one_window_at_a_time, "graphs.audio.inputs.pcm: expected"),
+        (face_of_floats, "graphs.face.inputs.pixels: expected"),
+        (face_of_one_size, "graphs.face.inputs.pixels: expected"),
+        (face_without_features, "graphs.face.outputs.features: expected"),
         (free_dimension_in_the_step, "graphs.step.inputs.episodes: expected a fixed shape"),
         (unknown_speaker_input, "graphs.step.inputs.speaker: expected"),
         (scene_speakers_of_a_speaker, "scene_speakers: expected"),

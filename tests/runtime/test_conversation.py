@@ -36,9 +36,12 @@ def play(bundle: Bundle, script: Turns, **options: Any) -> Conversation:
 
 def states(conversation: Conversation, speaker: str) -> list[bytes]:
     """The states of the speaker, without the scene's and the speaker's number."""
-    arena = conversation._arena
-    recalled = arena.recall(speaker).states
-    return [recalled[name].tobytes() for name in arena._of_speaker]
+    recalled = conversation._arena.recall(speaker).states
+    return [
+        recalled[pair.graph][pair.input].tobytes()
+        for pair in conversation.bundle.manifest.state
+        if pair.per == "speaker"
+    ]
 
 
 def test_an_estimate(conversation: Conversation) -> None:
@@ -52,8 +55,10 @@ def test_an_estimate(conversation: Conversation) -> None:
     assert first.probabilities[first.emotion] == max(first.probabilities.values())
     assert first.modality_weights == {"text": 1, "audio": 0, "face": 0}
     assert first.degraded == ()
-    assert list(first.latency_ms) == ["tokenize", "text", "step", "total"]
-    assert 0 < sum(list(first.latency_ms.values())[:3]) < first.latency_ms["total"]
+    assert first.quality == {"text": 1, "audio": 1, "face": 1}
+    stages = ["tokenize", "text", "audio", "find", "face", "step", "total"]
+    assert list(first.latency_ms) == stages
+    assert 0 < sum(list(first.latency_ms.values())[:-1]) < first.latency_ms["total"]
     assert json.loads(json.dumps(first.as_dict()))["engine"] == "onnxruntime-cpu"
 
 
@@ -124,7 +129,8 @@ def test_forgetting_leaves_no_byte(bundle: Bundle) -> None:
     conversation = play(bundle, [("Ben", "you are fine"), ("Ann", "i am angry"), ("Ben", "!")])
     arena = conversation._arena
     ben = states(conversation, "Ben")
-    anns = [array[array != 0] for array in arena.recall("Ann").states.values()]
+    recalled = arena.recall("Ann").states
+    anns = [array[array != 0] for graph in recalled.values() for array in graph.values()]
     anns += [conversation.trajectory("Ann").probabilities]
     values = {value.tobytes() for array in anns for value in array.ravel()}
     values -= {np.float32(1).tobytes()}  # a ring's mask, which is everybody's
@@ -277,9 +283,9 @@ def test_audio_features(bundle: Bundle, length: int) -> None:
     assert heard.degraded == ()
 
 
-def test_what_cannot_be_used_is_left_out_and_named(bundle: Bundle) -> None:
+def test_what_cannot_be_used_is_left_out_and_named(reader: Bundle) -> None:
     text = "i am happy"
-    estimate = Conversation(bundle).turn(
+    estimate = Conversation(reader).turn(
         "Ann",
         text,
         audio=np.zeros(16_000, np.int16),
@@ -289,7 +295,7 @@ def test_what_cannot_be_used_is_left_out_and_named(bundle: Bundle) -> None:
         "audio: this bundle has no encoder for it",
         "face: this model was not trained on it",
     )
-    assert estimate.probabilities == Conversation(bundle).turn("Ann", text).probabilities
+    assert estimate.probabilities == Conversation(reader).turn("Ann", text).probabilities
 
 
 @pytest.mark.parametrize(

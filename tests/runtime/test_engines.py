@@ -46,7 +46,8 @@ def test_golden_sequences(bundle_and_engine: tuple[Bundle, Engine]) -> None:
                 memory.clear()
             speaker = given["speaker"][turn, 0, 0]
             feed = {name: array[turn] for name, array in given.items() if name != "reset"}
-            for pair in manifest.state:
+            pairs = [pair for pair in manifest.state if pair.graph == "step"]
+            for pair in pairs:
                 owner = (pair.input, speaker if pair.per == "speaker" else 0)
                 feed[pair.input] = memory.get(owner, np.zeros(pair.shape, np.float32))
             outputs = engine.run("step", feed)
@@ -54,7 +55,7 @@ def test_golden_sequences(bundle_and_engine: tuple[Bundle, Engine]) -> None:
                 np.testing.assert_allclose(
                     outputs[name], expected[f"{case.name}/{name}"][turn], atol=1e-5
                 )
-            for pair in manifest.state:
+            for pair in pairs:
                 owner = (pair.input, speaker if pair.per == "speaker" else 0)
                 memory[owner] = outputs[pair.output]
 
@@ -67,6 +68,30 @@ def test_text(bundle_and_engine: tuple[Bundle, Engine]) -> None:
     np.testing.assert_allclose(
         engine.run("text", feed)["features"], expected["text/features"][0], atol=1e-6
     )
+
+
+def test_audio(bundle_and_engine: tuple[Bundle, Engine]) -> None:
+    """Any number of windows; a voice that is known changes what is heard."""
+    _, engine = bundle_and_engine
+    pcm = np.linspace(-1, 1, 3 * 48_000, dtype=np.float32).reshape(3, 48_000)
+    unknown = np.zeros((1, 3, 64), np.float32)
+    heard = engine.run("audio", {"pcm": pcm, "voice": unknown})
+    assert heard["features"].shape == (3, 3)
+    alone = engine.run("audio", {"pcm": pcm[1:2], "voice": unknown})
+    np.testing.assert_allclose(alone["features"][0], heard["features"][1], atol=1e-5)
+    again = engine.run("audio", {"pcm": pcm[1:2], "voice": heard["next_voice"]})
+    assert np.abs(again["features"] - alone["features"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 12, 3), (8, 96, 96, 3), (2, 131, 97, 3)])
+def test_faces(bundle_and_engine: tuple[Bundle, Engine], shape: tuple[int, ...]) -> None:
+    """Bytes, any number of them, of any size."""
+    _, engine = bundle_and_engine
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    features = engine.run("face", {"pixels": pixels})["features"]
+    assert features.shape == (len(pixels), 4)
+    alone = engine.run("face", {"pixels": pixels[-1:]})["features"]
+    np.testing.assert_allclose(features[-1:], alone, atol=1e-5)
 
 
 def test_outputs_are_the_callers_own(bundle_and_engine: tuple[Bundle, Engine]) -> None:

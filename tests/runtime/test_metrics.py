@@ -145,7 +145,17 @@ def test_first_turns_do_not_count_for_shift() -> None:
 def test_conversation_figures_have_the_agreed_keys() -> None:
     found = conversation_metrics([dialogue(("Ada", 3))], np.full((1, 7), 1 / 7), [0.0], [0.5])
     assert list(found) == [
-        *("n", "weighted_f1", "macro_f1", "accuracy", "per_class_f1", "confusion", "ece", "nll"),
+        *(
+            "n",
+            "weighted_f1",
+            "macro_f1",
+            "accuracy",
+            "uar",
+            "per_class_f1",
+            "confusion",
+            "ece",
+            "nll",
+        ),
         *("sentiment", "shift"),
     ]
     assert list(found["sentiment"]) == ["mae", "pearson", "ccc"]

@@ -10,12 +10,14 @@ from dcet.runtime import errors
 
 HEAVY = {
     "click",
+    "cv2",
     "librosa",
     "onnx",
     "onnxruntime",
     "openvino",
     "rich",
     "scipy",
+    "soxr",
     "tokenizers",
     "torch",
     "transformers",

@@ -10,6 +10,7 @@ from dcet.runtime.bundle import Bundle
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.errors import DcetError
 from dcet.runtime.estimate import Estimate
+from dcet.runtime.face_finder import FaceFinder
 from dcet.runtime.features import Features
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.runtime.memory import Trajectory
@@ -21,6 +22,7 @@ __all__ = [
     "Conversation",
     "DcetError",
     "Estimate",
+    "FaceFinder",
     "Features",
     "Trajectory",
 ]

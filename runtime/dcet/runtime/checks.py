@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 
 from dcet.runtime.container import check_name
 from dcet.runtime.errors import BundleManifestError, BundlePathOutside
+from dcet.runtime.features import SAMPLE_RATE_HZ
 from dcet.runtime.labels import EMOTIONS, MODALITIES
-from dcet.runtime.manifest import Graph, Manifest, Modality, Tensor
+from dcet.runtime.manifest import Manifest, Modality, Tensor
 
 Signature = dict[str, tuple[str, tuple[int | str, ...]]]  # (dtype, shape) by name
 
+ANY = "any"  # size of a dimension that may vary, whatever its name
 ESTIMATES: Signature = {
     "probabilities": ("float32", (1, len(EMOTIONS))),
     "sentiment": ("float32", (1, 1)),
@@ -51,11 +53,12 @@ def _check_modality(manifest: Manifest, name: str, modality: Modality) -> None:
         list(manifest.graphs),
         modality.encoder,
     )
-    if name == "text":
-        _check_text(manifest.graphs[modality.encoder], modality.width)
+    check = {"text": _check_text, "audio": _check_audio, "face": _check_face}[name]
+    check(manifest, modality, modality.encoder)
 
 
-def _check_text(graph: Graph, width: int) -> None:
+def _check_text(manifest: Manifest, modality: Modality, encoder: str) -> None:
+    graph = manifest.graphs[encoder]
     inputs = signature(graph.inputs, "graphs.text.inputs")
     tokens = [(dtype, len(shape), shape[:1]) for dtype, shape in inputs.values()]
     _expect(
@@ -65,14 +68,57 @@ def _check_text(graph: Graph, width: int) -> None:
         inputs,
     )
     outputs = signature(graph.outputs, "graphs.text.outputs")
-    expected = {"features": ("float32", (1, width))}
+    expected = {"features": ("float32", (1, modality.width))}
     _expect(outputs == expected, "graphs.text.outputs", expected, outputs)
 
 
+def _check_audio(manifest: Manifest, modality: Modality, encoder: str) -> None:
+    """PCM in windows, and what the encoder remembers of a speaker's voice."""
+    rate, samples = modality.sample_rate_hz, modality.window_samples or 0
+    _expect(rate == SAMPLE_RATE_HZ, "modalities.audio.sample_rate_hz", SAMPLE_RATE_HZ, rate)
+    _expect(samples > 0, "modalities.audio.window_samples", "1 or more", samples)
+    inputs: Signature = {"pcm": ("float32", (ANY, samples))}
+    outputs: Signature = {"features": ("float32", (ANY, modality.width))}
+    states, next_states = _states(manifest, encoder)
+    _check_encoder(manifest, encoder, inputs | states, outputs | next_states)
+
+
+def _check_face(manifest: Manifest, modality: Modality, encoder: str) -> None:
+    inputs: Signature = {"pixels": ("uint8", (ANY, ANY, ANY, 3))}
+    outputs: Signature = {"features": ("float32", (ANY, modality.width))}
+    _check_encoder(manifest, encoder, inputs, outputs)
+
+
+def _check_encoder(manifest: Manifest, encoder: str, inputs: Signature, outputs: Signature) -> None:
+    graph = manifest.graphs[encoder]
+    for kind, tensors, expected in (
+        ("inputs", graph.inputs, inputs),
+        ("outputs", graph.outputs, outputs),
+    ):
+        where = f"graphs.{encoder}.{kind}"
+        found = {
+            name: (dtype, tuple(size if isinstance(size, int) else ANY for size in shape))
+            for name, (dtype, shape) in signature(tensors, where).items()
+        }
+        _same(found, expected, where)
+
+
+def _states(manifest: Manifest, graph: str) -> tuple[Signature, Signature]:
+    """The state pairs of a graph as its inputs and as its outputs."""
+    pairs = [pair for pair in manifest.state if pair.graph == graph]
+    states = [Tensor(name=pair.input, dtype=pair.dtype, shape=pair.shape) for pair in pairs]
+    following = [Tensor(name=pair.output, dtype=pair.dtype, shape=pair.shape) for pair in pairs]
+    return signature(states, "state"), signature(following, "state")
+
+
 def _check_state(manifest: Manifest) -> None:
+    owners = ("step", manifest.modalities["audio"].encoder)
     for pair in manifest.state:
+        _expect(pair.graph in owners, f"state.{pair.input}.graph", owners, pair.graph)
         is_plain = pair.dtype == "float32" and pair.shape[:1] == (1,) and min(pair.shape) > 0
         _expect(is_plain, f"state.{pair.input}", "float32 (1, …)", (pair.dtype, pair.shape))
+    names = [pair.input for pair in manifest.state]
+    _expect(len(set(names)) == len(names), "state", "each name once", names)
     scene = [pair.input for pair in manifest.state if pair.per == "scene"]
     _expect(manifest.scene_speakers in scene, "scene_speakers", scene, manifest.scene_speakers)
 
@@ -92,8 +138,8 @@ def _check_step(manifest: Manifest) -> None:
         else:
             expected[modality.input] = ("float32", (1, modality.length, modality.width))
             expected[modality.mask] = ("float32", (1, modality.length))
-    states = [Tensor(name=p.input, dtype=p.dtype, shape=p.shape) for p in manifest.state]
-    expected |= signature(states, "state")
+    states, next_states = _states(manifest, "step")
+    expected |= states
     # Free: how many episodes, and how wide.
     expected |= {name: inputs[name] for name in ("episodes", "episodes_mask") if name in inputs}
     _same(inputs, expected, "graphs.step.inputs")
@@ -101,9 +147,8 @@ def _check_step(manifest: Manifest) -> None:
         is_fixed = all(isinstance(size, int) and size > 0 for size in shape)
         _expect(is_fixed, f"graphs.step.inputs.{name}", "a fixed shape", shape)
 
-    next_states = [Tensor(name=p.output, dtype=p.dtype, shape=p.shape) for p in manifest.state]
     outputs = signature(graph.outputs, "graphs.step.outputs")
-    _same(outputs, ESTIMATES | signature(next_states, "state"), "graphs.step.outputs")
+    _same(outputs, ESTIMATES | next_states, "graphs.step.outputs")
 
 
 def check_weights_inside(graph: bytes, where: str) -> None:

@@ -15,10 +15,11 @@ class Estimate:
     sentiment: float  # from -1, negative, to 1, positive
     shift: float | None  # probability that the speaker's emotion changed; None on their first turn
     modality_weights: dict[str, float]  # sum to 1; 0 where absent
-    latency_ms: dict[str, float]  # tokenize, text, step, total
+    quality: dict[str, float]  # of each modality's source, measured, in [0, 1]; 1 where it was not
+    latency_ms: dict[str, float]  # tokenize, text, audio, find, face, step, total
     engine: str  # that ran
     engine_reason: str  # why it was this one
-    degraded: tuple[str, ...]  # what was given and could not be used, and why
+    degraded: tuple[str, ...]  # what was given and not used, or not as it was, and why
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -1,20 +1,35 @@
 """What a turn may be made of. Everything is checked here, before anything is computed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.errors import NotFinite, TextTooLong, WrongDtype, WrongSampleRate, WrongShape
+from dcet.runtime.errors import (
+    InputError,
+    NotFinite,
+    TextTooLong,
+    WrongDtype,
+    WrongSampleRate,
+    WrongShape,
+)
 from dcet.runtime.manifest import Modality
 
 MAX_TEXT_CHARS = 8192
 MAX_SPEAKER_CHARS = 256
+MAX_CHANNELS = 8
 SAMPLE_RATE_HZ = 16_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+Colors = Literal["rgb", "bgr"]
+Image = NDArray[np.uint8] | bytes
+
+
+class Unusable(Exception):
+    """Why something of a turn is left out. It ends up in `degraded`, never at the caller."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +40,36 @@ class Features:
     """
 
     array: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Turn:
+    """What was given. `Conversation.turn` says what each may be."""
+
+    text: str | Features | None
+    audio: NDArray[Any] | Features | None
+    face: Sequence[Image] | Features | None
+    sample_rate_hz: int
+    colors: Colors
+    whole_frames: bool
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """By modality, those there are."""
+        everything = {"text": self.text, "audio": self.audio, "face": self.face}
+        return {name: given for name, given in everything.items() if given is not None}
+
+    def check(self, modalities: Mapping[str, Modality]) -> None:
+        """Raise the InputError that says what is wrong, whether or not the bundle could use it."""
+        for name, given in self.given.items():
+            if isinstance(given, Features):
+                check_features(name, given, modalities[name])
+            elif name == "text":
+                check_text(given)
+            elif name == "audio":
+                check_audio(given, self.sample_rate_hz)
+            else:
+                check_faces(given, self.colors)
 
 
 def check_speaker(speaker: str) -> None:
@@ -71,31 +116,46 @@ def check_features(name: str, features: Features, modality: Modality) -> None:
 
 
 def check_audio(audio: NDArray[Any], sample_rate_hz: int) -> None:
-    """Mono PCM."""
-    if sample_rate_hz != SAMPLE_RATE_HZ:
+    """PCM of one channel or several."""
+    is_whole = isinstance(sample_rate_hz, int | np.integer) and not isinstance(sample_rate_hz, bool)
+    if not is_whole or sample_rate_hz < 1:
         raise WrongSampleRate(
-            f"audio: expected {SAMPLE_RATE_HZ} Hz, got {sample_rate_hz} Hz; resample it first"
+            f"sample_rate_hz: expected a whole number of 1 or more, got {sample_rate_hz!r}; "
+            "give the rate at which the audio was recorded"
         )
-    samples = _expect_array("audio", audio, ("float32", "int16"))
-    if samples.ndim != 1:
+    samples = _expect_array("audio", audio, ("int16", "float32", "float64"))
+    is_mono = samples.ndim == 1
+    if not is_mono and not (samples.ndim == 2 and 1 <= samples.shape[1] <= MAX_CHANNELS):
         raise WrongShape(
-            f"audio: expected mono samples of shape (n,), got {samples.shape}; mix the channels"
+            "audio: expected samples of shape (n,), or (n, channels) with up to "
+            f"{MAX_CHANNELS} channels, got {samples.shape}; transpose it where channels come first"
         )
-    _expect_finite("audio", samples)
+    if samples.dtype.kind == "f":
+        _expect_finite("audio", samples)
 
 
-def check_faces(faces: Sequence[NDArray[Any]]) -> None:
-    """RGB crops."""
-    if not isinstance(faces, Sequence | np.ndarray):
+def check_faces(faces: Sequence[Image], colors: Colors) -> None:
+    """Images as pixels or as the bytes of a file."""
+    if colors not in get_args(Colors):
+        raise InputError(f"colors: expected 'rgb' or 'bgr', got {colors!r}")
+    if not isinstance(faces, Sequence | np.ndarray) or isinstance(faces, str | bytes):
         raise WrongDtype(
-            f"faces: expected a list of RGB images, got {type(faces).__name__}; put it in a list"
+            f"faces: expected a list of images, got {type(faces).__name__}; put it in a list"
+        )
+    if isinstance(faces, np.ndarray) and faces.ndim != 4:
+        raise WrongShape(
+            "faces: expected a list of images, or an array (n, height, width, channels), "
+            f"got {faces.shape}; put a single image in a list"
         )
     for i, face in enumerate(faces):
+        if isinstance(face, bytes):
+            continue
         pixels = _expect_array(f"faces[{i}]", face, ("uint8",))
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+        is_grey = pixels.ndim == 2
+        if not is_grey and not (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4)):
             raise WrongShape(
-                f"faces[{i}]: expected an RGB image of shape (height, width, 3), "
-                f"got {pixels.shape}; crop the face and drop alpha channels"
+                f"faces[{i}]: expected an image of shape (height, width) or (height, width, "
+                f"channels) with 1, 3 or 4 channels, got {pixels.shape}; convert it"
             )
 
 

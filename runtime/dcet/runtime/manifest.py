@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from dcet.runtime.errors import BundleManifestError, BundleSchemaTooNew
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 T = TypeVar("T")
 
@@ -46,13 +46,14 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatePair:
-    """What comes out of one step as `output` goes into the next as `input`; zeros at first."""
+    """What one run of `graph` gives as `output` goes into the next as `input`; zeros at first."""
 
     input: str = field(metadata={"key": "in"})
     output: str = field(metadata={"key": "out"})
     shape: tuple[int, ...]
     dtype: str
     per: Literal["speaker", "scene"]
+    graph: str = "step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,8 @@ class Modality:
     mask: str | None = None  # input that says which of its items are there
     encoder: str | None = None  # a graph's id
     trained: bool
+    sample_rate_hz: int | None = None  # of the PCM that an audio encoder takes
+    window_samples: int | None = None  # of which it takes this many at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,8 @@ class Recalled:
 
     number: int  # the speaker's, from 1
     is_first: bool  # nothing was said by this speaker yet
-    states: dict[str, Floats]  # by the step's input names
+    states: dict[str, dict[str, Floats]]  # of each graph that has some, by its input names
+    face_place: Floats | None  # (3,) where the speaker's face was last seen, as FoundFace.place
 
 
 class Arena:
@@ -57,18 +58,21 @@ class Arena:
     """
 
     def __init__(self, state: tuple[StatePair, ...], max_speakers: int) -> None:
-        self._of_speaker = {p.input: p.output for p in state if p.per == "speaker"}
-        self._of_scene = {p.input: p.output for p in state if p.per == "scene"}
-        shapes = {p.input: p.shape for p in state}
+        self._state = state
+        speakers, scenes = (
+            [(pair.input, np.float32, pair.shape) for pair in state if pair.per == owner]
+            for owner in ("speaker", "scene")
+        )
         slot = np.dtype(
             [
                 ("number", np.int64),
                 ("turns", np.int64),  # heard of this speaker; place in the ring, modulo its length
-                *((name, np.float32, shapes[name]) for name in self._of_speaker),
+                ("face_place", np.float32, 3),  # zeros: never seen
+                *speakers,
                 ("trajectory", _POINT, TRAJECTORY_TURNS),
             ]
         )
-        scene = np.dtype([(name, np.float32, shapes[name]) for name in self._of_scene])
+        scene = np.dtype(scenes)
         self.block = np.empty((), np.dtype([("scene", scene), ("slots", slot, max_speakers)]))
         self._scene, self._slots = self.block["scene"], self.block["slots"]
         self._blank = np.zeros((), slot)
@@ -89,21 +93,37 @@ class Arena:
         return tuple(self._places)
 
     def recall(self, speaker: str) -> Recalled:
-        """The states that this speaker's next step reads."""
+        """The states that this speaker's next turn reads."""
         place = self._places.get(speaker)
         slot = self._blank if place is None else self._slots[place]
         number = self._numbers + 1 if place is None else int(slot["number"])
-        states = {name: slot[name] for name in self._of_speaker}
-        states |= {name: self._scene[name] for name in self._of_scene}
-        return Recalled(number, is_first=slot["turns"] == 0, states=states)
+        states: dict[str, dict[str, Floats]] = {}
+        for pair in self._state:
+            owner = slot if pair.per == "speaker" else self._scene
+            states.setdefault(pair.graph, {})[pair.input] = owner[pair.input]
+        place_seen = slot["face_place"].copy() if slot["face_place"].any() else None
+        return Recalled(number, slot["turns"] == 0, states, place_seen)
 
-    def commit(self, speaker: str, turn: int, outputs: Mapping[str, Floats]) -> None:
-        """Keep what the step of this speaker's turn gave."""
+    def commit(
+        self,
+        speaker: str,
+        turn: int,
+        graphs: Mapping[str, Mapping[str, Floats]],
+        face_place: Floats | None = None,
+    ) -> None:
+        """Keep what this speaker's turn gave: the outputs of `step` and of the encoders that ran.
+
+        What belongs to an encoder that did not run stays as it was, and so does the place of the
+        face where None is given.
+        """
+        outputs = graphs["step"]
         slot = self._slots[self._place(speaker)]
-        for name, output in self._of_speaker.items():
-            slot[name] = outputs[output]
-        for name, output in self._of_scene.items():
-            self._scene[name] = outputs[output]
+        for pair in self._state:
+            if pair.graph in graphs:
+                owner = slot if pair.per == "speaker" else self._scene
+                owner[pair.input] = graphs[pair.graph][pair.output]
+        if face_place is not None:
+            slot["face_place"] = face_place
         point = slot["trajectory"][slot["turns"] % TRAJECTORY_TURNS]
         point["turn"] = turn
         point["probabilities"] = outputs["probabilities"][0]

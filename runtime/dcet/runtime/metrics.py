@@ -47,7 +47,7 @@ def shift_labels(dialogues: Sequence[Dialogue]) -> NDArray[np.int64]:
 def emotion_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
     """Classification and calibration figures.
 
-    ECE uses 15 equal-width bins of the top probability (Guo et al., ICML 2017).
+    UAR is the mean recall of the classes that occur. ECE uses 15 equal-width bins of the top probability (Guo et al., ICML 2017).
     """
     true = np.asarray(labels, dtype=np.int64)
     p = np.asarray(probabilities, dtype=np.float64)
@@ -56,12 +56,14 @@ def emotion_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, An
     np.add.at(confusion, (true, predicted), 1)
     support = confusion.sum(axis=1)
     pairs = support + confusion.sum(axis=0)  # 2 TP + FP + FN
+    occurs = support > 0
     f1 = np.divide(2.0 * confusion.diagonal(), pairs, out=np.zeros(len(EMOTIONS)), where=pairs > 0)
     return {
         "n": len(true),
         "weighted_f1": float(f1 @ support / support.sum()),
         "macro_f1": float(f1.mean()),
         "accuracy": float((true == predicted).mean()),
+        "uar": float((confusion.diagonal()[occurs] / support[occurs]).mean()),
         "per_class_f1": dict(zip(EMOTIONS, f1.tolist(), strict=True)),
         "confusion": confusion.tolist(),  # rows are true labels
         "ece": _expected_calibration_error(p.max(axis=1), true == predicted),

@@ -34,6 +34,17 @@ class Engine(Protocol):
         """All outputs of a graph, in arrays of the caller's own. Raises EngineError."""
 
 
+def run_finite(engine: Engine, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+    """`engine.run` for what may be remembered. Raises EngineError where it is NaN or infinite."""
+    outputs = engine.run(graph, inputs)
+    if not all(np.isfinite(array).all() for array in outputs.values()):
+        raise EngineError(
+            f"{engine.name}: graph {graph!r}: expected finite estimates, got NaN or infinity; "
+            "check the scale of Features, or try another engine"
+        )
+    return outputs
+
+
 def _open_onnxruntime(bundle: "Bundle", reason: str) -> Engine:
     from dcet.runtime.engines.onnxruntime import OnnxRuntimeEngine
 

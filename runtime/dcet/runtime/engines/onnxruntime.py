@@ -26,7 +26,7 @@ _FAILURES = (
     failures.RuntimeException,
     ValueError,
 )
-_DTYPES = {"tensor(float)": "float32", "tensor(int32)": "int32"}
+_DTYPES = {"tensor(float)": "float32", "tensor(int32)": "int32", "tensor(uint8)": "uint8"}
 _ENGINE_DECIDES = 0
 _ONLY_FATAL = 4  # whatever fails is raised; the log would say it a second time
 

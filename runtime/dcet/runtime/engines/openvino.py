@@ -15,7 +15,7 @@ from dcet.runtime.manifest import Tensor
 if TYPE_CHECKING:
     from dcet.runtime.bundle import Bundle
 
-_DTYPES = {"f32": "float32", "i32": "int32"}
+_DTYPES = {"f32": "float32", "i32": "int32", "u8": "uint8"}
 _ENGINE_DECIDES = 0
 # OpenVINO may choose bf16 by itself, which is outside the tolerance the bundle was checked with.
 _CONFIG = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}

@@ -1,0 +1,95 @@
+"""How somebody looked: images as a host has them, made into the crops that a face encoder takes."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.runtime.extras import need
+from dcet.runtime.features import Colors, Image, Unusable
+from dcet.runtime.memory import Floats
+from dcet.runtime.quality import face_quality
+
+MIN_PIXELS = 12  # along a side
+MIN_CONTRAST = 8  # of 255: below it, what is left of nothing after a lossy codec
+JUDGED_PIXELS = 48  # along a side, at which the quality is measured
+ENOUGH_PIXELS = 96  # along a side: more cost time and show the encoder nothing new
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+T = TypeVar("T")
+Pixels = NDArray[np.uint8]  # (height, width, 3) RGB
+
+
+def spread(items: Sequence[T], most: int) -> list[tuple[int, T]]:
+    """At most `most` of the items, evenly spread from first to last, with their places."""
+    count = min(len(items), most)
+    return [(int(i), items[int(i)]) for i in np.linspace(0, len(items) - 1, count).round()]
+
+
+def to_rgb(image: Image, colors: Colors) -> Pixels:
+    """Decode bytes; drop alpha; give grey three channels. Raises Unusable, or MissingExtra."""
+    if isinstance(image, bytes):
+        image, colors = _decode(image), "bgr"
+    height, width = image.shape[:2]
+    if min(height, width) < MIN_PIXELS:
+        raise Unusable(f"{height}×{width} pixels; at least {MIN_PIXELS}×{MIN_PIXELS} are needed")
+    if image.ndim == 2 or image.shape[2] == 1:
+        return np.repeat(image.reshape(height, width, 1), 3, axis=2)
+    rgb: Pixels = np.ascontiguousarray(image[..., 2::-1] if colors == "bgr" else image[..., :3])
+    return rgb
+
+
+def to_crop(pixels: Pixels) -> Pixels:
+    """A face as the encoder takes it: large ones smaller, each side by a whole factor.
+
+    Raises Unusable where there is nothing to be seen.
+    """
+    if np.ptp(pixels[::4, ::4], axis=(0, 1)).max() < MIN_CONTRAST:  # a sixteenth tells enough
+        raise Unusable("all its pixels are alike")
+    rows, columns = (max(1, size // ENOUGH_PIXELS) for size in pixels.shape[:2])
+    if rows == columns == 1:
+        return pixels
+    # Of very large ones, a pixel in four or so along each side tells as much as the mean of all.
+    step_down, step_right = max(1, rows // 4), max(1, columns // 4)
+    pixels = pixels[::step_down, ::step_right]
+    rows, columns = rows // step_down, columns // step_right
+    height, width = pixels.shape[0] // rows, pixels.shape[1] // columns
+    blocks = pixels[: height * rows, : width * columns].reshape(height, rows, width, columns, 3)
+    smaller: Pixels = blocks.mean(axis=(1, 3), dtype=np.float32).round().astype(np.uint8)
+    return smaller
+
+
+def crop_quality(pixels: Pixels) -> float:
+    """How well a face can be read, from 0 to 1, at about the size at which the encoder sees it."""
+    grey = pixels.astype(np.float32) @ LUMA
+    rows, columns = (_areas(size) for size in grey.shape)
+    return float(face_quality((rows @ grey @ columns.T)[None])[0])
+
+
+def _decode(data: bytes) -> Pixels:
+    """BGR."""
+    cv2 = need("cv2", extra="faces")
+    try:
+        image: Pixels | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # of an empty buffer, or of a size beyond OpenCV's limit
+        image = None
+    if image is None:
+        raise Unusable(f"{len(data)} bytes that are no image OpenCV can decode")
+    return image
+
+
+@cache
+def _areas(size: int) -> Floats:
+    """(48, size): what each pixel takes from a line of `size`.
+
+    A larger line is averaged as a camera of 48 pixels would have done, which leaves it as sharp as
+    the pictures that the measure was made for; a smaller one is interpolated, and is not sharp.
+    """
+    scale = size / JUDGED_PIXELS
+    source = np.arange(size, dtype=np.float32) + 0.5
+    target = (np.arange(JUDGED_PIXELS, dtype=np.float32) + 0.5) * scale
+    weights = np.clip((1 + max(scale, 1.0)) / 2 - np.abs(source - target[:, None]), 0, 1)
+    scaled: Floats = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return scaled

@@ -1,0 +1,338 @@
+"""The speaker's face, found in whole frames and followed."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from dcet.runtime import Bundle, Conversation, FaceFinder
+from dcet.runtime.errors import ConfigError, EmptyTurn
+from tests.runtime.signals import face
+
+Array = NDArray[Any]
+
+
+@pytest.fixture(scope="module")
+def photo(data: Path) -> Array:
+    """(667, 1000, 3) RGB, with several faces."""
+    image = cv2.imread(str(data / "media" / "pyfeat_multi_face.jpg"))
+    assert image is not None
+    return image[..., ::-1].copy()
+
+
+@pytest.fixture(scope="module")
+def clip(data: Path) -> list[Array]:
+    """Ten frames (1920, 1080, 3) RGB of a talking head, one a second."""
+    video = cv2.VideoCapture(str(data / "media" / "latentsync_demo1.mp4"))
+    frames = []
+    for second in range(10):
+        video.set(cv2.CAP_PROP_POS_FRAMES, 25 * second)
+        was_read, frame = video.read()
+        if not was_read:
+            pytest.skip("this OpenCV cannot decode HEVC")
+        frames.append(frame[..., ::-1].copy())
+    return frames
+
+
+def frame(side: int = 240) -> Array:
+    """(side, side, 3) uint8 that says where each pixel is: row, column, and something sharp."""
+    rows, columns = np.indices((side, side), np.uint8)
+    return np.stack([rows, columns, (rows // 4 + columns // 4) % 2 * 200], axis=2, dtype=np.uint8)
+
+
+class Boxes(FaceFinder):
+    """Finds what it is told to find in a `frame`, of what lies wholly in the part searched."""
+
+    def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
+        super().__init__()
+        self.boxes = boxes
+        self.searched: list[tuple[int, ...]] = []
+        self._detect = self._boxes
+
+    def _boxes(self, part: Array) -> tuple[Array, Array]:
+        self.searched.append(part.shape)
+        top, left, _ = part[0, 0].tolist()
+        found = np.array(self.boxes, np.float32).reshape(-1, 4) - (left, top, 0, 0)
+        ends = found[:, :2] + found[:, 2:]
+        inside = (found[:, :2] >= 0).all(axis=1) & (ends <= part.shape[1::-1]).all(axis=1)
+        scores = np.linspace(0.9, 0.5, len(found), dtype=np.float32)
+        return found[inside].astype(np.float32), scores[inside]
+
+
+LEFT, RIGHT, LARGE = (10, 20, 40, 50), (190, 20, 40, 50), (90, 60, 90, 90)
+
+
+def test_the_largest_comes_first_then_the_nearest() -> None:
+    finder = Boxes(LEFT, LARGE, RIGHT)
+    largest = finder.find(frame())
+    assert largest is not None
+    np.testing.assert_allclose(largest.place, [135 / 240, 105 / 240, 90 / 240])
+    assert largest.confidence == pytest.approx(0.7)
+    for box, x in ((LEFT, 0.0), (RIGHT, 0.95), (LARGE, 0.55)):
+        for side in (0.01, 0.2, 2.0):  # whether it is found around there or not
+            nearest = finder.find(frame(), np.array([x, 0.3, side], np.float32))
+            assert nearest is not None
+            middle = (box[0] + box[2] / 2, box[1] + box[3] / 2)
+            np.testing.assert_allclose(nearest.place[:2] * 240, middle, rtol=1e-5)
+
+
+def test_a_followed_face_is_looked_for_where_it_was() -> None:
+    """And everywhere when it is not there any more."""
+    finder = Boxes(LEFT)
+    first = finder.find(frame())
+    assert first is not None
+    again = finder.find(frame(), first.place)
+    assert again is not None
+    np.testing.assert_allclose(again.place, first.place)
+    assert np.array_equal(again.pixels, first.pixels)
+    (whole, around) = finder.searched
+    assert whole == (240, 240, 3)
+    assert around[0] <= 45 + 75  # from the upper edge to one and a half sides below the middle
+    assert around[1] <= 30 + 75
+    finder.boxes = (RIGHT,)
+    moved = finder.find(frame(), first.place)
+    assert moved is not None
+    np.testing.assert_allclose(moved.place * 240, [210, 45, 50])
+    assert finder.searched[2:] == [around, whole]
+
+
+def test_large_frames_are_searched_at_480_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = FaceFinder()
+    searched = []
+
+    def detect(part: Array) -> tuple[Array, Array]:
+        searched.append(part.shape)
+        return np.array([LARGE], np.float32), np.array([0.5], np.float32)
+
+    monkeypatch.setattr(finder, "_detect", detect)
+    large = np.zeros((1920, 1080, 3), np.uint8)
+    large[240:600, 360:720] = face(360)  # LARGE in pixels of the whole frame
+    found = finder.find(large)
+    assert searched == [(480, 270, 3)]
+    assert found is not None
+    expected = cv2.resize(face(360), (96, 96), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(found.pixels, expected)
+    np.testing.assert_allclose(found.place, [540 / 1080, 420 / 1920, 360 / 1920])
+
+
+@pytest.mark.parametrize(
+    "box", [(-20, -30, 60, 80), (200, 200, 80, 60), (0, 0, 240, 240), (-50, -50, 400, 400)]
+)
+def test_a_crop_stays_inside_its_frame(
+    monkeypatch: pytest.MonkeyPatch, box: tuple[float, float, float, float]
+) -> None:
+    """Square and full of what was there, also where the box is not."""
+    finder = FaceFinder()
+    boxes = np.array([box], np.float32), np.array([0.5], np.float32)
+    monkeypatch.setattr(finder, "_detect", lambda part: boxes)
+    found = finder.find(np.full((240, 240, 3), 255, np.uint8))
+    assert found is not None
+    assert found.pixels.shape == (96, 96, 3)
+    assert (found.pixels == 255).all()
+
+
+def test_a_frame_without_a_face() -> None:
+    finder = FaceFinder()
+    assert finder.find(np.zeros((480, 640, 3), np.uint8)) is None
+    assert finder.find(np.zeros((12, 12, 3), np.uint8)) is None
+    assert finder.find(np.full((12, 5000, 3), 90, np.uint8)) is None
+
+
+def test_the_faces_of_a_photo(photo: Array) -> None:
+    finder = FaceFinder()
+    largest = finder.find(photo)
+    assert largest is not None
+    assert 0 < largest.confidence <= 1
+    assert largest.pixels.shape == (96, 96, 3)
+    places = {
+        tuple(found.place.round(3).tolist())
+        for x in np.linspace(0, 1, 6)
+        for y in (0.2, 0.5)
+        if (found := finder.find(photo, np.array([x, y, 0.1], np.float32)))
+    }
+    assert len(places) >= 4
+    assert tuple(largest.place.round(3).tolist()) in places
+
+
+def test_a_face_is_followed_into_a_mirror(photo: Array) -> None:
+    """The same face, found again where it is after the frame was scaled and padded."""
+    finder = FaceFinder()
+    found = finder.find(photo, np.array([0.0, 0.3, 0.1], np.float32))
+    assert found is not None
+    half: Any = cv2.resize(photo, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    again = finder.find(half, found.place)
+    assert again is not None
+    np.testing.assert_allclose(again.place, found.place, atol=0.02)
+
+
+def test_a_talking_head(clip: list[Array]) -> None:
+    """Found in every frame, hardly moving, surely."""
+    finder = FaceFinder()
+    place, places = None, []
+    for picture in clip:
+        found = finder.find(picture, place)
+        assert found is not None
+        assert found.confidence > 0.8
+        place = found.place
+        places.append(place)
+    assert np.ptp(np.array(places), axis=0).max() < 0.1
+    for picture, known in zip(clip, places, strict=True):  # the same as without following
+        alone = finder.find(picture)
+        assert alone is not None
+        np.testing.assert_allclose(known, alone.place, atol=0.03)
+
+
+def test_a_conversation_on_frames(bundle: Bundle, clip: list[Array]) -> None:
+    conversation = Conversation(bundle)
+    encoded = [cv2.imencode(".jpg", shown[..., ::-1])[1].tobytes() for shown in clip[:3]]
+    estimate = conversation.turn("Ann", faces=encoded, whole_frames=True)
+    assert estimate.degraded == ()
+    assert estimate.modality_weights["face"] == pytest.approx(1)
+    assert estimate.latency_ms["find"] > 0
+    assert 0.2 < estimate.quality["face"] <= 1
+    black = np.zeros_like(clip[0])
+    mixed = conversation.turn("Ann", faces=[black, clip[3]], whole_frames=True)
+    assert mixed.degraded == ("face: faces[0]: no face found",)
+
+
+# What a conversation remembers of places
+
+
+def place(conversation: Conversation, speaker: str) -> list[float] | None:
+    found = conversation._arena.recall(speaker).face_place
+    return None if found is None else (found[:2] * 240).round().tolist()
+
+
+def test_each_speaker_keeps_a_place_of_their_own(bundle: Bundle) -> None:
+    finder = Boxes(LARGE)
+    conversation = Conversation(bundle, face_finder=finder)
+    conversation.turn("Ann", faces=[frame()], whole_frames=True)
+    finder.boxes = (RIGHT,)
+    conversation.turn("Ben", faces=[frame()], whole_frames=True)
+    conversation.turn("Cem", "fine")
+    assert place(conversation, "Ann") == [135, 105]
+    assert place(conversation, "Ben") == [210, 45]
+    assert place(conversation, "Cem") is None
+
+    finder.boxes = (LEFT, RIGHT, (120, 40, 40, 40))  # the small one is nearest to Ann's
+    conversation.turn("Ann", faces=[frame()], whole_frames=True)
+    conversation.turn("Ben", faces=[frame()], whole_frames=True)
+    assert place(conversation, "Ann") == [140, 60]
+    assert place(conversation, "Ben") == [210, 45]
+
+
+def test_a_face_is_followed_from_frame_to_frame(bundle: Bundle) -> None:
+    """Step by step it comes nearer to where the other one began than to its own beginning."""
+
+    class Walking(Boxes):
+        def _boxes(self, part: Array) -> tuple[Array, Array]:
+            x = 10 + 25 * len(self.searched)
+            self.boxes = ((x, 20, 50, 50), (180 - x, 150, 49, 49))
+            return super()._boxes(part)
+
+    conversation = Conversation(bundle, face_finder=Walking())
+    conversation.turn("Ann", faces=[frame()] * 6, whole_frames=True)
+    assert place(conversation, "Ann") == [160, 45]
+
+
+def test_a_place_is_only_kept_when_answered(bundle: Bundle) -> None:
+    finder = Boxes(LEFT)
+    conversation = Conversation(bundle, face_finder=finder)
+    conversation.turn("Ann", faces=[frame()], whole_frames=True)
+    finder.boxes = ()
+    with pytest.raises(EmptyTurn, match=r"faces\[0\]: no face found"):
+        conversation.turn("Ann", faces=[frame()], whole_frames=True)
+    assert place(conversation, "Ann") == [30, 45]
+    conversation.turn("Ann", "fine")
+    conversation.turn("Ann", faces=[face(64)])
+    assert place(conversation, "Ann") == [30, 45]
+
+
+def test_a_place_is_forgotten(bundle: Bundle) -> None:
+    def seen(**options: Any) -> Conversation:
+        conversation = Conversation(bundle, face_finder=Boxes(LEFT), **options)
+        conversation.turn("Ann", faces=[frame()], whole_frames=True)
+        assert place(conversation, "Ann") == [30, 45]
+        return conversation
+
+    forgotten, reset, evicted = seen(), seen(), seen(max_speakers=1)
+    forgotten.forget("Ann")
+    reset.reset()
+    evicted.turn("Ben", "fine")
+    for conversation in (forgotten, reset, evicted):
+        assert place(conversation, "Ann") is None
+        assert not conversation._arena.block["slots"]["face_place"].any()
+
+
+def test_confidence_lowers_the_quality(bundle: Bundle) -> None:
+    sure = Conversation(bundle, face_finder=Boxes(LARGE))
+    unsure = Conversation(bundle, face_finder=Boxes(LEFT, LEFT, LARGE))  # 0.5 of LARGE
+    high = sure.turn("Ann", faces=[frame()], whole_frames=True).quality["face"]
+    low = unsure.turn("Ann", faces=[frame()], whole_frames=True).quality["face"]
+    assert low == pytest.approx(high * 0.5 / 0.9, rel=1e-5)
+
+
+# YuNet
+
+
+def write_yunet(path: Path) -> Path:
+    """A network with YuNet's outputs, for frames of 64×64: one face at (16, 16), 32 wide."""
+    constants: dict[str, Array] = {
+        "one": np.array([1, 1, 1], np.int64),
+        "zero": np.zeros((1, 1, 1, 1), np.float32),
+    }
+    nodes = [
+        helper.make_node("ReduceMean", ["input"], ["mean"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Reshape", ["nothing", "one"], ["nil"]),
+    ]
+    outputs = []
+    for kind, width in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)):
+        for stride in (8, 16, 32):
+            name = f"{kind}_{stride}"
+            value = np.zeros((1, (64 // stride) ** 2, width), np.float32)
+            if stride == 32 and width == 1:
+                value[0, 3] = 0.9
+            constants[f"{name}_value"] = value
+            nodes.append(helper.make_node("Add", [f"{name}_value", "nil"], [name]))
+            outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape))
+    graph = helper.make_graph(
+        nodes,
+        "yunet",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, (1, 3, 64, 64))],
+        outputs,
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    opset = helper.make_opsetid("", 13)
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
+    )
+    return path
+
+
+def test_yunet(tmp_path: Path) -> None:
+    found = FaceFinder(write_yunet(tmp_path / "yunet.onnx")).find(face(64))
+    assert found is not None
+    assert found.confidence == pytest.approx(0.9)
+    np.testing.assert_allclose(found.place, [0.5, 0.5, 0.5])
+    expected = cv2.resize(face(64)[16:48, 16:48], (96, 96), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(found.pixels, expected)
+
+
+@pytest.mark.parametrize("kind", ["nothing", "junk", "another network"])
+def test_a_file_that_is_no_yunet(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "yunet.onnx"
+    if kind == "junk":
+        path.write_bytes(b"junk")
+    elif kind == "another network":
+        model = onnx.load(write_yunet(path))
+        del model.graph.output[1:]
+        del model.graph.node[4:]
+        path.write_bytes(model.SerializeToString())
+    with pytest.raises(ConfigError, match=r"yunet\.onnx: expected a YuNet face detector as ONNX"):
+        FaceFinder(path)
