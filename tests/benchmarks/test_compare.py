@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
 from dcet.benchmarks.cli import main
 from dcet.benchmarks.latency import LATENCY_SCHEMA
+from dcet.benchmarks.robustness import ROBUSTNESS_SCHEMA
 
 PERCENTILES_MS = {"p50": 1.0, "p95": 2.0, "p99": 3.0}
 LATENCY: dict[str, Any] = {
@@ -42,6 +43,19 @@ ACCURACY: dict[str, Any] = {
     "shift": {"f1": 0.6, "average_precision": 0.6},
 }
 
+OUTCOME = {"figures": {"weighted_f1": 0.6}}
+ROBUSTNESS: dict[str, Any] = {
+    "schema": ROBUSTNESS_SCHEMA,
+    "bundle": {"sha256": "aa"},
+    "engine": {"name": "onnxruntime-cpu"},
+    "settings": {"seed": 0},
+    "constructed": {"what": "constructed", "split": "dev", "dialogues": 40, "turns": 400},
+    "masks": [{"modalities": ["text", "face"], "outcome": OUTCOME}],
+    "missing": [{"pattern": "bursts", "rate": 0.3, "outcome": OUTCOME}],
+    "corruptions": [{"corruption": "blur", "points": [{"strength": 2, "outcome": OUTCOME}]}],
+}
+THREE_SENSES = {"name": "three, back to back", "latency_ms": LATENCY["fixed"]["latency_ms"]}
+
 
 def changed(report: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     """A copy with the value at a dotted path replaced."""
@@ -61,7 +75,7 @@ def compare(folder: Path, before: object, after: object, *options: str) -> Resul
     return CliRunner().invoke(main, ["compare", *map(str, paths), *options])
 
 
-@pytest.mark.parametrize("report", [LATENCY, ACCURACY])
+@pytest.mark.parametrize("report", [LATENCY, ACCURACY, ROBUSTNESS])
 def test_a_report_does_not_regress_from_itself(tmp_path: Path, report: dict[str, Any]) -> None:
     assert compare(tmp_path, report, report).exit_code == 0
 
@@ -78,6 +92,10 @@ def test_a_report_does_not_regress_from_itself(tmp_path: Path, report: dict[str,
         (ACCURACY, "sentiment.ccc", 0.59),
         (ACCURACY, "shift.average_precision", 0.59),
         (ACCURACY, "ece", 0.04),
+        (ROBUSTNESS, "masks.0.outcome.figures.weighted_f1", 0.59),
+        (ROBUSTNESS, "missing.0.outcome.figures.weighted_f1", 0.59),
+        (ROBUSTNESS, "corruptions.0.points.0.outcome.figures.weighted_f1", 0.59),
+        ({**LATENCY, "three_senses": THREE_SENSES}, "three_senses.latency_ms.turn.p50", 1.2),
     ],
 )
 def test_worse_is_a_regression_and_better_is_not(
@@ -133,6 +151,21 @@ def test_other_data_is_bad_input(tmp_path: Path) -> None:
     result = compare(tmp_path, ACCURACY, changed(ACCURACY, "n", 99))
     assert result.exit_code == 2
     assert "100 utterances" in result.stderr
+
+
+def test_other_conversations_are_bad_input(tmp_path: Path) -> None:
+    result = compare(tmp_path, ROBUSTNESS, changed(ROBUSTNESS, "constructed.split", "train"))
+    assert result.exit_code == 2
+    assert "--split" in result.stderr
+
+
+def test_senses_that_only_one_bundle_has_are_named_and_not_compared(tmp_path: Path) -> None:
+    promise = {"name": "three p50", "unit": "ms", "value": 9.0, "limit": 1.0, "kept": False}
+    after = {**LATENCY, "three_senses": THREE_SENSES}
+    after["promises"] = [*LATENCY["promises"], promise]
+    result = compare(tmp_path, LATENCY, after)
+    assert result.exit_code == 0
+    assert "promise only in the second: three p50" in result.stdout
 
 
 def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:

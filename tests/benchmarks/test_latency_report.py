@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,21 @@ from dcet.benchmarks import cli, latency, loops
 from dcet.benchmarks.cli import main
 from dcet.benchmarks.growth import powers_of_ten
 from dcet.benchmarks.latency import LatencySettings
-from dcet.benchmarks.loops import STAGES
+from dcet.benchmarks.loops import STAGES, THREE_SENSE_STAGES
+from dcet.benchmarks.page import render_page
+from dcet.runtime import Bundle
 from tests.tiny_bundle import write_tiny_bundle
 
+KNOWN_TEXTS = ("I am so happy!", "You are sad.", "They are afraid.")  # to the tiny bundle
 VOID = {"meta", "line", "br", "hr", "img", "input", "link"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_and_understood() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "IDLE_INTERVAL_MS", 50.0)
+        patch.setattr(latency, "TEXTS", KNOWN_TEXTS)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +39,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = "--turns 40 --growth-turns 1000 --speakers 20 --json report.json --html report.html"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(latency, "IDLE_INTERVAL_MS", 50.0)
         result = CliRunner().invoke(main, ["latency", str(bundle), *options.split()])
     assert result.exit_code == 0, result.output
     assert "promises" in result.stdout
@@ -49,18 +60,34 @@ def test_report_says_what_was_measured(report: dict[str, Any]) -> None:
 
 
 def test_every_loop_has_every_stage(report: dict[str, Any]) -> None:
-    for loop in (report["mixed"], report["fixed"], *report["paced"]):
-        assert set(loop["latency_ms"]) == set(STAGES)
-        for stage in STAGES:
+    loops = [(loop, STAGES) for loop in (report["mixed"], report["fixed"], *report["paced"])]
+    for loop, stages in [*loops, (report["three_senses"], THREE_SENSE_STAGES)]:
+        assert tuple(loop["latency_ms"]) == stages
+        for stage in stages:
             summary, bins = loop["latency_ms"][stage], loop["histogram_ms"][stage]
             ordered = [summary[k] for k in ("min", "p50", "p90", "p95", "p99", "p99_9", "max")]
             assert ordered == sorted(ordered)
             assert sum(bins["counts"]) == summary["n"]
 
 
-def test_the_whole_turn_is_no_shorter_than_its_stages(report: dict[str, Any]) -> None:
-    mean = {stage: report["mixed"]["latency_ms"][stage]["mean"] for stage in STAGES}
-    assert mean["turn"] >= mean["tokenize"] + mean["text"] + mean["step"]
+@pytest.mark.parametrize("loop", ["mixed", "three_senses"])
+def test_the_whole_turn_is_no_shorter_than_its_stages(report: dict[str, Any], loop: str) -> None:
+    mean = {stage: summary["mean"] for stage, summary in report[loop]["latency_ms"].items()}
+    assert min(mean.values()) > 0
+    assert mean.pop("turn") >= sum(mean.values())
+
+
+def test_a_bundle_of_text_alone_is_measured_without_the_other_senses(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "text.dcet", senses=())
+    settings = LatencySettings(turns=20, growth_turns=100, speakers=5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "IDLE_INTERVAL_MS", 50.0)
+        report = latency.measure_latency(
+            Bundle.open(bundle), settings, lambda items, _: iter(items)
+        )
+    assert report.three_senses is None
+    assert len(report.promises) == 6
+    assert "sound" not in render_page(report)
 
 
 def test_the_fixed_text_has_as_many_tokens_as_the_model_takes(report: dict[str, Any]) -> None:
@@ -82,7 +109,7 @@ def test_cold_start_is_a_median_of_fresh_processes(report: dict[str, Any]) -> No
 
 
 def test_a_promise_is_kept_when_the_figure_is_within_its_limit(report: dict[str, Any]) -> None:
-    assert len(report["promises"]) == 6
+    assert len(report["promises"]) == 7
     for promise in report["promises"]:
         assert promise["kept"] == (abs(promise["value"]) <= promise["limit"])
 
@@ -115,7 +142,7 @@ class FakeClock:
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
 
-    def turn(self, speaker: str, text: str) -> "FakeClock":
+    def turn(self, speaker: str, text: str, audio: None, faces: None) -> "FakeClock":
         self.starts_s.append(self.now_s)
         self.now_s += 0.03
         return self
@@ -159,9 +186,9 @@ def test_page_is_whole_and_needs_nothing_else(folder: Path) -> None:
 def test_page_shows_each_promise_with_its_verdict(folder: Path, report: dict[str, Any]) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8")
     kept = sum(promise["kept"] for promise in report["promises"])
-    assert f"{kept} of 6" in text
+    assert f"{kept} of 7" in text
     assert text.count(">PASS<") == kept
-    assert text.count(">FAIL<") == 6 - kept
+    assert text.count(">FAIL<") == 7 - kept
 
 
 def test_a_report_can_be_compared_with_itself(folder: Path) -> None:
@@ -174,7 +201,6 @@ def test_without_a_command_the_default_bundle_is_measured(
 ) -> None:
     write_tiny_bundle(tmp_path / "dcet-default-cpu.dcet")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(latency, "IDLE_INTERVAL_MS", 50.0)
     monkeypatch.setattr(cli, "QUICK", LatencySettings(turns=20, growth_turns=100, speakers=5))
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0, result.output

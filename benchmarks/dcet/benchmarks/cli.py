@@ -1,4 +1,4 @@
-"""`dcet-bench`: latency, accuracy, and whether either got worse."""
+"""`dcet-bench`: latency, accuracy, robustness, peers, and whether anything got worse."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -13,8 +13,17 @@ from dcet.benchmarks.compare import LATENCY_TOLERANCE, compare_reports
 from dcet.benchmarks.default_bundle import find_default_bundle
 from dcet.benchmarks.latency import LatencySettings, measure_latency
 from dcet.benchmarks.page import render_page
+from dcet.benchmarks.peers import PeerSettings, measure_peers
 from dcet.benchmarks.progress import TrackOnStderr
-from dcet.benchmarks.tables import print_accuracy, print_comparison, print_latency
+from dcet.benchmarks.robustness import RobustnessSettings, measure_robustness
+from dcet.benchmarks.robustness_page import render_robustness
+from dcet.benchmarks.tables import (
+    print_accuracy,
+    print_comparison,
+    print_latency,
+    print_peers,
+    print_robustness,
+)
 from dcet.runtime import Bundle
 from dcet.runtime.cli import handle_errors
 from dcet.runtime.files import atomic_path, write_json
@@ -42,6 +51,7 @@ def output_option(name: str, help: str) -> Callable[[F], F]:
 
 
 json_option = output_option("json", "Write as JSON.")
+html_option = output_option("html", "Write as a page with plots.")
 
 
 @click.group(invoke_without_command=True)
@@ -65,7 +75,7 @@ def main(context: click.Context) -> None:
 @main.command()
 @bundle_argument
 @json_option
-@output_option("html", "Write as a page with plots.")
+@html_option
 @engine_option
 @click.option(
     "--turns",
@@ -121,9 +131,7 @@ def _latency(
     with TrackOnStderr() as track:
         report = measure_latency(Bundle.open(path), settings, track)
     _write_json(json_path, report.as_dict())
-    if html_path:
-        with atomic_path(html_path) as temporary:
-            temporary.write_text(render_page(report), encoding="utf-8")
+    _write_html(html_path, lambda: render_page(report))
     print_latency(report, Console())
 
 
@@ -163,6 +171,110 @@ def accuracy(
 
 
 @main.command()
+@bundle_argument
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with meld/, ravdess/ and ferplus/.",
+)
+@click.option("--split", default="dev", show_default=True, help="Part of the data that is played.")
+@click.option(
+    "--dialogues",
+    default=RobustnessSettings.dialogues,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="At most so many of MELD's dialogues.",
+)
+@click.option(
+    "--seed",
+    default=RobustnessSettings.seed,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Which dialogues, voices, faces and errors.",
+)
+@engine_option
+@json_option
+@html_option
+@handle_errors
+def robustness(
+    bundle: Path,
+    data: Path,
+    split: str,
+    dialogues: int,
+    seed: int,
+    engine: str,
+    json_path: Path | None,
+    html_path: Path | None,
+) -> None:
+    """What BUNDLE is worth when senses are missing or bad.
+
+    Played on constructed conversations: MELD's text, with clips of RAVDESS and faces of FER+ that
+    have the label of the turn and were never recorded with it.
+
+    \b
+    Example:
+      dcet-bench robustness my.dcet --data DATA --json robustness.json --html robustness.html
+    """
+    settings = RobustnessSettings(engine=engine, dialogues=dialogues, seed=seed)
+    with TrackOnStderr() as track:
+        report = measure_robustness(Bundle.open(bundle), data, split, settings, track)
+    _write_json(json_path, report.as_dict())
+    _write_html(html_path, lambda: render_robustness(report))
+    print_robustness(report, Console())
+
+
+@main.command()
+@bundle_argument
+@json_option
+@click.option(
+    "--threads",
+    default=PeerSettings.threads,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Threads of the peers, and cores for everything.",
+)
+@click.option(
+    "--repeats",
+    default=PeerSettings.repeats,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Rounds: one turn by each.",
+)
+@click.option(
+    "--audio-s",
+    default=PeerSettings.audio_s,
+    show_default=True,
+    type=click.FloatRange(min=0.1, max=24),
+    help="Seconds of sound in the turn, for both.",
+)
+@engine_option
+@handle_errors
+def peers(
+    bundle: Path,
+    json_path: Path | None,
+    threads: int,
+    repeats: int,
+    audio_s: float,
+    engine: str,
+) -> None:
+    """One turn of BUNDLE beside BERT-base, Wav2Vec2-base and ResNet-50.
+
+    32 tokens, 3 s of sound and 8 faces of 96×96, in one process and on the same cores. The peers
+    are built from their configurations, with random weights, and run in eager torch with FP32.
+
+    \b
+    Example:
+      dcet-bench peers my.dcet --threads 2 --json peers.json
+    """
+    settings = PeerSettings(engine=engine, threads=threads, repeats=repeats, audio_s=audio_s)
+    with TrackOnStderr() as track:
+        report = measure_peers(Bundle.open(bundle), settings, track)
+    _write_json(json_path, report.as_dict())
+    print_peers(report, Console())
+
+
+@main.command()
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 @click.option(
@@ -190,3 +302,9 @@ def compare(before: Path, after: Path, tolerance: float, json_path: Path | None)
 def _write_json(path: Path | None, report: Mapping[str, Any]) -> None:
     if path:
         write_json(path, report)
+
+
+def _write_html(path: Path | None, render: Callable[[], str]) -> None:
+    if path:
+        with atomic_path(path) as temporary:
+            temporary.write_text(render(), encoding="utf-8")

@@ -8,8 +8,10 @@ from typing import Any
 
 from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
 from dcet.benchmarks.latency import LATENCY_SCHEMA
+from dcet.benchmarks.robustness import ROBUSTNESS_SCHEMA
 from dcet.runtime.errors import DcetError
 
+SCHEMAS = (LATENCY_SCHEMA, ACCURACY_SCHEMA, ROBUSTNESS_SCHEMA)
 COMPARISON_SCHEMA = "dcet-bench/comparison/1"
 LATENCY_TOLERANCE = 0.10  # share of the first report's figure; machines are noisy
 MEMORY_TOLERANCE_KIB = 1024
@@ -63,6 +65,9 @@ def compare_reports(before: Path, after: Path, tolerance: float = LATENCY_TOLERA
         if first["schema"] == ACCURACY_SCHEMA:
             _same_data(before, first, after, second)
             rows = tuple(_accuracy_rows(first, second))
+        elif first["schema"] == ROBUSTNESS_SCHEMA:
+            _same_conversations(before, first, after, second)
+            rows = tuple(_robustness_rows(first, second))
         else:
             rows = tuple(_latency_rows(first, second, tolerance))
         notes = tuple(_differences(first, second))
@@ -82,9 +87,9 @@ def read_report(path: Path) -> dict[str, Any]:
             f"{path}: expected a report that dcet-bench wrote with --json: {error}"
         ) from error
     schema = report.get("schema") if isinstance(report, dict) else None
-    if schema not in (LATENCY_SCHEMA, ACCURACY_SCHEMA):
+    if schema not in SCHEMAS:
         raise ReportError(
-            f"{path}: expected schema {LATENCY_SCHEMA} or {ACCURACY_SCHEMA}, got {schema!r}; "
+            f"{path}: expected schema {', '.join(SCHEMAS[:-1])} or {SCHEMAS[-1]}, got {schema!r}; "
             "write the report again with this version of dcet-bench"
         )
     return dict(report)
@@ -97,7 +102,8 @@ def _latency_rows(before: Report, after: Report, tolerance: float) -> Iterator[R
             "ms",
             (loop, "latency_ms", stage, percentile),
         )
-        for loop in ("mixed", "fixed")
+        for loop in ("mixed", "fixed", "three_senses")
+        if before.get(loop) and after.get(loop)
         for stage in ("turn", "step")
         for percentile in ("p50", "p95", "p99")
     ]
@@ -116,7 +122,10 @@ def _latency_rows(before: Report, after: Report, tolerance: float) -> Iterator[R
         after=b,
         regressed=b > a + MEMORY_TOLERANCE_KIB,
     )
-    for first, second in zip(before["promises"], after["promises"], strict=True):
+    promises = {promise["name"]: promise for promise in before["promises"]}
+    for second in after["promises"]:
+        if (first := promises.get(second["name"])) is None:
+            continue  # noted as a difference
         yield Row(
             name=f"promise: {second['name']}",
             unit=second["unit"],
@@ -139,6 +148,40 @@ def _accuracy_rows(before: Report, after: Report) -> Iterator[Row]:
         yield _accuracy_row(path, before, after, sign=1)
     for path in (("sentiment", "mae"), ("ece",), ("nll",)):
         yield _accuracy_row(path, before, after, sign=-1)
+
+
+def _robustness_rows(before: Report, after: Report) -> Iterator[Row]:
+    first, second = _conditions(before), _conditions(after)
+    for name, value in first.items():
+        yield Row(
+            name=name,
+            unit="",
+            before=value,
+            after=second[name],
+            regressed=value - second[name] > ACCURACY_TOLERANCE,
+        )
+
+
+def _conditions(report: Report) -> dict[str, float]:
+    """Weighted F1 by condition."""
+    found = {}
+    for row in report["masks"]:
+        found["+".join(row["modalities"])] = row["outcome"]
+    for row in report["missing"]:
+        found[f"missing in {row['pattern']}, {row['rate']:.0%}"] = row["outcome"]
+    for curve in report["corruptions"]:
+        for point in curve["points"]:
+            found[f"{curve['corruption']}, {point['strength']:g}"] = point["outcome"]
+    return {name: outcome["figures"]["weighted_f1"] for name, outcome in found.items()}
+
+
+def _same_conversations(before: Path, first: Report, after: Path, second: Report) -> None:
+    played = [(report["constructed"], report["settings"]["seed"]) for report in (first, second)]
+    if played[0] != played[1]:
+        raise ReportError(
+            f"{before} is about {played[0]}, {after} about {played[1]}; measure both on the same "
+            "constructed conversations: --data, --split, --dialogues and --seed"
+        )
 
 
 def _accuracy_row(path: tuple[str, ...], before: Report, after: Report, *, sign: int) -> Row:
@@ -166,9 +209,17 @@ def _differences(before: Report, after: Report) -> Iterator[str]:
         "turns measured": ("settings", "turns"),
         "turns of growth": ("settings", "growth_turns"),
     }
-    for name, path in paths.items():
-        if path[0] in before and (a := _at(before, *path)) != (b := _at(after, *path)):
+    for name, (first, *rest) in paths.items():
+        a, b = (report.get(first) for report in (before, after))
+        for key in rest:
+            a, b = (part.get(key) if part else None for part in (a, b))
+        if a != b:
             yield f"{name}: {str(a)[:24]} / {str(b)[:24]}"
+    promised = [
+        {promise["name"] for promise in report.get("promises", ())} for report in (before, after)
+    ]
+    for name in sorted(promised[0] ^ promised[1]):
+        yield f"promise only in {'the first' if name in promised[0] else 'the second'}: {name}"
 
 
 def _memory_growth_kib(report: Report) -> float:

@@ -19,11 +19,11 @@ from dcet.benchmarks.machine import Machine, read_machine
 from dcet.benchmarks.process_memory import peak_rss_bytes
 from dcet.benchmarks.progress import Track
 from dcet.benchmarks.promises import Promise, check_promises
-from dcet.benchmarks.texts import TEXTS, count_tokens, text_of_tokens
+from dcet.benchmarks.raw_turn import AUDIO_S, FACES, lacks, text_turn, three_sense_turn
+from dcet.benchmarks.texts import TEXTS, count_tokens
 from dcet.runtime import Bundle, Conversation
 
 LATENCY_SCHEMA = "dcet-bench/latency/1"
-FIXED_TOKENS = 32
 PACED_INTERVAL_MS = 100.0
 IDLE_INTERVAL_MS = 1000.0
 
@@ -61,6 +61,7 @@ class LatencyReport:
     warm_up: WarmUp
     mixed: Loop  # everyday texts, closed loop
     fixed: Loop  # one text of 32 tokens, closed loop
+    three_senses: Loop | None  # the same text with sound and faces; None: no encoders for them
     paced: tuple[Loop, ...]  # the same text with idle time between turns
     growth_over_turns: tuple[GrowthPoint, ...]
     growth_over_speakers: tuple[GrowthPoint, ...]
@@ -81,9 +82,10 @@ def measure_latency(bundle: Bundle, settings: LatencySettings, track: Track) -> 
     cold_start = measure_cold_start(bundle.path, settings.engine, settings.cold_starts, track)
     mixed_plan, fixed_plan, *paced_plans = _plans(bundle, settings)
     conversation = Conversation(bundle, settings.engine)
-    warmed = warm_up(conversation, fixed_plan.texts, track)
+    warmed = warm_up(conversation, fixed_plan, track)
     mixed = measure_loop(conversation, mixed_plan, track)
     fixed = measure_loop(conversation, fixed_plan, track)
+    three_senses = None if lacks(bundle) else _three_senses(conversation, settings, track)
     over_turns = growth_over_turns(
         bundle,
         settings.engine,
@@ -109,26 +111,42 @@ def measure_latency(bundle: Bundle, settings: LatencySettings, track: Track) -> 
         warm_up=warmed,
         mixed=mixed,
         fixed=fixed,
+        three_senses=three_senses,
         paced=tuple(measure_loop(conversation, plan, track) for plan in paced_plans),
         growth_over_turns=over_turns,
         growth_over_speakers=over_speakers,
         cold_start=cold_start,
         peak_rss_bytes=peak_rss_bytes(),
-        promises=check_promises(fixed, over_turns, cold_start),
+        promises=check_promises(fixed, three_senses, over_turns, cold_start),
         accuracy=bundle.manifest.accuracy,
     )
+
+
+def _three_senses(conversation: Conversation, settings: LatencySettings, track: Track) -> Loop:
+    """Back to back, after a warm-up of its own: it runs graphs that no text turn ran."""
+    turn = three_sense_turn(conversation.bundle, seed=settings.seed)
+    plan = LoopPlan(
+        name=f"{turn.tokens} tokens, {AUDIO_S:g} s of sound and {FACES} faces, back to back",
+        texts=[turn.text],
+        tokens=(turn.tokens,),
+        turns=settings.turns,
+        audio=turn.audio,
+        faces=turn.faces,
+    )
+    warm_up(conversation, plan, track)
+    return measure_loop(conversation, plan, track)
 
 
 def _plans(bundle: Bundle, settings: LatencySettings) -> list[LoopPlan]:
     """Mixed texts and the fixed text back to back, then the fixed text at two paces."""
     tokenizer = bundle.tokenizer
     mixed = random.Random(settings.seed).sample(TEXTS, len(TEXTS))
-    text = text_of_tokens(tokenizer, min(FIXED_TOKENS, bundle.manifest.tokenizer.max_tokens))
-    tokens = count_tokens(tokenizer, text)
+    said = text_turn(bundle)
+    tokens = said.tokens
 
     def fixed(name: str, turns: int, interval_ms: float) -> LoopPlan:
         return LoopPlan(
-            name=name, texts=[text], tokens=(tokens,), turns=turns, interval_ms=interval_ms
+            name=name, texts=[said.text], tokens=(tokens,), turns=turns, interval_ms=interval_ms
         )
 
     return [

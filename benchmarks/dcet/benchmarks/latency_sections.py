@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from dcet.benchmarks.latency import LatencyReport
-from dcet.benchmarks.loops import STAGES, Loop
+from dcet.benchmarks.loops import Loop
 from dcet.benchmarks.markup import card, legend, table
 from dcet.benchmarks.plots import (
     WIDTH,
@@ -18,6 +18,13 @@ from dcet.benchmarks.plots import (
 from dcet.benchmarks.promises import GROWTH_P50_PERCENT, MEMORY_GROWTH_KIB
 from dcet.benchmarks.svg import figure
 
+STAGE_STYLES = {
+    "tokenize": ("fill-2", "tokenize"),
+    "text": ("fill-1", "text encoder"),
+    "audio": ("fill-4", "audio encoder"),
+    "face": ("fill-5", "face encoder"),
+    "step": ("fill-3", "step"),
+}
 PERCENTILES = ("p50", "p90", "p95", "p99", "p99_9", "max")
 
 
@@ -36,31 +43,31 @@ def turn_section(report: LatencyReport) -> str:
         f"{'' if report.warm_up.stable else ' (not yet stable)'}. No sample was left out.</p>"
         + card(title, histograms, "Orange: the slowest 5 % of the turns.")
         + f'<div class="grid"><div>{_stage_card(report)}{_pace_card(report)}</div>'
-        + card("Percentiles, ms", _percentile_table([report.mixed, report.fixed]))
+        + card("Percentiles, ms", _percentile_table(_back_to_back(report)))
         + "</div>"
     )
 
 
+def _back_to_back(report: LatencyReport) -> list[Loop]:
+    loops = (report.mixed, report.fixed, report.three_senses)
+    return [loop for loop in loops if loop is not None]
+
+
 def _stage_card(report: LatencyReport) -> str:
-    bars = [_stage_bar(loop) for loop in (report.mixed, report.fixed)]
-    colours = legend([(style, name) for style, name, _ in bars[0].segments])
+    bars = [_stage_bar(loop) for loop in _back_to_back(report)]
+    colours = legend([(style, name) for style, name, _ in bars[-1].segments])
     return card(
         "Where the time goes (mean)", f"{stacked_bars('Mean by stage', bars, 'ms')}{colours}"
     )
 
 
 def _stage_bar(loop: Loop) -> Bar:
-    mean = {stage: loop.latency_ms[stage].mean for stage in STAGES}
-    rest = max(0.0, mean["turn"] - mean["tokenize"] - mean["text"] - mean["step"])
-    return Bar(
-        loop.name,
-        [
-            ("fill-2", "tokenize", mean["tokenize"]),
-            ("fill-1", "text encoder", mean["text"]),
-            ("fill-3", "step", mean["step"]),
-            ("fill-rest", "host", rest),
-        ],
-    )
+    """The loop's own stages, and what the host does around them."""
+    mean = {stage: summary.mean for stage, summary in loop.latency_ms.items()}
+    stages = [stage for stage in mean if stage != "turn"]
+    rest = max(0.0, mean["turn"] - sum(mean[stage] for stage in stages))
+    segments = [(*STAGE_STYLES[stage], mean[stage]) for stage in stages]
+    return Bar(loop.name, [*segments, ("fill-rest", "host", rest)])
 
 
 def _pace_card(report: LatencyReport) -> str:
@@ -83,8 +90,7 @@ def _percentile_table(loops: Sequence[Loop]) -> str:
 
 def _percentile_rows(loop: Loop) -> Iterator[str]:
     yield f'<tr><th colspan="{len(PERCENTILES) + 1}">{escape(loop.name)}</th></tr>'
-    for stage in STAGES:
-        summary = loop.latency_ms[stage]
+    for stage, summary in loop.latency_ms.items():
         cells = "".join(f"<td>{figure(getattr(summary, key))}</td>" for key in PERCENTILES)
         style = "total" if stage == "turn" else ""
         yield f'<tr class="{style}"><td>{stage}</td>{cells}</tr>'

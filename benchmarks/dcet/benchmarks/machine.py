@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("dcet", "numpy", "onnxruntime", "openvino", "tokenizers")
+PACKAGES = ("dcet", "numpy", "onnxruntime", "openvino", "tokenizers", "torch", "transformers")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -65,5 +65,5 @@ def _versions() -> dict[str, str]:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
-            continue  # an engine that is not installed
+            continue  # an optional one that is not installed
     return found

@@ -1,7 +1,20 @@
-"""The repeated pieces of the report's HTML."""
+"""The repeated pieces of the reports' HTML."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.resources import files
+
+
+def whole_page(title: str, sections: Iterable[str]) -> str:
+    """One file that needs nothing else."""
+    css = files("dcet.benchmarks").joinpath("report.css").read_text(encoding="utf-8")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(sections)
+        + "\n</main>\n</body>\n</html>\n"
+    )
 
 
 def card(title: str, body: str, note: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 
 from dcet.benchmarks.accuracy_section import accuracy_section
 from dcet.benchmarks.latency import LatencyReport
@@ -11,14 +10,12 @@ from dcet.benchmarks.latency_sections import (
     growth_section,
     turn_section,
 )
-from dcet.benchmarks.markup import card
+from dcet.benchmarks.markup import card, whole_page
 from dcet.benchmarks.promises import Promise
 from dcet.benchmarks.svg import figure, tick_label
 
 
 def render_page(report: LatencyReport) -> str:
-    css = files("dcet.benchmarks").joinpath("report.css").read_text(encoding="utf-8")
-    title = f"{report.bundle.name} {report.bundle.version}: latency report"
     sections = (
         _header(report),
         _verdict(report.promises),
@@ -28,13 +25,7 @@ def render_page(report: LatencyReport) -> str:
         accuracy_section(report.accuracy),
         _machine_section(report),
     )
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(sections)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return whole_page(f"{report.bundle.name} {report.bundle.version}: latency report", sections)
 
 
 def _header(report: LatencyReport) -> str:

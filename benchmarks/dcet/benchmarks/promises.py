@@ -9,6 +9,7 @@ from dcet.benchmarks.loops import Loop
 
 STEP_P50_MS = 2.0
 TEXT_TURN_P50_MS = 15.0
+THREE_SENSE_TURN_P50_MS = 25.0  # 32 tokens, 3 s of sound and 8 faces, on two cores
 GROWTH_P50_PERCENT = 5.0
 MEMORY_GROWTH_KIB = 1024.0
 IMPORT_S = 0.2
@@ -30,12 +31,15 @@ class Promise:
 
 
 def check_promises(
-    text_turn: Loop, growth: Sequence[GrowthPoint], cold_start: ColdStart
+    text_turn: Loop,
+    three_senses: Loop | None,
+    growth: Sequence[GrowthPoint],
+    cold_start: ColdStart,
 ) -> tuple[Promise, ...]:
-    """Judge the closed loop of one fixed text, the growth over turns, and the cold start."""
+    """Judge the closed loops of one fixed turn, the growth over turns, and the cold start."""
     first, last = growth[0], growth[-1]
     judged = max((point for point in growth if point.at <= JUDGED_TURN), key=lambda p: p.at)
-    return (
+    promises = [
         Promise(
             name="Step, p50",
             value=text_turn.latency_ms["step"].p50,
@@ -72,4 +76,13 @@ def check_promises(
             limit=FIRST_ESTIMATE_S,
             unit="s",
         ),
-    )
+    ]
+    if three_senses is not None:
+        of_all_senses = Promise(
+            name="Turn with text, sound and faces, p50",
+            value=three_senses.latency_ms["turn"].p50,
+            limit=THREE_SENSE_TURN_P50_MS,
+            unit="ms",
+        )
+        promises.insert(2, of_all_senses)
+    return tuple(promises)

@@ -7,8 +7,11 @@ from rich.table import Table
 from dcet.benchmarks.accuracy import AccuracyReport
 from dcet.benchmarks.compare import Comparison, Row
 from dcet.benchmarks.latency import LatencyReport
-from dcet.benchmarks.loops import STAGES, Loop
+from dcet.benchmarks.loops import Loop
+from dcet.benchmarks.peers import PeersReport
+from dcet.benchmarks.robustness import FIGURES, Outcome, RobustnessReport
 from dcet.benchmarks.svg import figure, tick_label
+from dcet.runtime.labels import MODALITIES
 
 PERCENTILES = ("p50", "p90", "p95", "p99", "p99_9", "max")
 
@@ -18,7 +21,8 @@ def print_latency(report: LatencyReport, console: Console) -> None:
     console.print(f"[bold]{bundle.name} {bundle.version}[/] ({bundle.target}), {bundle.file}")
     console.print(f"{engine.name}: {engine.reason}")
     console.print(f"{machine.cpu}, {machine.cores} cores, {machine.os}, {machine.python}\n")
-    for loop in (report.mixed, report.fixed, *report.paced):
+    with_senses = [] if report.three_senses is None else [report.three_senses]
+    for loop in (report.mixed, report.fixed, *with_senses, *report.paced):
         console.print(_stage_table(loop))
     console.print(_growth_table(report))
     console.print(_promise_table(report))
@@ -27,8 +31,7 @@ def print_latency(report: LatencyReport, console: Console) -> None:
 def _stage_table(loop: Loop) -> Table:
     title = f"{loop.name} ({loop.latency_ms['turn'].n:,} turns), ms"
     table = _table(title, "", *(percentile.replace("_", ".") for percentile in PERCENTILES))
-    for stage in STAGES:
-        summary = loop.latency_ms[stage]
+    for stage, summary in loop.latency_ms.items():
         table.add_row(stage, *(figure(getattr(summary, percentile)) for percentile in PERCENTILES))
     return table
 
@@ -63,6 +66,29 @@ def _promise_table(report: LatencyReport) -> Table:
     return table
 
 
+def print_peers(report: PeersReport, console: Console) -> None:
+    turn, machine = report.turn, report.machine
+    console.print(f"[bold]{report.bundle.name} {report.bundle.version}[/], {report.engine.name}")
+    console.print(f"beside {report.peers}")
+    console.print(
+        f"{machine.cpu}, {report.settings.threads} of {machine.cores} cores; "
+        f"{turn.tokens} tokens, {turn.audio_s:g} s of sound, {turn.faces} faces of "
+        f"{turn.face_side}×{turn.face_side}\n"
+    )
+    columns = ("", "peer", "p50", "p99", "DCET p50", "p99", "ratio")
+    table = _table(f"one turn ({report.settings.repeats} rounds), ms", *columns)
+    for stage in report.stages:
+        last_part = stage is report.stages[-2]
+        peer = ["", "", ""]
+        if stage.peer_ms:
+            name = stage.peer.name if stage.peer else "all of them"
+            peer = [name, figure(stage.peer_ms.p50), figure(stage.peer_ms.p99)]
+        ours = [figure(stage.dcet_ms.p50), figure(stage.dcet_ms.p99)]
+        ratio = f"{stage.ratio:.1f}×" if stage.ratio else ""
+        table.add_row(stage.name, *peer, *ours, ratio, end_section=last_part)
+    console.print(table)
+
+
 def print_accuracy(report: AccuracyReport, console: Console) -> None:
     memory = "memory reset after every turn" if report.reset_memory else "with memory"
     metrics = report.metrics
@@ -75,6 +101,42 @@ def print_accuracy(report: AccuracyReport, console: Console) -> None:
         for name, value in metrics[group].items():
             table.add_row(f"{group}.{name}", f"{value:.4f}")
     console.print(table)
+
+
+def print_robustness(report: RobustnessReport, console: Console) -> None:
+    played = report.constructed
+    console.print(f"[bold]{report.bundle.name} {report.bundle.version}[/], {report.engine.name}")
+    console.print(f"{played.turns:,} turns of {played.dialogues} dialogues, {played.what}\n")
+    masks = _table("senses (constructed)", "", *FIGURES, *MODALITIES)
+    for mask in report.masks:
+        masks.add_row("+".join(mask.modalities), *_outcome(mask.outcome))
+    missing = _table("missing (constructed)", "", "rate", *FIGURES, "empty turns")
+    for row in report.missing:
+        figures = [f"{row.outcome.figures[name]:.4f}" for name in FIGURES]
+        missing.add_row(row.pattern, f"{row.rate:.0%}", *figures, f"{row.outcome.empty:,}")
+    bad = _table(
+        "bad senses (constructed)", "", "strength", "weighted_f1", "lost against absent", "weight"
+    )
+    for curve in report.corruptions:
+        bad.add_row(f"{curve.corruption}: {curve.measure}")
+        for point in curve.points:
+            f1, lost = point.outcome.figures["weighted_f1"], point.lost_against_absent
+            bad.add_row(
+                f"  {curve.modality}",
+                f"{point.strength:g}",
+                f"{f1:.4f}",
+                f"{'[red]' if lost['weighted_f1'] > 0 else ''}{lost['weighted_f1']:+.4f}",
+                f"{point.outcome.modality_weights[curve.modality]:.3f}",
+                end_section=point is curve.points[-1],
+            )
+    for table in (masks, missing, bad):
+        console.print(table)
+
+
+def _outcome(outcome: Outcome) -> list[str]:
+    """Figures, and the mean weights of the modalities."""
+    figures = [f"{outcome.figures[name]:.4f}" for name in FIGURES]
+    return figures + [f"{outcome.modality_weights[name]:.3f}" for name in MODALITIES]
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:

@@ -1,0 +1,65 @@
+"""The turn with all three senses whose latency is measured: words, sound and faces, all raw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.benchmarks.texts import count_tokens, text_of_tokens
+from dcet.runtime import Bundle
+from dcet.runtime.errors import ConfigError
+from dcet.runtime.features import SAMPLE_RATE_HZ
+
+TOKENS = 32
+AUDIO_S = 3.0
+FACES = 8
+FACE_SIDE = 96  # pixels
+SYLLABLE_HZ = 4.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RawTurn:
+    """What a microphone, a camera and a recogniser hand over."""
+
+    text: str
+    tokens: int  # of the text, special ones included
+    audio: NDArray[np.float32] | None = None  # (samples,) at 16 kHz
+    faces: Sequence[NDArray[np.uint8]] | None = None  # (96, 96, 3) RGB each
+
+
+def text_turn(bundle: Bundle) -> RawTurn:
+    """32 tokens, or as many as the model takes."""
+    text = text_of_tokens(bundle.tokenizer, min(TOKENS, bundle.manifest.tokenizer.max_tokens))
+    return RawTurn(text=text, tokens=count_tokens(bundle.tokenizer, text))
+
+
+def three_sense_turn(bundle: Bundle, *, audio_s: float = AUDIO_S, seed: int = 0) -> RawTurn:
+    """The text turn with sound and faces. Latency does not depend on what they show: the sound is
+    noise with the rhythm of syllables, the faces are random pixels."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(round(audio_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    loudness = 0.1 * np.sin(np.pi * SYLLABLE_HZ * time_s) ** 2
+    words = text_turn(bundle)
+    return RawTurn(
+        text=words.text,
+        tokens=words.tokens,
+        audio=(loudness * rng.standard_normal(len(time_s))).clip(-1, 1).astype(np.float32),
+        faces=list(rng.integers(0, 256, (FACES, FACE_SIDE, FACE_SIDE, 3), np.uint8)),
+    )
+
+
+def lacks(bundle: Bundle) -> list[str]:
+    """The modalities that this bundle cannot take raw: without an encoder, or not trained."""
+    modalities = bundle.manifest.modalities.items()
+    return [name for name, row in modalities if row.encoder is None or not row.trained]
+
+
+def require_three_senses(bundle: Bundle) -> None:
+    """Raise ConfigError for a bundle that cannot hear or see."""
+    if missing := lacks(bundle):
+        raise ConfigError(
+            f"{bundle.path}: expected a bundle with encoders of text, audio and face, this one has "
+            f"no {' and no '.join(missing)} encoder; train them and export again, or measure "
+            "latency and accuracy, which text alone is enough for"
+        )
