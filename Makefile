@@ -12,7 +12,7 @@ help: ## Show this list
 
 install: $(INSTALLED) ## Make .venv with DCET and every tool in it
 
-demo: $(INSTALLED) ## Export the shipped checkpoint, play a conversation, measure its latency
+demo: $(INSTALLED) ## Export the shipped checkpoint, play a scene with voices and faces, measure latency
 	@mkdir -p $(DEMO)
 	$(BIN)/dcet-export --target cpu --output $(BUNDLE)
 	$(BIN)/python -m dcet.runtime.demo $(BUNDLE)

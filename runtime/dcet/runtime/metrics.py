@@ -47,7 +47,8 @@ def shift_labels(dialogues: Sequence[Dialogue]) -> NDArray[np.int64]:
 def emotion_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
     """Classification and calibration figures.
 
-    UAR is the mean recall of the classes that occur. ECE uses 15 equal-width bins of the top probability (Guo et al., ICML 2017).
+    UAR is the mean recall of the classes that occur. ECE uses 15 equal-width bins of the top
+    probability (Guo et al., ICML 2017).
     """
     true = np.asarray(labels, dtype=np.int64)
     p = np.asarray(probabilities, dtype=np.float64)

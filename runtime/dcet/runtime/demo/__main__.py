@@ -16,8 +16,11 @@ from rich.text import Text
 from dcet.runtime.bundle import Bundle
 from dcet.runtime.cli import handle_errors
 from dcet.runtime.conversation import Conversation
-from dcet.runtime.demo import TITLE, scripted_conversation
-from dcet.runtime.demo.view import TrajectoriesView, TurnView, summary_view
+from dcet.runtime.demo import TITLE, ScriptedTurn, scripted_conversation
+from dcet.runtime.demo.stage import hear, see
+from dcet.runtime.demo.view import TrajectoriesView, TurnView, changes_view, summary_view
+from dcet.runtime.estimate import Estimate
+from dcet.runtime.labels import MODALITIES
 from dcet.runtime.memory import Trajectory
 
 PAUSE_S = 0.25  # between turns, where somebody watches
@@ -29,7 +32,11 @@ PAUSE_S = 0.25  # between turns, where somebody watches
 @click.option("--json", "as_json", is_flag=True, help="Print estimates and trajectories as JSON.")
 @handle_errors
 def main(bundle: Path, engine: str, as_json: bool) -> None:
-    """Play a conversation of three people through BUNDLE and show each one's trajectory."""
+    """Play a conversation of three people through BUNDLE and show each one's trajectory.
+
+    Their voices and faces are synthetic. On the way the light goes out, the room gets loud, and
+    camera and microphone are switched off.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where the locale lacks a character
     conversation = Conversation(Bundle.open(bundle), engine)
@@ -44,14 +51,16 @@ def play(conversation: Conversation, console: Console) -> None:
     manifest = conversation.bundle.manifest
     engine = conversation.engine
     about = f"{manifest.name} {manifest.version} on {engine.name}: {engine.reason}"
-    console.print(Text.assemble((TITLE, "bold"), "  ", (about, "dim")), end="\n\n")
+    console.print(Text.assemble((TITLE, "bold"), "  ", (about, "dim")))
+    console.print(Text(senses(conversation), "dim"), end="\n\n")
+    script = scripted_conversation()
     latencies_ms = []
     # Elsewhere than in a terminal, Live shows its last state, once.
     with Live(console=console, auto_refresh=False) as live:
-        for line in scripted_conversation():
-            estimate = conversation.turn(line.speaker, line.text)
+        for line, before in zip(script, (script[0], *script), strict=False):
+            estimate = take_turn(conversation, line)
             latencies_ms.append(estimate.latency_ms["total"])
-            console.print(TurnView(estimate, line.text))
+            console.print(*changes_view(before, line), TurnView(estimate, line), sep="\n")
             live.update(
                 TrajectoriesView(trajectories(conversation), conversation.turns), refresh=True
             )
@@ -71,7 +80,13 @@ def play_silently(conversation: Conversation) -> dict[str, Any]:
         "title": TITLE,
         "bundle_sha256": conversation.bundle.sha256,
         "turns": [
-            {"text": line.text, **conversation.turn(line.speaker, line.text).as_dict()}
+            {
+                "text": line.text,
+                "acted": line.emotion,
+                "camera": line.camera,
+                "microphone": line.microphone,
+                **take_turn(conversation, line).as_dict(),
+            }
             for line in scripted_conversation()
         ],
         "trajectories": [
@@ -85,6 +100,36 @@ def play_silently(conversation: Conversation) -> dict[str, Any]:
             for trajectory in trajectories(conversation)
         ],
     }
+
+
+def take_turn(conversation: Conversation, line: ScriptedTurn) -> Estimate:
+    """Let somebody speak, heard and seen where the bundle can hear and see."""
+    number = conversation.turns + 1
+    usable = usable_modalities(conversation)
+    return conversation.turn(
+        line.speaker,
+        line.text,
+        hear(line, seed=number) if "audio" in usable else None,
+        see(line, seed=number) if "face" in usable else None,
+    )
+
+
+def usable_modalities(conversation: Conversation) -> tuple[str, ...]:
+    """Those that the bundle makes something of when it is given text, sound or pictures."""
+    modalities = conversation.bundle.manifest.modalities
+    return tuple(
+        name for name in MODALITIES if modalities[name].encoder and modalities[name].trained
+    )
+
+
+def senses(conversation: Conversation) -> str:
+    """Which of them the bundle has."""
+    usable = usable_modalities(conversation)
+    missing = [name for name in MODALITIES if name not in usable]
+    told = f"played with {', '.join(usable)}"
+    if missing:
+        told += f"; this bundle has no trained encoder of {', '.join(missing)}"
+    return told
 
 
 def trajectories(conversation: Conversation) -> list[Trajectory]:

@@ -1,7 +1,7 @@
 """How estimates and trajectories look in a terminal, with colour or without."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from dcet.runtime.demo import ScriptedTurn
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.memory import Trajectory
@@ -22,6 +23,16 @@ COLOURS = {
     "sadness": "#539bf5",
     "surprise": "#39c5cf",
 }
+CAMERA = {
+    "on": "the camera sees again",
+    "dark": "the light goes out; the camera sees next to nothing",
+    "off": "the camera is off",
+}
+MICROPHONE = {
+    "on": "the microphone hears well again",
+    "noisy": "the room gets loud, as loud as who speaks",
+    "off": "the microphone is off",
+}
 SHIFTED = 0.5  # probability from which a shift is marked
 SHIFT_MARK = "◆"
 LEVELS = "▁▂▃▄▅▆▇█"
@@ -32,23 +43,23 @@ NARROW_COLUMNS = 64
 
 @dataclass(frozen=True, slots=True)
 class TurnView:
-    """One turn: who said what, and what was made of it."""
+    """One turn: who said what, and what was made of it, from which of the senses."""
 
     estimate: Estimate
-    text: str
+    line: ScriptedTurn
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         grid = Table.grid(padding=(0, 1))
         grid.add_column(justify="right", style="dim", width=3)
         grid.add_column(style="bold", width=NAME_COLUMNS, no_wrap=True)
         grid.add_column()
-        figures = self._figures(is_narrow=options.max_width < NARROW_COLUMNS)
-        grid.add_row(
-            str(self.estimate.turn), self.estimate.speaker, Group(Text(self.text), figures)
-        )
+        is_narrow = options.max_width < NARROW_COLUMNS
+        lines = [Text(self.line.text), self._figures(is_narrow), self._weights(is_narrow)]
+        lines += [Text(reason, "dim") for reason in self.estimate.degraded]
+        grid.add_row(str(self.estimate.turn), self.estimate.speaker, Group(*lines))
         yield grid
 
-    def _figures(self, *, is_narrow: bool) -> Text:
+    def _figures(self, is_narrow: bool) -> Text:
         estimate = self.estimate
         colour = COLOURS[estimate.emotion]
         probability = estimate.probabilities[estimate.emotion]
@@ -56,13 +67,40 @@ class TurnView:
         line.append(f"{estimate.emotion:<8} ", f"bold {colour}")
         line.append(f"{probability:4.0%}")
         if not is_narrow:
-            line.append(f" {_bar(probability, 12)}", colour)
+            line.append(" ")
+            for emotion, share in estimate.probabilities.items():
+                line.append(_level(share) * 2, COLOURS[emotion])
             line.append_text(_sentiment_bar(estimate.sentiment, 5))
         line.append(f" {_signed(estimate.sentiment)}", _sentiment_colour(estimate.sentiment))
         if estimate.shift is not None and estimate.shift >= SHIFTED:
             word = "" if is_narrow else " shift"
             line.append(f"  {SHIFT_MARK}{word} {estimate.shift:.0%}", "bold")
         return line
+
+    def _weights(self, is_narrow: bool) -> Text:
+        """How much each of the senses counted; a dash where there was nothing."""
+        line = Text(no_wrap=True)
+        for name, weight in self.estimate.modality_weights.items():
+            style = "cyan" if weight else "dim"
+            share = f"{weight:.0%}" if weight else "–"
+            if is_narrow:
+                line.append(f"{name} {share} ", style)
+            else:
+                line.append(f"{name} ", "dim").append(_bar(weight, 6), style)
+                line.append(f" {share:<6}", style)
+        if not is_narrow:
+            line.append(f"acted {self.line.emotion}", "dim")
+        return line
+
+
+def changes_view(before: ScriptedTurn, now: ScriptedTurn) -> Iterator[Text]:
+    """What happened to camera and microphone between two turns, a line each."""
+    for told, state, earlier in (
+        (CAMERA, now.camera, before.camera),
+        (MICROPHONE, now.microphone, before.microphone),
+    ):
+        if state != earlier:
+            yield Text(f"── {told[state]} ──", "bold yellow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +147,7 @@ def _strips(trajectory: Trajectory, columns: range, cell: int) -> list[Text]:
         emotions.append(emotion[:2].capitalize(), f"bold black on {COLOURS[emotion]}")
         emotions.append(" " * (cell - 2))
         value = float(trajectory.sentiment[place])
-        level = LEVELS[round((value + 1) / 2 * (len(LEVELS) - 1))]
+        level = _level((value + 1) / 2)
         sentiment.append((level * 2).ljust(cell), _sentiment_colour(value))
         has_shifted = trajectory.shift[place] >= SHIFTED  # NaN, a first turn, has not
         shifts.append((SHIFT_MARK if has_shifted else "").ljust(cell), "bold")
@@ -143,6 +181,10 @@ def summary_view(trajectories: Sequence[Trajectory]) -> Table:
             ),
         )
     return table
+
+
+def _level(share: float) -> str:
+    return LEVELS[round(share * (len(LEVELS) - 1))]
 
 
 def _bar(share: float, columns: int) -> str:
