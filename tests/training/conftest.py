@@ -6,6 +6,8 @@ import pytest
 
 from dcet.training.checkpoint import Checkpoint
 from dcet.training.fit import fit
+from dcet.training.fit_encoder import FitEncoderConfig, fit_encoder
+from tests.tiny_senses import SHAPE, write_senses
 from tests.tiny_training import (
     one_thread,
     quiet,
@@ -46,3 +48,35 @@ def run(meld: Path, bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def fresh(bert: Path) -> Checkpoint:
     """An untrained checkpoint of the test's own."""
     return untrained(bert)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all the corpora."""
+    folder = tmp_path_factory.mktemp("data")
+    write_meld(folder / "meld")
+    return write_senses(folder)
+
+
+@pytest.fixture(scope="session")
+def encoders(data: Path, bert: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A finished run of three epochs for each modality."""
+    runs = {}
+    for modality, corpora, shape in (
+        ("text", ["meld"], {"encoder": str(bert)}),
+        ("audio", ["crema_d", "ravdess"], SHAPE),
+        ("face", ["ferplus"], SHAPE),
+    ):
+        config = FitEncoderConfig.of(
+            modality,
+            shape=shape,
+            data=str(data),
+            corpora=corpora,
+            epochs=3,
+            batch=12,
+            judge_every=2,
+            licences={"corpus": "CC0"},
+        )
+        runs[modality] = tmp_path_factory.mktemp("encoders") / modality
+        fit_encoder(config, runs[modality], quiet)
+    return runs

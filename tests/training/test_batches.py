@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,7 +32,6 @@ def test_an_example_holds_its_dialogue(tmp_path: Path) -> None:
     assert item.sentiment.tolist() == [1, -1, 1, -1, 1]
     assert item.shift.tolist() == [IGNORE, IGNORE, 0, IGNORE, 1]
     assert item.tokens[0] == tuple(wordpiece().encode("i am Cleo").ids)
-    assert not item.prosody_mask.any()
 
 
 def test_names_never_matter(corpus: Corpus, items: list[Example]) -> None:
@@ -46,12 +46,12 @@ def test_names_never_matter(corpus: Corpus, items: list[Example]) -> None:
         assert torch.equal(one.shift, other.shift)
 
 
-def test_a_turn_gets_the_arrays_of_its_own_row(corpus: Corpus) -> None:
+def test_a_turn_gets_the_opinions_on_its_own_row(corpus: Corpus) -> None:
+    told_apart = np.arange(corpus.soft.size, dtype=np.float32).reshape(corpus.soft.shape)
     chosen = [corpus.dialogues[i] for i in (7, 2)]
-    for item, dialogue in zip(examples(corpus.only(chosen), wordpiece()), chosen, strict=True):
-        rows = [turn.row for turn in dialogue.turns]
-        assert (item.prosody.numpy() == corpus.prosody[rows]).all()
-        assert (item.prosody_mask.numpy() == corpus.prosody_mask[rows]).all()
+    items = examples(replace(corpus, dialogues=chosen, soft=told_apart), wordpiece())
+    for item, dialogue in zip(items, chosen, strict=True):
+        assert (item.soft.numpy() == told_apart[[turn.row for turn in dialogue.turns]]).all()
 
 
 def test_a_batch_finds_every_turn_in_its_place(items: list[Example]) -> None:
@@ -66,7 +66,6 @@ def test_a_batch_finds_every_turn_in_its_place(items: list[Example]) -> None:
         places = batch.place[row, : lengths[row]].tolist()
         assert tuple(batch.tokens[place] for place in places) == item.tokens
         assert torch.equal(batch.emotion[places], item.emotion)
-        assert torch.equal(batch.prosody[places], item.prosody)
         assert torch.equal(batch.speakers[row, : lengths[row]], item.speakers)
 
 

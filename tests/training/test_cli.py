@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from dcet.training import encoder_run
 from dcet.training.checkpoint import load
 from dcet.training.cli import main
 from dcet.training.evaluate import evaluate_meld
+from tests.tiny_senses import SHAPE
 
 KEYS = {
-    *("n", "weighted_f1", "macro_f1", "accuracy", "per_class_f1", "confusion"),
+    *("n", "weighted_f1", "macro_f1", "accuracy", "uar", "per_class_f1", "confusion"),
     *("sentiment", "shift", "ece", "nll"),
 }
 
@@ -39,7 +41,10 @@ def dev(meld: Path) -> Path:
     return meld / "dev_sent_emo.csv"
 
 
-@pytest.mark.parametrize("command", [[], ["fit"], ["soft-labels"], ["select"], ["evaluate"]])
+COMMANDS = ("fit", "soft-labels", "select", "encoder", "distill", "evaluate")
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help_has_an_example(command: list[str]) -> None:
     result = train(*command, "--help")
     assert result.exit_code == 0
@@ -100,18 +105,63 @@ def test_evaluate_can_reset_the_memory(run: Path, dev: Path, tmp_path: Path) -> 
     assert reset["nll"] == pytest.approx(expected, abs=1e-3)
 
 
-def test_evaluate_hears_prosody_where_it_is_given(run: Path, dev: Path, tmp_path: Path) -> None:
-    prosody = dev.with_name("dev_prosody.npz")
-    assert evaluate(run, dev, "--json", tmp_path / "a.json").exit_code == 0
-    assert evaluate(run, dev, "--prosody", prosody, "--json", tmp_path / "b.json").exit_code == 0
-    assert (tmp_path / "a.json").read_text() != (tmp_path / "b.json").read_text()
-
-
 def test_select_keeps_a_run(run: Path, meld: Path, tmp_path: Path) -> None:
     result = train("select", run, "--meld", meld, "--output", tmp_path / "kept")
     assert result.exit_code == 0, result.output
     assert "seed 0" in result.stdout
     assert load(tmp_path / "kept").sha256 == load(run).sha256
+
+
+def test_encoder_and_distill_go_from_a_corpus_to_figures(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"shape": SHAPE, "batch": 8}))
+    (tmp_path / "student.json").write_text(json.dumps(SHAPE))
+    common = ["--modality", "face", "--corpus", "ferplus", "--data", data, "--epochs", 1, "--json"]
+    result = train(
+        *["encoder", *common, "--output", tmp_path / "teacher", "--licence", "FER+=MIT"],
+        *["--config", tmp_path / "config.json", "--seed", 2],
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["ferplus"].keys() == KEYS - {"sentiment", "shift"}
+    config = json.loads((tmp_path / "teacher" / "config.json").read_text())
+    assert (config["seed"], config["epochs"], config["batch"]) == (2, 1, 8)
+    result = train(
+        *["distill", *common, "--output", tmp_path / "run", "--teacher", tmp_path / "teacher"],
+        *["--student", tmp_path / "student.json"],
+    )
+    assert result.exit_code == 0, result.output
+    assert encoder_run.load(tmp_path / "run").licences == {"FER+": "MIT"}
+    for run in ("teacher", "run"):
+        options = ["--corpus", "ferplus", "--data", data, "--json", tmp_path / "out.json"]
+        assert train("evaluate", tmp_path / run, *options).exit_code == 0
+        found = json.loads((tmp_path / "out.json").read_text())
+        assert found["n"] == 7
+        assert found["ece"] == pytest.approx(
+            encoder_run.load(tmp_path / run).metrics["ferplus"]["ece"], abs=0.01
+        )
+
+
+def test_text_encoders_are_named_by_an_option(data: Path, bert: Path, tmp_path: Path) -> None:
+    common = ["--modality", "text", "--corpus", "meld", "--data", data, "--output"]
+    options = ["--text-encoder", bert, "--epochs", 1]
+    result = train("encoder", *common, tmp_path / "run", *options)
+    assert result.exit_code == 0, result.output
+    assert "uar" in result.stdout
+    assert "give a Hugging Face id" in message(
+        train("encoder", *common, tmp_path / "no", "--text-encoder", tmp_path / "none")
+    )
+
+
+def test_bad_settings_are_said(data: Path, tmp_path: Path) -> None:
+    common = ["--modality", "face", "--corpus", "ferplus", "--data", data]
+    for text, expected in (("{", "cannot be read as JSON"), ("[1]", "expected a JSON object")):
+        (tmp_path / "bad.json").write_text(text)
+        bad = ["--output", tmp_path / "run", "--config", tmp_path / "bad.json"]
+        assert expected in message(train("encoder", *common, *bad))
+    student = ["--output", tmp_path / "run", "--teacher", tmp_path, "--student"]
+    assert "expected a JSON object" in message(
+        train("distill", *common, *student, tmp_path / "bad.json")
+    )
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("spoilt", ["Emotion", "joy", "utf8", "header"])

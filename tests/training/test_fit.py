@@ -3,7 +3,6 @@
 import errno
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,30 +16,20 @@ from dcet.training import checkpoint, resume
 from dcet.training.batches import Batch, collate, examples
 from dcet.training.corpus import Corpus
 from dcet.training.evaluate import evaluate_meld
-from dcet.training.fit import (
-    drop_modalities,
-    drop_tokens,
-    fit,
-    new_model,
-    parameter_groups,
-    schedule,
-)
+from dcet.training.fit import drop_tokens, fit, new_model, parameter_groups
 from dcet.training.objective import Objective
-from tests.tiny_training import VOCABULARY, quiet, tiny_config, wordpiece, write_bert
+from dcet.training.runs import schedule
+from tests.tiny_training import (
+    VOCABULARY,
+    Killed,
+    kill_in,
+    quiet,
+    tiny_config,
+    wordpiece,
+    write_bert,
+)
 
 PLAIN_TEXT = {".json", ".jsonl", ".md", ".safetensors"}  # nothing that runs code when it is read
-
-
-class Killed(BaseException):
-    """Stands for a signal: no handler of an Exception sees it."""
-
-
-def kill_in(epoch: int) -> Callable[[int, int, str], None]:
-    def progress(done: int, total: int, message: str) -> None:
-        if message.startswith(f"epoch {epoch} loss"):
-            raise Killed
-
-    return progress
 
 
 def weights(run: Path) -> dict[str, Tensor]:
@@ -70,7 +59,7 @@ def test_a_run_says_how_it_was_made(run: Path, meld: Path, bert: Path) -> None:
     lines = (run / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
     assert checkpoint.load(run).licences == {"corpus": "Apache-2.0"}
-    assert checkpoint.load(run).trained == ("text", "audio")
+    assert checkpoint.load(run).trained == ("text",)
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
@@ -121,7 +110,6 @@ def test_training_learns_what_there_is_to_learn(meld: Path, bert: Path, tmp_path
         step_learning_rate=1e-2,
         dialogues_per_batch=4,
         average=0.5,
-        hear=0.0,
     )
     found = fit(config, tmp_path / "run", quiet)
     assert found["dev"]["weighted_f1"] > 0.5  # guessing gives 0.15
@@ -161,7 +149,7 @@ def test_the_vocabulary_is_cut_to_size(run: Path) -> None:
     ("changes", "named"),
     [
         ({"seed": 4}, "seed"),
-        ({"epochs": 3, "hear": 0.1}, "epochs, hear"),
+        ({"epochs": 3, "alone": 0.1}, "epochs, alone"),
         ({"licences": {}}, "licences"),
     ],
 )
@@ -316,27 +304,3 @@ def test_nothing_is_dropped_without_share_or_mask(
     batch: Batch, share: float, mask_id: int | None
 ) -> None:
     assert drop_tokens(batch, share, mask_id).tokens == batch.tokens
-
-
-def test_no_turn_loses_everything(batch: Batch) -> None:
-    often = replace(
-        batch,
-        prosody_mask=batch.prosody_mask.repeat(50),
-    )
-    mask = drop_modalities(often, hear=0.5, mute=0.1)
-    text, audio, face = mask.T
-    assert (mask.sum(dim=1) >= 1).all()
-    assert not face.any()
-    assert not audio[often.prosody_mask == 0].any()
-    measured = often.prosody_mask == 1
-    assert audio[measured].mean().item() == pytest.approx(0.5, abs=0.03)
-    assert (text[measured] == 0).float().mean().item() == pytest.approx(0.1, abs=0.03)
-
-
-def test_prosody_is_standardised_inside_the_network(run: Path, meld: Path) -> None:
-    corpus = Corpus.of_meld(meld, "train")
-    fusion = checkpoint.load(run).model.step.fusion
-    measured = torch.from_numpy(corpus.prosody[corpus.prosody_mask > 0])
-    standard = (measured - fusion.audio_mean) * fusion.audio_scale
-    assert standard.mean(dim=0).abs().max() < 0.01
-    assert (standard.std(dim=0) - 1).abs().max() < 0.01

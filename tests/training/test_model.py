@@ -57,18 +57,15 @@ class Host:
         return tuple(outputs[:4])
 
 
-def features(text: Tensor, audio: Tensor | None = None) -> dict[str, Tensor]:
-    """One turn's inputs of the step; audio (15,) is a sequence of one."""
-    sequence, mask = torch.zeros(1, 3, 15), torch.zeros(1, 3)
-    if audio is not None:
-        sequence[0, 0], mask[0, 0] = audio, 1
+def features(text: Tensor) -> dict[str, Tensor]:
+    """One turn's inputs of the step, text alone."""
     return {
         "text": text,
-        "audio": sequence,
-        "audio_mask": mask,
-        "face": torch.zeros(1, 3, 5),
+        "audio": torch.zeros(1, 3, TINY.audio_width),
+        "audio_mask": torch.zeros(1, 3),
+        "face": torch.zeros(1, 3, TINY.face_width),
         "face_mask": torch.zeros(1, 3),
-        "modality_mask": torch.tensor([[1.0, float(audio is not None), 0.0]]),
+        "modality_mask": torch.tensor([[1.0, 0.0, 0.0]]),
         "quality": torch.ones(1, 3),
         "episodes": torch.zeros(1, 2, 16),
         "episodes_mask": torch.zeros(1, 2),
@@ -81,8 +78,7 @@ def stream(model: Dcet, item: Example) -> Tensor:
     for turn, tokens in enumerate(item.tokens):
         with torch.inference_mode():
             text = encode_texts(model, [tokens])
-        audio = item.prosody[turn] if item.prosody_mask[turn] else None
-        outputs = host.turn(features(text, audio), int(item.speakers[turn]))
+        outputs = host.turn(features(text), int(item.speakers[turn]))
         rows.append(torch.cat(outputs[:3], dim=-1)[0])
     return torch.stack(rows)
 
@@ -178,9 +174,9 @@ def random_senses(batch: int = 4) -> list[Tensor]:
     draw = torch.Generator().manual_seed(3)
     return [
         torch.randn(batch, 24, generator=draw),
-        torch.randn(batch, 3, 15, generator=draw),
+        torch.randn(batch, 3, TINY.audio_width, generator=draw),
         torch.ones(batch, 3),
-        torch.randn(batch, 3, 5, generator=draw),
+        torch.randn(batch, 3, TINY.face_width, generator=draw),
         torch.ones(batch, 3),
     ]
 

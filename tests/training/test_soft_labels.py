@@ -13,10 +13,11 @@ from dcet.training import soft_labels
 from dcet.training.batches import Example, examples
 from dcet.training.checkpoint import load
 from dcet.training.corpus import Corpus
-from dcet.training.fit import FitConfig, Progress
+from dcet.training.fit import FitConfig
 from dcet.training.fit import fit_split as real_fit_split
 from dcet.training.forward import Predictions
 from dcet.training.forward import predict as real_predict
+from dcet.training.runs import Progress
 from dcet.training.soft_labels import write_soft_labels
 from tests.tiny_training import quiet, tiny_config
 

@@ -22,8 +22,6 @@ class Example:
     emotion: Tensor  # (T,)
     sentiment: Tensor  # (T,)
     shift: Tensor  # (T,) 1, 0, or IGNORE on a speaker's first turn
-    prosody: Tensor  # (T, 15)
-    prosody_mask: Tensor  # (T,)
     soft: Tensor  # (T, 7)
 
 
@@ -38,8 +36,6 @@ class Batch:
     emotion: Tensor  # (N,)
     sentiment: Tensor  # (N,)
     shift: Tensor  # (N,)
-    prosody: Tensor  # (N, 15)
-    prosody_mask: Tensor  # (N,)
     soft: Tensor  # (N, 7)
 
 
@@ -61,8 +57,6 @@ def examples(corpus: Corpus, tokenizer: Tokenizer) -> list[Example]:
                 emotion=torch.tensor([turn.emotion for turn in turns]),
                 sentiment=torch.tensor([float(turn.sentiment) for turn in turns]),
                 shift=shifts[start : start + len(turns)],
-                prosody=torch.from_numpy(corpus.prosody[rows]),
-                prosody_mask=torch.from_numpy(corpus.prosody_mask[rows]),
                 soft=torch.from_numpy(corpus.soft[rows]),
             )
         )
@@ -85,7 +79,7 @@ def collate(items: Sequence[Example]) -> Batch:
         speakers=speakers,
         **{
             name: torch.cat([getattr(item, name) for item in items])
-            for name in ("emotion", "sentiment", "shift", "prosody", "prosody_mask", "soft")
+            for name in ("emotion", "sentiment", "shift", "soft")
         },
     )
 
@@ -94,11 +88,19 @@ def shuffled_batches(
     items: Sequence[Example], size: int, generator: torch.Generator
 ) -> Iterator[Batch]:
     """Batches of `size` dialogues of similar length, in random order."""
+    for chunk in shuffled_chunks(items, size, generator):
+        yield collate([items[i] for i in chunk])
+
+
+def shuffled_chunks(
+    items: Sequence[Example], size: int, generator: torch.Generator
+) -> Iterator[list[int]]:
+    """As `shuffled_batches`, the places of the dialogues in `items`."""
     noise = torch.rand(len(items), generator=generator)
     order = sorted(range(len(items)), key=lambda i: len(items[i].tokens) + 2 * float(noise[i]))
     chunks = [order[start : start + size] for start in range(0, len(order), size)]
     for chunk in torch.randperm(len(chunks), generator=generator).tolist():
-        yield collate([items[i] for i in chunks[chunk]])
+        yield chunks[chunk]
 
 
 def in_order(items: Sequence[Example], size: int) -> Iterator[Batch]:

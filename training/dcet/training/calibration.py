@@ -46,24 +46,30 @@ def prior_bias(dialogues: Sequence[Dialogue], strength: float) -> torch.Tensor:
 def calibrate(folder: Path, dev: Corpus, bias: torch.Tensor) -> Mapping[str, Any]:
     """Give the checkpoint its `bias` (7,), fit its temperature on `dev`, save both.
 
-    Returns its figures on dev.
-
-    Text alone, as most hosts will use it. `dev_memory_reset` are the figures of the same weights
-    with the memory reset before every turn.
+    Returns its figures on dev, as `judge_text`.
     """
     loaded = checkpoint.load(folder)
+    loaded.model.step.heads.calibration_bias.copy_(bias)
+    figures = judge_text(loaded, dev)
+    checkpoint.save(folder, dataclasses.replace(loaded, metrics=figures))
+    return figures
+
+
+def judge_text(loaded: checkpoint.Checkpoint, dev: Corpus) -> dict[str, Any]:
+    """Fit the temperature of the model on `dev`; return the figures there, of text alone.
+
+    `dev_memory_reset` are the figures of the same weights with the memory reset before every turn.
+    """
     model, heads = loaded.model, loaded.model.step.heads
     items = examples(dev, loaded.tokenizer)
-    heads.calibration_bias.copy_(bias)
     heads.calibration_scale.fill_(1.0)
-    plain = torch.from_numpy(predict(model, items, listen=False).logits)
+    plain = torch.from_numpy(predict(model, items).logits)
     labels = torch.tensor([turn.emotion for dialogue in dev.dialogues for turn in dialogue.turns])
     heads.calibration_scale.fill_(fit_temperature(plain, labels))
     figures = {}
     for name, remember in (("dev", True), ("dev_memory_reset", False)):
-        predictions = predict(model, items, listen=False, remember=remember)
+        predictions = predict(model, items, remember=remember)
         figures[name] = conversation_metrics(
             dev.dialogues, predictions.probabilities, predictions.sentiment, predictions.shift
         )
-    checkpoint.save(folder, dataclasses.replace(loaded, metrics=figures))
     return figures

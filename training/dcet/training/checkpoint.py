@@ -1,6 +1,6 @@
 """A checkpoint is a folder: weights, two configurations and a tokenizer. No pickle, no code.
 
-config.json          format, step, text encoder
+config.json          format, shapes of the step and of the audio and face encoders
 encoder/config.json  the text encoder's own (Hugging Face)
 model.safetensors    weights in FP16
 tokenizer.json       Hugging Face `tokenizers`
@@ -23,10 +23,12 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from dcet.runtime.errors import ConfigError, DcetError
+from dcet.training.audio_encoder import AudioConfig, AudioEncoder
+from dcet.training.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.folders import atomic_folder
 from dcet.training.model import Dcet, ModelConfig
 
-FORMAT = 1
+FORMAT = 2
 MAX_TOKENS = 128
 
 
@@ -49,33 +51,40 @@ class Checkpoint:
 
 def from_encoder(text_encoder: str, config: ModelConfig) -> tuple[Dcet, Tokenizer]:
     """A new model around a Hugging Face encoder, by hub id or folder."""
+    backbone, tokenizer = pretrained(text_encoder, "--text-encoder")
+    config = dataclasses.replace(config, text_width=backbone.config.hidden_size)
+    return Dcet(config, without_pooler(backbone)), tokenizer
+
+
+def pretrained(
+    name: str, option: str, kind: type[Any] = AutoModel
+) -> tuple[PreTrainedModel, Tokenizer]:
+    """A Hugging Face model for text with its tokenizer, by hub id or folder.
+
+    Raises ConfigError, naming the `option` that asked for it.
+    """
     try:
         # Plain attention exports as products and softmax; fused kernels do not reach older
         # TensorRT.
-        backbone = AutoModel.from_pretrained(
-            text_encoder, attn_implementation="eager", dtype=torch.float32
-        )
-        fast = AutoTokenizer.from_pretrained(text_encoder, use_fast=True)
+        model = kind.from_pretrained(name, attn_implementation="eager", dtype=torch.float32)
+        fast = AutoTokenizer.from_pretrained(name, use_fast=True)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ConfigError(
-            f"--text-encoder {text_encoder}: {error}; give a Hugging Face id or a folder with "
+            f"{option} {name}: {error}; give a Hugging Face id or a folder with "
             "config.json, weights and tokenizer.json"
         ) from error
     if not fast.is_fast:
-        raise ConfigError(
-            f"--text-encoder {text_encoder}: it has no fast tokenizer (tokenizer.json)"
-        )
+        raise ConfigError(f"{option} {name}: it has no fast tokenizer (tokenizer.json)")
     if set(fast.get_vocab()) <= set(fast.all_special_tokens):
         raise ConfigError(
-            f"--text-encoder {text_encoder}: its tokenizer knows no words; "
+            f"{option} {name}: its tokenizer knows no words; "
             "put the encoder's tokenizer.json beside its weights"
         )
     tokenizer = Tokenizer.from_str(fast.backend_tokenizer.to_str())
     tokenizer.no_padding()
-    limit = getattr(backbone.config, "max_position_embeddings", MAX_TOKENS)
+    limit = getattr(model.config, "max_position_embeddings", MAX_TOKENS)
     tokenizer.enable_truncation(min(MAX_TOKENS, limit))
-    config = dataclasses.replace(config, text_width=backbone.config.hidden_size)
-    return Dcet(config, without_pooler(backbone)), tokenizer
+    return model, tokenizer
 
 
 def without_pooler(backbone: PreTrainedModel) -> PreTrainedModel:
@@ -101,6 +110,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         config = {
             "format": FORMAT,
             "step": dataclasses.asdict(model.config),
+            "audio": None if model.audio is None else dataclasses.asdict(model.audio.config),
+            "face": None if model.face is None else dataclasses.asdict(model.face.config),
             "trained": checkpoint.trained,
             "licences": checkpoint.licences,
         }
@@ -131,6 +142,8 @@ def load(name: str | Path) -> Checkpoint:
                 f"{FORMAT}; train it again or install the version that wrote it"
             )
         config, trained = ModelConfig(**spec["step"]), tuple(spec["trained"])
+        audio = None if spec["audio"] is None else AudioEncoder(AudioConfig(**spec["audio"]))
+        face = None if spec["face"] is None else FaceEncoder(FaceConfig(**spec["face"]))
         licences = spec["licences"]
         encoder = AutoConfig.from_pretrained(folder / "encoder", local_files_only=True)
         weights = load_file(folder / "model.safetensors")
@@ -147,7 +160,7 @@ def load(name: str | Path) -> Checkpoint:
             "`dcet-train fit` writes"
         ) from error
     backbone = AutoModel.from_config(encoder, attn_implementation="eager", dtype=torch.float32)
-    model = Dcet(config, without_pooler(backbone))
+    model = Dcet(config, without_pooler(backbone), audio, face)
     try:
         model.load_state_dict(
             {

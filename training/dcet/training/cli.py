@@ -1,4 +1,4 @@
-"""`dcet-train`: soft-labels, fit, select, evaluate."""
+"""`dcet-train`: fit, soft-labels, select, encoder, distill, fuse, evaluate."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -12,9 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dcet.runtime.cli import handle_errors
+from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.files import write_json
-from dcet.runtime.labels import EMOTIONS
+from dcet.runtime.labels import EMOTIONS, MODALITIES
+from dcet.training.corpora import MODALITY_OF
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -55,7 +57,7 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--meld",
                 required=True,
                 type=click.Path(exists=True, file_okay=False),
-                help="Folder of {train,dev}_sent_emo.csv, and *_prosody.npz if there are any.",
+                help="Folder of {train,dev}_sent_emo.csv.",
             ),
             click.option(
                 "--text-encoder", required=True, help="Hugging Face encoder, by hub id or folder."
@@ -165,38 +167,231 @@ def select(
     Console().print(table)
 
 
+def run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that `encoder` and `distill` share."""
+    for option in reversed(
+        [
+            click.option("--modality", required=True, type=click.Choice(list(MODALITIES))),
+            click.option(
+                "--corpus",
+                "corpora",
+                multiple=True,
+                type=click.Choice(list(MODALITY_OF)),
+                help="To learn from; may be given again.",
+            ),
+            click.option(
+                "--data",
+                required=True,
+                type=click.Path(exists=True),
+                help="Folder that holds the corpora's folders, such as crema_d.",
+            ),
+            click.option(
+                "--output", required=True, type=FOLDER, help="The run; if begun, resumed."
+            ),
+            click.option("--epochs", type=int, help="Instead of the recipe's."),
+            click.option("--seed", default=0, show_default=True),
+            click.option(
+                "--config",
+                "changes",
+                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                help="JSON with other settings to change; config.json of a run names them all.",
+            ),
+            click.option(
+                "--licence",
+                "licences",
+                multiple=True,
+                metavar="NAME=LICENCE",
+                callback=_by_name,
+                help="Licence of what goes in, kept with the weights; may be given again.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print the dev figures as JSON."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@run_options
+@click.option("--text-encoder", help="Of text: a Hugging Face encoder, by hub id or folder.")
+@handle_errors
+def encoder(
+    output: Path,
+    as_json: bool,
+    text_encoder: str | None,
+    epochs: int | None,
+    changes: Path | None,
+    **options: Any,
+) -> None:
+    """Train the encoder of one modality from labels.
+
+    \b
+    Example:
+      dcet-train encoder --modality audio --corpus crema_d --corpus ravdess --data DATA \\
+          --output runs/audio
+    """
+    need_training()
+    from dcet.training.fit_encoder import FitEncoderConfig, fit_encoder
+
+    options |= _changed(changes, epochs)
+    if text_encoder is not None:
+        options["shape"] = {**options.get("shape", {}), "encoder": text_encoder}
+    config = FitEncoderConfig.of(**options)
+    with progress_bar() as progress:
+        figures = fit_encoder(config, output, progress)
+    show(figures, as_json)
+
+
+@main.command()
+@run_options
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    required=True,
+    help="A checkpoint, a run, or a Hugging Face model by id or folder; several are an ensemble.",
+)
+@click.option(
+    "--student",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON: its shape. For text: encoder (an id, a folder or 'teacher'), layers, vocabulary.",
+)
+@handle_errors
+def distill(
+    output: Path,
+    as_json: bool,
+    student: Path,
+    epochs: int | None,
+    changes: Path | None,
+    **options: Any,
+) -> None:
+    """Train a small encoder to answer as larger ones do.
+
+    Without --corpus, DATA is unlabelled: a folder of sounds or pictures, or a text file with an
+    utterance a line.
+
+    \b
+    Example:
+      dcet-train distill --modality text --teacher default --student student.json \\
+          --corpus meld --data DATA --output runs/small
+    """
+    need_training()
+    from dcet.training.distill import DistillConfig
+    from dcet.training.distill import distill as distill_encoder
+
+    options |= {"student": _settings(student), **_changed(changes, epochs)}
+    config = DistillConfig.of(**options)
+    with progress_bar() as progress:
+        figures = distill_encoder(config, output, progress)
+    show(figures, as_json)
+
+
+def _changed(file: Path | None, epochs: int | None) -> dict[str, Any]:
+    """What of a recipe is changed."""
+    changes = {} if file is None else _settings(file)
+    return changes if epochs is None else {**changes, "epochs": epochs}
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    """A JSON object. Raises ConfigError."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: cannot be read as JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{file}: expected a JSON object with settings by name, got {value!r}")
+    return value
+
+
+@main.command()
+@click.option("--checkpoint", required=True, help="That reads text: a folder, a run or `default`.")
+@click.option("--audio", required=True, help="Run of `encoder` or `distill`.")
+@click.option("--face", required=True, help="Run of `encoder` or `distill`.")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder that holds meld, ferplus, crema_d and ravdess.",
+)
+@click.option("--output", required=True, type=FOLDER, help="The run to write.")
+@click.option("--epochs", default=8, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--commercial",
+    is_flag=True,
+    help="Leave RAVDESS out, and refuse encoders with a non-commercial licence (-NC-) in them.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the dev figures as JSON.")
+@handle_errors
+def fuse(output: Path, as_json: bool, commercial: bool, **options: Any) -> None:
+    """Teach a checkpoint that reads to listen and to look too.
+
+    On constructed conversations: the words of MELD, clips and faces of the same emotion. What the
+    checkpoint makes of text alone stays exactly as it is.
+
+    \b
+    Example:
+      dcet-train fuse --checkpoint runs/text --audio runs/audio --face runs/face --data DATA \\
+          --output runs/fused
+    """
+    need_training()
+    from dcet.training.fuse import COMMERCIAL_SPEECH, FuseConfig
+    from dcet.training.fuse import fuse as fuse_senses
+
+    if commercial:
+        options["speech"] = COMMERCIAL_SPEECH
+    with progress_bar() as progress:
+        figures = fuse_senses(FuseConfig(**options), output, progress)
+    if as_json:
+        click.echo(json.dumps(figures, indent=2))
+        return
+    rows = {name: row for name, row in figures.items() if isinstance(row, Mapping)}
+    table = Table("constructed, dev", "weighted_f1", *(f"weight of {name}" for name in MODALITIES))
+    for name, row in rows.items():
+        weights = (_number(row["modality_weights"][modality]) for modality in MODALITIES)
+        table.add_row(name, _number(row["weighted_f1"]), *weights)
+    Console().print(table)
+
+
 @main.command()
 @click.argument("checkpoint")
-@click.option("--corpus", type=click.Choice(["meld"]), required=True)
+@click.option("--corpus", type=click.Choice(list(MODALITY_OF)), required=True)
 @click.option(
-    "--data", required=True, type=click.Path(exists=True, path_type=Path), help="CSV file."
+    "--data",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of the corpus, or that which holds it; of MELD, a CSV file too.",
 )
-@click.option("--prosody", type=click.Path(exists=True, path_type=Path), help="Its prosody (npz).")
+@click.option("--split", default="dev", show_default=True)
+@click.option(
+    "--leave-out",
+    "left_out",
+    multiple=True,
+    type=click.Choice(EMOTIONS),
+    help="Neither count this emotion nor let it be an answer; may be given again.",
+)
 @click.option("--reset-memory", is_flag=True, help="Reset the memory before every turn (ablation).")
 @click.option("--json", "json_path", type=FILE, help="Write all figures to this file.")
 @handle_errors
-def evaluate(
-    checkpoint: str,
-    corpus: str,
-    data: Path,
-    prosody: Path | None,
-    reset_memory: bool,
-    json_path: Path | None,
-) -> None:
+def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: Any) -> None:
     """Figures of CHECKPOINT (a folder, a run, or `default`) on a corpus.
+
+    MELD is read as conversations, with the memory; clips and faces are classified one by one, by
+    the head of the encoder. A voice is known by earlier clips of the same speaker alone. CREMA-D
+    has no surprise, which is no possible answer there.
 
     \b
     Example:
       dcet-train evaluate default --corpus meld --data MELD/dev_sent_emo.csv --json dev.json
     """
     need_training()
-    from dcet.training.checkpoint import load
-    from dcet.training.evaluate import evaluate_meld
+    from dcet.training.evaluate import evaluate as evaluate_on
 
-    figures = evaluate_meld(load(checkpoint), data, prosody, remember=not reset_memory)
+    figures = evaluate_on(checkpoint, corpus, **options)
     if json_path is not None:
         write_json(json_path, figures)
-    show({data.name: figures}, as_json=False)
+    show({f"{corpus} {options['split']}": figures}, as_json=False)
 
 
 @contextmanager
@@ -224,8 +419,11 @@ def show(figures: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(figures, indent=2))
         return
+    if not figures:
+        click.echo("no dev split to judge on: give a --corpus")
+        return
     table = Table("", *figures)
-    rows = ("n", "weighted_f1", "macro_f1", "accuracy", "ece", "nll")
+    rows = ("n", "weighted_f1", "macro_f1", "accuracy", "uar", "ece", "nll")
     for row in rows:
         table.add_row(row, *(_number(part[row]) for part in figures.values()))
     for emotion in EMOTIONS:
@@ -236,10 +434,11 @@ def show(figures: Mapping[str, Any], as_json: bool) -> None:
         ("sentiment", ("mae", "pearson", "ccc")),
         ("shift", ("f1", "average_precision")),
     ):
-        for key in keys:
-            table.add_row(
-                f"{group} {key}", *(_number(part[group][key]) for part in figures.values())
-            )
+        if all(group in part for part in figures.values()):
+            for key in keys:
+                table.add_row(
+                    f"{group} {key}", *(_number(part[group][key]) for part in figures.values())
+                )
     Console().print(table)
 
 

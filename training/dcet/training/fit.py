@@ -1,29 +1,29 @@
 """Training: encoder, fusion and memory together, over whole dialogues."""
 
 import dataclasses
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import nn
 
 from dcet.runtime.errors import ConfigError
-from dcet.runtime.files import atomic_path, write_json
 from dcet.runtime.meld import Dialogue
 from dcet.runtime.metrics import conversation_metrics
 from dcet.training import checkpoint
-from dcet.training.batches import Batch, Example, examples, shuffled_batches
+from dcet.training.batches import Batch, examples, shuffled_batches
 from dcet.training.calibration import calibrate, prior_bias
 from dcet.training.corpus import Corpus
 from dcet.training.forward import forward, predict
+from dcet.training.layer_rates import layer_groups
 from dcet.training.model import Dcet, ModelConfig
 from dcet.training.objective import Objective
 from dcet.training.resume import load_resume, save_resume
+from dcet.training.runs import Progress, average_of, claim, follow, log, schedule
 from dcet.training.vocabulary import prune_vocabulary
 
 
@@ -31,7 +31,7 @@ from dcet.training.vocabulary import prune_vocabulary
 class FitConfig:
     """All that decides a run. Written into the run as config.json."""
 
-    meld: str  # folder of {train,dev}_sent_emo.csv, and {train,dev}_prosody.npz if there are any
+    meld: str  # folder of {train,dev}_sent_emo.csv
     text_encoder: str
     seed: int = 0  # of order and noise
     initial_seed: int = 0  # of the first weights; the same for runs that are to be averaged
@@ -49,8 +49,6 @@ class FitConfig:
     contrast: float = 0.1
     alone: float = 0.5
     token_dropout: float = 0.1  # share of tokens replaced by the mask token
-    hear: float = 0.5  # share of turns whose prosody is kept
-    mute: float = 0.05  # share of turns with prosody whose text is taken away
     prior_adjustment: float = 0.3  # of the logits, after training; see calibration.prior_bias
     vocabulary: int | None = 12_000
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -64,9 +62,6 @@ class FitConfig:
                 f"epochs and dialogues_per_batch must be at least 1, got {self.epochs} and "
                 f"{self.dialogues_per_batch}"
             )
-
-
-Progress = Callable[[int, int, str], None]  # updates done, updates in all, what happened
 
 
 def fit(config: FitConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
@@ -88,11 +83,10 @@ def fit_split(
     progress: Progress,
 ) -> Mapping[str, Any]:
     """As `fit`, on any two sets of dialogues."""
-    _claim(run, config)
+    claim(run, config)
     torch.manual_seed(config.initial_seed)
     model, tokenizer = new_model(config, train.dialogues)
     items, dev_items = examples(train, tokenizer), examples(dev, tokenizer)
-    _standardise_prosody(model, items)
 
     objective = Objective(
         model.config.width,
@@ -107,7 +101,7 @@ def fit_split(
         parameter_groups(model, objective, config), weight_decay=config.weight_decay
     )
     rates = [group["lr"] for group in optimizer.param_groups]
-    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    average = average_of(model)
     modules = {"model": model, "objective": objective}
     best: dict[str, Any] = {}
     first_epoch = 0
@@ -130,20 +124,18 @@ def fit_split(
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
             noisy = drop_tokens(batch, config.token_dropout, mask_id)
-            outputs = forward(
-                model, noisy, modality_mask=drop_modalities(batch, config.hear, config.mute)
-            )
+            outputs = forward(model, noisy)
             loss = objective(outputs, noisy)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            _follow(average, model, min(config.average, (1 + update) / (10 + update)))
+            follow(average, model, min(config.average, (1 + update) / (10 + update)))
             progress(update + 1, updates, f"epoch {epoch + 1} loss {loss.item():.3f}")
 
-        learning = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        learning = average_of(model)
         model.load_state_dict(average)
-        predictions = predict(model, dev_items, listen=False)
+        predictions = predict(model, dev_items)
         figures = conversation_metrics(
             dev.dialogues, predictions.probabilities, predictions.sentiment, predictions.shift
         )
@@ -153,7 +145,7 @@ def fit_split(
             f"epoch {epoch + 1} dev weighted_f1 {figures['weighted_f1']:.4f} "
             f"macro_f1 {figures['macro_f1']:.4f}",
         )
-        _log(run / "log.jsonl", epoch, figures)
+        log(run / "log.jsonl", epoch, figures)
         if not best or figures["weighted_f1"] > best["weighted_f1"]:
             best = {"epoch": epoch + 1, "weighted_f1": figures["weighted_f1"]}
             checkpoint.save(
@@ -162,7 +154,7 @@ def fit_split(
                     model=model,
                     tokenizer=tokenizer,
                     metrics={"dev": figures},
-                    trained=("text", "audio") if train.prosody_mask.any() else ("text",),
+                    trained=("text",),
                     licences=config.licences,
                 ),
             )
@@ -190,68 +182,11 @@ def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, T
     return model, tokenizer
 
 
-def _claim(run: Path, config: FitConfig) -> None:
-    """Write the configuration into a new run; a run begun with another one is not continued."""
-    asked = dataclasses.asdict(config)
-    file = run / "config.json"
-    if file.is_file():
-        begun = json.loads(file.read_text(encoding="utf-8"))
-        if begun != json.loads(json.dumps(asked)):
-            different = [key for key in asked if begun.get(key) != asked[key]]
-            raise ConfigError(
-                f"{run} was begun with another {', '.join(different)}; resume it with the same "
-                "options or choose a new --output"
-            )
-    else:
-        run.mkdir(parents=True, exist_ok=True)
-        write_json(file, asked)
-
-
-def _log(file: Path, epoch: int, figures: Mapping[str, Any]) -> None:
-    """Add a line, the place of which is that of the epoch, however often it was begun."""
-    lines = file.read_text(encoding="utf-8").splitlines()[:epoch] if file.is_file() else []
-    lines.append(json.dumps({"epoch": epoch + 1, **figures}))
-    with atomic_path(file) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _standardise_prosody(model: Dcet, items: list[Example]) -> None:
-    """Put the train split's mean and spread into the network, where every host finds them."""
-    figures = torch.cat([item.prosody[item.prosody_mask > 0] for item in items])
-    if len(figures) > 1:
-        model.step.fusion.audio_mean.copy_(figures.mean(dim=0))
-        model.step.fusion.audio_scale.copy_(1 / figures.std(dim=0).clamp_min(1e-6))
-
-
 def parameter_groups(model: Dcet, objective: Objective, config: FitConfig) -> list[dict[str, Any]]:
-    """Layer-wise learning rates (Howard & Ruder, ACL 2018): lower layers move less."""
-    backbone = model.text.backbone
-    depth = backbone.config.num_hidden_layers
-    groups: dict[int, list[nn.Parameter]] = {}
-    for name, parameter in backbone.named_parameters():
-        number = next((int(part) for part in name.split(".") if part.isdigit()), None)
-        # Embeddings lie below layer 0; whatever else has no number lies on top.
-        level = 0 if "embeddings" in name else depth if number is None else number + 1
-        groups.setdefault(level, []).append(parameter)
-    return [
-        {
-            "params": parameters,
-            "lr": config.encoder_learning_rate * config.layer_decay ** (depth - level),
-        }
-        for level, parameters in groups.items()
-    ] + [
-        {
-            "params": [*model.step.parameters(), *objective.parameters()],
-            "lr": config.step_learning_rate,
-        }
-    ]
-
-
-def schedule(done: float, warmup: float) -> float:
-    """Linear warm-up, then a cosine to zero; `done` in [0, 1]."""
-    if done < warmup:
-        return done / warmup
-    return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
+    """The encoder's lower layers move less; everything else learns at a rate of its own."""
+    encoder = layer_groups(model.text.backbone, config.encoder_learning_rate, config.layer_decay)
+    others = [*model.step.parameters(), *objective.parameters()]
+    return [*encoder, {"params": others, "lr": config.step_learning_rate}]
 
 
 def drop_tokens(batch: Batch, share: float, mask_id: int | None) -> Batch:
@@ -264,19 +199,3 @@ def drop_tokens(batch: Batch, share: float, mask_id: int | None) -> Batch:
         lost[0] = lost[-1] = False
         tokens.append(tuple(mask_id if gone else id for id, gone in zip(ids, lost, strict=True)))
     return dataclasses.replace(batch, tokens=tokens)
-
-
-def drop_modalities(batch: Batch, hear: float, mute: float) -> Tensor:
-    """(N, 3) mask: prosody is heard on some turns; on a few of those it is all there is."""
-    heard = batch.prosody_mask * (torch.rand(len(batch.prosody_mask)) < hear)
-    read = 1 - heard * (torch.rand(len(heard)) < mute / max(hear, 1e-9))
-    return torch.stack([read, heard, torch.zeros_like(heard)], dim=1)
-
-
-def _follow(average: dict[str, Tensor], model: Dcet, decay: float) -> None:
-    with torch.no_grad():
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                average[name].lerp_(value, 1 - decay)
-            else:
-                average[name].copy_(value)

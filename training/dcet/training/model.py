@@ -1,7 +1,7 @@
 """DCET, the network: fusion of the modalities, recurrent memory, heads.
 
 `Step` is what is exported: one turn in, estimates and the next state out, nothing hidden. `Dcet`
-adds the text encoder and runs the same modules over whole dialogues for training.
+adds the encoders and runs the same modules over whole dialogues for training.
 
 The memory follows the Recurrent Memory Transformer (Bulatov et al., NeurIPS 2022, arXiv
 2207.06881): memory tokens enter with the current segment and what comes out at their places is what
@@ -22,6 +22,8 @@ from transformers import PreTrainedModel
 
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS, MODALITIES
+from dcet.training.audio_encoder import AudioEncoder
+from dcet.training.face_encoder import FaceEncoder
 
 MASKED = -1e4  # added to an attention logit that must not count; finite, so that fp16 keeps it
 
@@ -31,9 +33,9 @@ class ModelConfig:
     """Shape of the step. Written beside the weights and into the bundle."""
 
     text_width: int = 384
-    audio_width: int = 15
+    audio_width: int = 128
     audio_length: int = 8
-    face_width: int = 64
+    face_width: int = 128
     face_length: int = 8
     width: int = 256
     layers: int = 2
@@ -107,16 +109,15 @@ class Attention(nn.Module):
 class Fusion(nn.Module):
     """Text-conditioned attention over audio and face, mixed by weights that the user can read."""
 
-    audio_mean: Tensor
-    audio_scale: Tensor
-
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.register_buffer("audio_mean", torch.zeros(config.audio_width))
-        self.register_buffer("audio_scale", torch.ones(config.audio_width))
         self.text = nn.Linear(config.text_width, config.width)
-        self.audio = nn.Linear(config.audio_width, config.width)
-        self.face = nn.Linear(config.face_width, config.width)
+        self.audio = nn.Sequential(
+            nn.LayerNorm(config.audio_width), nn.Linear(config.audio_width, config.width)
+        )
+        self.face = nn.Sequential(
+            nn.LayerNorm(config.face_width), nn.Linear(config.face_width, config.width)
+        )
         self.question = nn.Parameter(
             torch.zeros(config.width)
         )  # what is asked when there is no text
@@ -144,9 +145,7 @@ class Fusion(nn.Module):
         """
         said = self.text(text) * modality_mask[:, :1]
         query = (said + self.question)[:, None]
-        heard = self.listen(
-            query, self.audio((audio - self.audio_mean) * self.audio_scale), audio_mask
-        )
+        heard = self.listen(query, self.audio(audio), audio_mask)
         seen = self.look(query, self.face(face), face_mask)
         senses = torch.cat([said[:, None], heard, seen], dim=1) + self.kind
         logits = self.reliability(torch.cat([senses, query.expand_as(senses)], dim=-1)).squeeze(-1)
@@ -326,12 +325,20 @@ class TextEncoder(nn.Module):
 
 
 class Dcet(nn.Module):
-    """Text encoder and step together, over whole dialogues."""
+    """Encoders and step together, over whole dialogues. What has no encoder is masked."""
 
-    def __init__(self, config: ModelConfig, backbone: PreTrainedModel) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        backbone: PreTrainedModel,
+        audio: AudioEncoder | None = None,
+        face: FaceEncoder | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.text = TextEncoder(backbone)
+        self.audio = audio
+        self.face = face
         self.step = Step(config)
 
     def converse(self, utterances: Tensor, speakers: Tensor, *, remember: bool = True) -> Tensor:

@@ -51,7 +51,7 @@ def load_resume(
             parts.setdefault(part, {})[name] = opened.get_tensor(key)
         notes: dict[str, Any] = json.loads(opened.metadata()["notes"])
     for name, module in modules.items():
-        module.load_state_dict(parts[name])
+        module.load_state_dict(parts.get(name, {}))  # not every module has weights
     average.update(parts["average"])
     state = optimizer.state_dict()
     for key, value in parts["optimizer"].items():

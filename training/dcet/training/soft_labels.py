@@ -13,12 +13,12 @@ import torch
 
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.files import atomic_path
-from dcet.runtime.labels import EMOTIONS
 from dcet.training import checkpoint
 from dcet.training.batches import examples
 from dcet.training.corpus import Corpus
-from dcet.training.fit import FitConfig, Progress, fit_split
+from dcet.training.fit import FitConfig, fit_split
 from dcet.training.forward import predict
+from dcet.training.runs import Progress
 
 
 def write_soft_labels(
@@ -31,7 +31,7 @@ def write_soft_labels(
     if not 2 <= folds <= count:
         raise ConfigError(f"--folds: expected 2 to {count}, the number of dialogues, got {folds}")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed)).tolist()
-    opinions = np.zeros((len(train.prosody_mask), len(EMOTIONS)), np.float32)
+    opinions = np.zeros_like(train.soft)
     for fold in range(folds):
         judged = [train.dialogues[i] for i in order[fold::folds]]
         others = [

@@ -1,0 +1,109 @@
+"""Constructed conversations: who is cast, what is drawn, what becomes of it."""
+
+import torch
+
+from dcet.training.batches import Example
+from dcet.training.clips import Clips, halves
+from dcet.training.constructed import CORRUPT, FINE, MISSING, WRONG, Plan, Studio, random_plan
+from dcet.training.speech import Speech
+from tests.tiny_training import TINY
+
+ACTORS, EMOTIONS, KINDS = 4, 7, 3
+SURPRISE = 6
+
+
+def clips(width: int, *, speakers: int, without: int | None = None) -> Clips:
+    """One clip of every speaker, emotion and kind; the first figure says which speaker it is."""
+    rows = [
+        (speaker, emotion, kind)
+        for speaker in range(speakers)
+        for emotion in range(EMOTIONS)
+        for kind in range(KINDS)
+        if emotion != without
+    ]
+    speaker, emotion, kind = torch.tensor(rows).T
+    features = torch.randn(len(rows), width)
+    features[:, 0] = speaker.float()
+    features[:, 1] = emotion.float()
+    features[:, 2] = kind.float()
+    return Clips(features, 1 - kind / 10, emotion, speaker, kind)
+
+
+def dialogue(speakers: list[int], emotions: list[int]) -> Example:
+    count = len(speakers)
+    nothing = torch.zeros(count)
+    return Example(
+        tokens=tuple((1, 2) for _ in range(count)),
+        speakers=torch.tensor(speakers),
+        emotion=torch.tensor(emotions),
+        sentiment=nothing,
+        shift=nothing.long(),
+        soft=torch.zeros(count, EMOTIONS),
+    )
+
+
+def studio(without: int | None = None) -> Studio:
+    return Studio(
+        clips(TINY.audio_width, speakers=ACTORS, without=without),
+        clips(TINY.face_width, speakers=1),
+        TINY,
+    )
+
+
+def test_a_speaker_keeps_an_actor_and_every_turn_its_emotion() -> None:
+    made = dialogue([1, 2, 1, 3, 2, 1], [0, 1, 2, 3, 4, 5])
+    for _ in range(20):
+        senses = studio().senses(made, Plan.same(6))
+        actor = senses.audio[:, 0, 0].tolist()
+        assert actor[0] == actor[2] == actor[5]
+        assert len({actor[0], actor[1], actor[3]}) == 3
+        heard = senses.audio_mask.bool()
+        felt = made.emotion[:, None].expand_as(heard)
+        assert (senses.audio[..., 1][heard] == felt[heard]).all()
+        seen = senses.face_mask.bool()
+        assert (senses.face[..., 1][seen] == made.emotion[:, None].expand_as(seen)[seen]).all()
+        assert (senses.audio[..., 2][heard] == 0).all()
+        assert (senses.quality == 1).all()
+        assert (senses.modality_mask == 1).all()
+
+
+def test_what_is_masked_is_zero_and_what_is_corrupt_says_so_in_its_quality() -> None:
+    made = dialogue([1, 1, 1], [0, 0, 0])
+    senses = studio().senses(made, Plan.same(3, audio=CORRUPT, face=MISSING))
+    assert senses.modality_mask.tolist() == [[1, 1, 0]] * 3
+    assert not senses.face.any()
+    assert not senses.face_mask.any()
+    assert (senses.quality[:, 1] < 1).all()
+    assert (senses.quality[:, 2] == 1).all()
+    assert (senses.audio[..., 2][senses.audio_mask.bool()] > 0).all()
+
+
+def test_a_wrong_face_is_fine_but_for_its_emotion() -> None:
+    turns = 60
+    senses = studio().senses(dialogue([1] * turns, [3] * turns), Plan.same(turns, face=WRONG))
+    shown = senses.face[:, 0, 1]
+    assert 0.02 < (shown == 3).float().mean() < 0.4
+    assert (senses.quality[:, 2] == 1).all()
+
+
+def test_an_actor_who_lacks_an_emotion_is_not_heard() -> None:
+    senses = studio(without=SURPRISE).senses(dialogue([1, 1], [SURPRISE, 0]), Plan.same(2))
+    assert senses.modality_mask[:, 1].tolist() == [0, 1]
+
+
+def test_a_random_plan_leaves_something_of_every_turn_and_tries_everything() -> None:
+    torch.manual_seed(0)
+    fates = torch.cat([random_plan(10).fate for _ in range(200)])
+    assert not (fates == MISSING).all(dim=1).any()
+    for modality, possible in enumerate(({0, 1, 3}, {0, 1, 3}, {0, 1, 2, 3})):
+        assert set(fates[:, modality].tolist()) == possible
+    assert 0.4 < (fates == FINE).float().mean() < 0.8
+
+
+def test_no_speaker_is_in_both_halves() -> None:
+    speaker = torch.tensor([0, 0, 1, 2, 1, 3, 4])
+    level = torch.rand(7, 64, 94)
+    one, other = halves(Speech(level, torch.zeros(7).long(), speaker, None))
+    assert not set(one.speaker.tolist()) & set(other.speaker.tolist())
+    assert len(one) + len(other) == 7
+    assert torch.equal(one.level, level[speaker % 2 == 0])

@@ -1,0 +1,114 @@
+"""Fusing three senses: what stays, what is learned, what is refused."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcet.runtime.errors import ConfigError
+from dcet.training import checkpoint, encoder_run
+from dcet.training.audio_encoder import AudioConfig, AudioEncoder
+from dcet.training.batches import examples
+from dcet.training.checkpoint import Checkpoint
+from dcet.training.corpus import Corpus
+from dcet.training.encoder_run import EncoderRun
+from dcet.training.face_encoder import FaceConfig, FaceEncoder
+from dcet.training.forward import predict
+from dcet.training.fuse import COMMERCIAL_SPEECH, FuseConfig, fuse, only_senses
+from tests.tiny_senses import write_senses
+from tests.tiny_training import TINY, quiet, with_senses, write_meld
+
+CHANNELS = (4, 8, 16)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_senses(tmp_path_factory.mktemp("senses"))
+    write_meld(folder / "meld")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Runs of untrained encoders: their features differ by what they are fed, and that suffices."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("encoders")
+    models: dict[str, AudioEncoder | FaceEncoder] = {
+        "audio": AudioEncoder(AudioConfig(channels=CHANNELS, width=TINY.audio_width)),
+        "face": FaceEncoder(FaceConfig(channels=CHANNELS, width=TINY.face_width)),
+    }
+    for name, model in models.items():
+        licences = {f"{name} corpus": "CC0"}
+        made = EncoderRun(model=model, tokenizer=None, metrics={"n": 1}, licences=licences)
+        encoder_run.save(folder / name / "checkpoint", made)
+    return {name: str(folder / name) for name in models}
+
+
+@pytest.fixture
+def config(run: Path, data: Path, encoders: dict[str, str]) -> FuseConfig:
+    return FuseConfig(
+        checkpoint=str(run),
+        audio=encoders["audio"],
+        face=encoders["face"],
+        data=str(data),
+        epochs=2,
+        dialogues_per_batch=8,
+    )
+
+
+def test_text_alone_gives_exactly_what_it_gave_before(
+    config: FuseConfig, run: Path, data: Path, tmp_path: Path
+) -> None:
+    figures = fuse(config, tmp_path / "fused", quiet)
+    before, after = checkpoint.load(run), checkpoint.load(tmp_path / "fused")
+    dev = Corpus.of_meld(data / "meld", "dev")
+    texts = [predict(c.model, examples(dev, c.tokenizer)).logits for c in (before, after)]
+    assert (texts[0] == texts[1]).all()
+    # It did learn, though.
+    assert not torch.equal(
+        before.model.step.fusion.reliability.weight, after.model.step.fusion.reliability.weight
+    )
+    assert after.trained == ("text", "audio", "face")
+    assert after.licences == {**before.licences, "audio corpus": "CC0", "face corpus": "CC0"}
+    assert after.metrics["dev"] == before.metrics["dev"]
+    assert after.metrics["constructed"] == json.loads(json.dumps(figures))
+    assert figures["text"]["modality_weights"] == {"text": 1.0, "audio": 0.0, "face": 0.0}
+    for name, row in figures.items():
+        if name != "n":
+            assert sum(row["modality_weights"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_only_what_hears_and_looks_is_trained(fresh: Checkpoint) -> None:
+    model = with_senses(fresh).model
+    trained = {id(parameter) for parameter in only_senses(model)}
+    fusion = model.step.fusion
+    for name, parameter in model.named_parameters():
+        in_fusion = name.startswith("step.fusion.")
+        reads_text = name.startswith(("step.fusion.text", "step.fusion.norm"))
+        assert (id(parameter) in trained) == (in_fusion and not reads_text), name
+        assert parameter.requires_grad == (id(parameter) in trained)
+    fusion.kind.sum().backward()
+    assert fusion.kind.grad is not None
+    assert fusion.kind.grad[:, 0].tolist() == [0, 1, 1]
+
+
+def test_a_run_of_the_wrong_sense_is_refused(config: FuseConfig, tmp_path: Path) -> None:
+    swapped = dataclasses.replace(config, audio=config.face)
+    with pytest.raises(ConfigError, match=r"--audio .*: expected audio, got a run of face"):
+        fuse(swapped, tmp_path / "fused", quiet)
+    assert not (tmp_path / "fused" / "checkpoint").exists()
+
+
+def test_nothing_non_commercial_goes_into_a_commercial_model(
+    config: FuseConfig, encoders: dict[str, str], tmp_path: Path
+) -> None:
+    loaded = encoder_run.load(Path(encoders["audio"]))
+    bought = dataclasses.replace(loaded, licences={"RAVDESS": "CC BY-NC-SA 4.0"})
+    encoder_run.save(tmp_path / "audio", bought)
+    commercial = dataclasses.replace(
+        config, audio=str(tmp_path / "audio"), speech=COMMERCIAL_SPEECH
+    )
+    with pytest.raises(ConfigError, match="RAVDESS may not be used commercially"):
+        fuse(commercial, tmp_path / "fused", quiet)
