@@ -11,7 +11,7 @@ from dcet.runtime import Bundle
 from dcet.targets import load_target
 from dcet.training import checkpoint
 from dcet.training.checkpoint import Checkpoint
-from tests.tiny_training import one_thread, untrained, write_bert, write_meld
+from tests.tiny_training import one_thread, untrained, with_senses, write_bert, write_meld
 
 __all__ = ["one_thread"]  # a fixture: pytest finds it by its name here
 
@@ -20,7 +20,7 @@ __all__ = ["one_thread"]  # a fixture: pytest finds it by its name here
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the checkpoint lies."""
     place = tmp_path_factory.mktemp("checkpoint")
-    checkpoint.save(place / "tiny", untrained(write_bert(place / "bert")))
+    checkpoint.save(place / "tiny", with_senses(untrained(write_bert(place / "bert"))))
     return place / "tiny"
 
 
@@ -57,12 +57,11 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
 @pytest.fixture
 def graphs(cpu: Path) -> dict[str, onnx.ModelProto]:
     opened = Bundle.open(cpu)
-    files = opened.manifest.graphs
-    return {id: onnx.load_from_string(opened.read(files[id].file)) for id in ("text", "step")}
+    rows = opened.manifest.graphs.items()
+    return {id: onnx.load_from_string(opened.read(row.file)) for id, row in rows}
 
 
 @pytest.fixture
 def traced(graphs: dict[str, onnx.ModelProto], monkeypatch: pytest.MonkeyPatch) -> None:
     """Export with graphs that were traced before: tracing takes seconds."""
-    monkeypatch.setattr(dcet.export.bundle, "export_text", lambda *_: graphs["text"])
-    monkeypatch.setattr(dcet.export.bundle, "export_step", lambda *_: graphs["step"])
+    monkeypatch.setattr(dcet.export.bundle, "export_graphs", lambda *_: graphs)

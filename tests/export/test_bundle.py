@@ -11,6 +11,7 @@ from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from jsonschema import Draft202012Validator
@@ -18,24 +19,33 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 import dcet.export.bundle
+import dcet.quantization.fp16
 from dcet.benchmarks.accuracy import measure_accuracy
+from dcet.export.bundle import export_bundle
 from dcet.export.graphs import ExportError
-from dcet.runtime import Bundle, Conversation, Features
+from dcet.export.synthetic import faces, speech
+from dcet.quantization import inspect_precision
+from dcet.runtime import Bundle, Conversation
 from dcet.runtime.engines import Engine, open_engine
 from dcet.runtime.errors import WriteError
 from dcet.runtime.meld import read_meld
+from dcet.targets import load_target
 from dcet.training.batches import examples
-from dcet.training.checkpoint import Checkpoint
+from dcet.training.checkpoint import Checkpoint, load, save
 from dcet.training.corpus import Corpus
 from dcet.training.evaluate import evaluate_meld
 from dcet.training.forward import predict
 from tests.export.conftest import export
-from tests.tiny_training import TINY
+from tests.tiny_training import TINY, untrained, write_bert
 
 REPO = Path(__file__).parents[2]
 SCHEMA = REPO / "docs" / "bundle.schema.json"
 ENGINES = ("onnxruntime-cpu", "openvino-cpu")
 MASKS = ("text", "audio", "face", "text_audio", "text_face", "audio_face", "text_audio_face")
+ENCODERS = ("text", "audio", "face")
+GRAPHS = (*ENCODERS, "step")
+FRONT_END_BYTES = 4 * (3 * 1024 + 64 * 32 + 64 * 34 + 544 * 128)  # what log_mel computes with
+ENCODER_STEPS = {"text": 1, "audio": 3, "face": 2}
 STEP_CASES = ("plain", "reset", "switch", *(f"mask_{mask}" for mask in MASKS))
 
 
@@ -56,7 +66,7 @@ def test_the_bundle_is_of_its_target(cpu: Path, openvino_cpu: Path) -> None:
     assert (both.target, both.engines) == ("openvino-cpu", ("openvino", "onnxruntime"))
     assert not [file for file in plain.files if file.startswith("openvino/")]
     assert set(both.files) - set(plain.files) == {
-        f"openvino/{id}.{suffix}" for id in ("text", "step") for suffix in ("xml", "bin")
+        f"openvino/{id}.{suffix}" for id in GRAPHS for suffix in ("xml", "bin")
     }
     assert all(graph.openvino for graph in both.graphs.values())
 
@@ -70,30 +80,33 @@ def test_the_bundle_says_where_it_comes_from(bundle: Bundle, saved: Checkpoint) 
     assert bundle.read("MODEL_CARD.md").decode() == saved.card
     assert b"Apache License" in bundle.read("LICENSES/dcet.txt")
     trained = [name for name, modality in manifest.modalities.items() if modality.trained]
-    assert trained == ["text", "audio"]
+    assert trained == ["text", "audio", "face"]
 
 
 def test_parity_is_recorded_for_every_engine_and_case(bundle: Bundle) -> None:
     rows = {(row.engine, row.case): row for row in bundle.manifest.parity}
-    assert set(rows) == {(engine, case) for engine in ENGINES for case in (*STEP_CASES, "text")}
+    assert set(rows) == {(engine, case) for engine in ENGINES for case in (*ENCODERS, *STEP_CASES)}
     for (_, case), row in rows.items():
         assert row.max_abs_probability <= 1e-4 == row.tolerance
         assert row.same_label
-        assert row.steps == (1 if case == "text" else 30)
+        assert row.steps == ENCODER_STEPS.get(case, 30)
 
 
 def test_golden_sequences_hold_what_they_are_named_for(bundle: Bundle) -> None:
     golden = bundle.manifest.golden
     inputs, expected = arrays(bundle, golden.inputs), arrays(bundle, golden.expected)
-    assert {case.name for case in golden.cases} == {*STEP_CASES, "text"}
-    assert {array.dtype.str for array in (*inputs.values(), *expected.values())} == {"<f4", "<i4"}
+    assert {case.name for case in golden.cases} == {*ENCODERS, *STEP_CASES}
+    kinds = {array.dtype.str for array in (*inputs.values(), *expected.values())}
+    assert kinds == {"<f4", "<i4", "|u1"}
     for case in STEP_CASES:
         present = case.removeprefix("mask_").split("_") if "mask_" in case else ["text"]
         mask = [float(name in present) for name in ("text", "audio", "face")]
         assert (inputs[f"{case}/modality_mask"] == mask).all()
         assert (expected[f"{case}/modality_weights"][..., np.array(mask) == 0] == 0).all()
-        for name, is_present in zip(("text", "audio", "face"), mask, strict=True):
-            assert inputs[f"{case}/{name}"].any() == bool(is_present)
+        for place, name in enumerate(ENCODERS):
+            assert inputs[f"{case}/{name}"].any() == bool(mask[place])
+            is_one = inputs[f"{case}/quality"][..., place] == 1
+            assert not is_one.any() if mask[place] else is_one.all()
         people = set(inputs[f"{case}/speaker"].ravel())
         assert people == ({1} if case == "plain" else {1, 2, 3})
         assert bool(inputs[f"{case}/reset"].any()) == (case == "reset")
@@ -101,6 +114,42 @@ def test_golden_sequences_hold_what_they_are_named_for(bundle: Bundle) -> None:
         assert p.shape == (30, 1, 7)
         assert p.sum(axis=-1) == pytest.approx(np.ones((30, 1)), abs=1e-5)
         assert p.std(axis=0).max() > 1e-3  # steps differ, so that agreeing means something
+
+
+def test_golden_features_are_those_of_the_encoders(bundle: Bundle) -> None:
+    """Where the step hears and sees something, it is what the encoders make of golden inputs."""
+    inputs = arrays(bundle, bundle.manifest.golden.inputs)
+    expected = arrays(bundle, bundle.manifest.golden.expected)
+    for name in ("audio", "face"):
+        known = expected[f"{name}/features"].reshape(-1, expected[f"{name}/features"].shape[-1])
+        assert len(np.unique(known, axis=0)) == len(known)
+        fed, mask = (inputs[f"mask_{name}/{kind}"] for kind in (name, f"{name}_mask"))
+        assert len(np.unique(mask.sum(axis=-1))) > 1  # sequences of several lengths
+        for item in fed[mask == 1]:
+            assert (item == known).all(axis=1).any()
+        assert not fed[mask == 0].any()
+
+
+def test_golden_sounds_and_faces_are_like_real_ones(bundle: Bundle) -> None:
+    inputs = arrays(bundle, bundle.manifest.golden.inputs)
+    pcm, pixels = inputs["audio/pcm"], inputs["face/pixels"]
+    assert pcm.shape == (3, 2, 48_000)
+    assert 0.02 < np.abs(pcm).max() <= 1
+    assert (pcm[..., -1] == 0).all()  # padded
+    assert pixels.shape == (2, 4, 96, 64, 3)
+    assert pixels.std(axis=(2, 3, 4)).min() > 20
+
+
+def test_the_golden_voice_is_carried(bundle: Bundle) -> None:
+    """Or the later calls of the audio case would agree without it."""
+    golden = bundle.manifest.golden
+    pcm = arrays(bundle, golden.inputs)["audio/pcm"]
+    expected = arrays(bundle, golden.expected)["audio/features"]
+    voice = np.zeros((1, 3, 64), np.float32)
+    forgetful = [bundle.engine().run("audio", {"pcm": p, "voice": voice}) for p in pcm]
+    off = [np.abs(f["features"] - e).max() for f, e in zip(forgetful, expected, strict=True)]
+    assert off[0] < 1e-4
+    assert min(off[1:]) > 1e-3
 
 
 def test_a_reset_shows_in_the_golden_sequence(bundle: Bundle) -> None:
@@ -124,9 +173,7 @@ def test_a_conversation_says_what_torch_says(
     for dialogue in corpus.dialogues:
         conversation.reset()
         for turn in dialogue.turns:
-            heard = Features(corpus.prosody[turn.row][None])
-            audio = heard if corpus.prosody_mask[turn.row] else None
-            estimate = conversation.turn(turn.speaker, turn.text, audio)
+            estimate = conversation.turn(turn.speaker, turn.text)
             found.append(list(estimate.probabilities.values()))
             sentiments.append(estimate.sentiment)
     assert np.array(found) == pytest.approx(expected.probabilities, abs=1e-4)
@@ -160,15 +207,16 @@ def test_the_same_checkpoint_gives_the_same_bundle(
 
 
 class Wrong:
-    """An engine that is right for some steps, and then `spoil`s its outputs."""
+    """An engine that is right for some runs of a graph, and then `spoil`s its outputs."""
 
-    def __init__(self, engine: Engine, name: str, spoil: Any, after: int) -> None:
+    def __init__(self, engine: Engine, name: str, graph: str, spoil: Any, after: int) -> None:
         self.engine, self.spoil, self.after, self.steps = engine, spoil, after, 0
+        self.graph = graph
         self.name, self.reason = name, engine.reason
 
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Any:
         outputs = self.engine.run(graph, inputs)
-        if graph == "step":
+        if graph == self.graph:
             self.steps += 1
             if self.steps > self.after:
                 self.spoil(outputs)
@@ -195,7 +243,7 @@ def test_a_wrong_engine_stops_the_export(
 ) -> None:
     def open_wrong(bundle: Bundle, asked: str) -> Any:
         engine = open_engine(bundle, asked)
-        return Wrong(engine, engine.name, spoil, after=15) if asked == name else engine
+        return Wrong(engine, engine.name, "step", spoil, after=15) if asked == name else engine
 
     monkeypatch.setattr(dcet.export.bundle, "open_engine", open_wrong)
     with pytest.raises(ExportError, match=rf"{name}-cpu: golden sequence '\w+'.*not written"):
@@ -206,6 +254,29 @@ def test_a_wrong_engine_stops_the_export(
         export(saved, "cpu", tmp_path / "old.dcet")
     assert [path.name for path in tmp_path.iterdir()] == ["old.dcet"]
     assert (tmp_path / "old.dcet").read_bytes() == b"an older bundle"
+
+
+def deaf(outputs: dict[str, NDArray[np.float32]]) -> None:
+    outputs["next_voice"] = np.zeros_like(outputs["next_voice"])
+
+
+def blind(outputs: dict[str, NDArray[np.float32]]) -> None:
+    outputs["features"] = outputs["features"][::-1]
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(("graph", "spoil"), [("audio", deaf), ("face", blind)])
+def test_a_wrong_encoder_stops_the_export(
+    saved: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, graph: str, spoil: Any
+) -> None:
+    def open_wrong(bundle: Bundle, asked: str) -> Any:
+        engine = open_engine(bundle, asked)
+        return Wrong(engine, engine.name, graph, spoil, after=0)
+
+    monkeypatch.setattr(dcet.export.bundle, "open_engine", open_wrong)
+    with pytest.raises(ExportError, match=f"golden sequence '{graph}': expected features within"):
+        export(saved, "cpu", tmp_path / "new.dcet")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("traced")
@@ -240,7 +311,97 @@ def test_states_are_named_and_owned(bundle: Bundle) -> None:
     rows = {pair.input: (pair.output, pair.per, pair.shape) for pair in bundle.manifest.state}
     assert rows["speaker_memory"] == ("next_speaker_memory", "speaker", (1, 2, TINY.width))
     assert rows["scene_ring_speaker"] == ("next_scene_ring_speaker", "scene", (1, TINY.scene_ring))
-    assert [per for _, per, _ in rows.values()] == ["speaker"] * 3 + ["scene"] * 3
+    assert rows["voice"] == ("next_voice", "speaker", (1, 3, 64))
+    owners = [(pair.graph, pair.per) for pair in bundle.manifest.state]
+    step = [("step", "speaker")] * 3 + [("step", "scene")] * 3
+    assert owners == [*step, ("audio", "speaker")]
+
+
+def test_modalities_name_their_encoders(bundle: Bundle) -> None:
+    rows = bundle.manifest.modalities
+    assert {name: row.encoder for name, row in rows.items()} == {id: id for id in ENCODERS}
+    assert (rows["audio"].sample_rate_hz, rows["audio"].window_samples) == (16_000, 48_000)
+    assert (rows["face"].sample_rate_hz, rows["text"].sample_rate_hz) == (None, None)
+    lengths = [rows[name].length for name in ENCODERS]
+    assert lengths == [None, TINY.audio_length, TINY.face_length]
+
+
+def test_a_checkpoint_of_text_alone(tmp_path: Path) -> None:
+    """No graphs, cases or voice of the senses that it lacks, and what is given of them is left."""
+    save(tmp_path / "tiny", untrained(write_bert(tmp_path / "bert")))
+    bundle = Bundle.open(export(load(tmp_path / "tiny"), "openvino-cpu", tmp_path / "text.dcet"))
+    manifest = bundle.manifest
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(manifest.to_json())
+    assert set(manifest.graphs) == {"text", "step"}
+    assert {case.name for case in manifest.golden.cases} == {"text", *STEP_CASES}
+    assert {pair.graph for pair in manifest.state} == {"step"}
+    assert [row.encoder for row in manifest.modalities.values()] == ["text", None, None]
+    assert [row.trained for row in manifest.modalities.values()] == [True, False, False]
+    estimate = Conversation(bundle).turn("Ada", "so happy", np.ones(16_000, np.float32) / 2)
+    assert estimate.modality_weights == {"text": 1, "audio": 0, "face": 0}
+    assert estimate.degraded
+
+
+@pytest.fixture(scope="module")
+def fp16(saved: Checkpoint, cpu: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of FP16 weights, tiny as these are, for an engine of each kind."""
+    plain = Bundle.open(cpu)
+    graphs = {
+        id: onnx.load_from_string(plain.read(graph.file))
+        for id, graph in plain.manifest.graphs.items()
+    }
+    target = dataclasses.replace(
+        load_target("openvino-cpu"), precision=dict.fromkeys(GRAPHS, "fp16")
+    )
+    output = tmp_path_factory.mktemp("bundle") / "fp16.dcet"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dcet.quantization.fp16, "MIN_ELEMENTS", 64)
+        patch.setattr(dcet.export.bundle, "export_graphs", lambda *_: graphs)
+        export_bundle(saved, target, output, name="tiny", progress=lambda message: None)
+    return Bundle.open(output)
+
+
+def test_fp16_is_recorded_and_checked_as_such(fp16: Bundle) -> None:
+    manifest = fp16.manifest
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(manifest.to_json())
+    for id, graph in manifest.graphs.items():
+        assert (graph.precision, graph.file) == ("fp16", f"graphs/{id}.fp16.onnx")
+        assert inspect_precision(onnx.load_from_string(fp16.read(graph.file))).arithmetic == "fp32"
+    assert {row.tolerance for row in manifest.parity} == {5e-3}
+    assert all(0 < row.max_abs_probability <= 5e-3 for row in manifest.parity)
+    assert {(row.engine, row.case) for row in manifest.parity} == {
+        (engine, case) for engine in ENGINES for case in (*ENCODERS, *STEP_CASES)
+    }
+
+
+def test_fp16_halves_what_is_not_the_front_end(fp16: Bundle, openvino_cpu: Path) -> None:
+    plain = Bundle.open(openvino_cpu)
+    for id, suffix in (("face", "onnx"), ("face", "bin"), ("audio", "onnx"), ("audio", "bin")):
+        sizes = []
+        for bundle in (plain, fp16):
+            graph = bundle.manifest.graphs[id]
+            assert graph.openvino is not None
+            file = graph.file if suffix == "onnx" else graph.openvino.bin
+            sizes.append(bundle.manifest.files[file].size_bytes)
+        kept = FRONT_END_BYTES if id == "audio" else 0
+        assert (sizes[1] - kept) / (sizes[0] - kept) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_conversation_on_fp16_weights(fp16: Bundle, cpu: Path) -> None:
+    pcm, pixels = speech(1, seed=5)[0], faces(2, 60, 50, seed=5)
+    expected, *found = (
+        Conversation(bundle, engine).turn("Ada", "so happy", pcm, list(pixels))
+        for bundle, engine in (
+            (Bundle.open(cpu), "onnxruntime"),
+            (fp16, "onnxruntime"),
+            (fp16, "openvino"),
+        )
+    )
+    assert not expected.degraded
+    for estimate in found:
+        assert list(estimate.probabilities.values()) == pytest.approx(
+            list(expected.probabilities.values()), abs=5e-3
+        )
 
 
 def test_nothing_of_the_exporting_machine_stays(bundle: Bundle, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """`dcet-export` as it is typed."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import dcet.export.bundle
+import dcet.quantization.fp16
 from dcet.export.cli import main
 from dcet.export.graphs import ExportError
 from dcet.runtime import Bundle, Conversation
@@ -51,6 +53,11 @@ def test_a_bundle_is_written_and_its_parity_shown(folder: Path, tmp_path: Path) 
     assert shown["size_bytes"] == output.stat().st_size
     assert set(shown["parity"]) == {"onnxruntime-cpu", "openvino-cpu"}
     assert max(shown["parity"].values()) <= 1e-4
+    files = Bundle.open(output).manifest.files
+    assert shown["graphs"] == {
+        id: {"precision": "fp32", "size_bytes": files[f"graphs/{id}.fp32.onnx"].size_bytes}
+        for id in ("text", "audio", "face", "step")
+    }
     assert Bundle.open(output).manifest.name == "tiny"
     assert Conversation(Bundle.open(output)).turn("Ada", "so happy").turn == 1
 
@@ -65,6 +72,23 @@ def test_the_name_is_that_of_checkpoint_and_target(
     assert [path.name for path in tmp_path.iterdir()] == ["tiny-openvino-cpu.dcet"]
     assert "tiny-openvino-cpu.dcet" in result.stdout
     assert "onnxruntime-cpu: largest difference from torch" in result.stdout
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_precision_overrides_the_targets(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dcet.quantization.fp16, "MIN_ELEMENTS", 64)  # these weights are tiny
+    result = run("--target", "cpu", "--checkpoint", folder, "--precision", "fp16")
+    assert result.exit_code == 0, result.output
+    bundle = Bundle.open(tmp_path / "tiny-cpu-fp16.dcet")
+    assert {graph.precision for graph in bundle.manifest.graphs.values()} == {"fp16"}
+    assert re.search(r"graph audio: 0\.\d MB, fp16", result.stdout)
+
+
+def test_a_precision_that_cannot_be_made_is_a_usage_error(folder: Path) -> None:
+    assert "int8" in message(run("--target", "cpu", "--checkpoint", folder, "--precision", "int8"))
 
 
 def test_an_unknown_target_names_the_nearest(folder: Path) -> None:

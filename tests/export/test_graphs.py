@@ -1,17 +1,49 @@
 """The graphs are what every engine and browser can read, and say what torch says."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import TensorProto
 
-from dcet.export.graphs import STEP_INPUTS, STEP_OUTPUTS, ExportError, graph_row, step_shapes
+from dcet.export.graphs import (
+    FRONT_END,
+    STEP_INPUTS,
+    STEP_OUTPUTS,
+    ExportError,
+    export_graphs,
+    graph_row,
+    step_shapes,
+)
+from dcet.export.synthetic import faces, speech
+from dcet.quantization import inspect_precision, store_fp16
 from dcet.runtime import Bundle
+from dcet.targets.target import GRAPHS
+from dcet.training.audio_encoder import VOICE_SHAPE
 from dcet.training.checkpoint import MAX_TOKENS, Checkpoint
 from dcet.training.model import State
+from tests.tiny_training import TINY, untrained, write_bert
 
 Graphs = dict[str, onnx.ModelProto]
+ENGINES = ["onnxruntime", "openvino"]
+# What TensorRT 10.1 supports by its own table. ONNX Runtime, its build for browsers and OpenVINO
+# have all of these.
+OPERATORS = set(Path(__file__).with_name("tensorrt_operators.txt").read_text().split())
+CONTROL_FLOW = {"If", "Loop", "Scan"}
+# Operators whose second, third or fourth input TensorRT must know when it builds the engine.
+CONSTANT_INPUTS = {
+    "CumSum": 1,
+    "Pad": 3,
+    "ReduceMax": 1,
+    "ReduceMean": 1,
+    "ReduceMin": 1,
+    "ReduceSum": 1,
+    "Slice": 3,
+    "Squeeze": 1,
+    "Unsqueeze": 1,
+}
 
 
 def shape(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
@@ -22,11 +54,55 @@ def ports(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [*graph.input, *graph.output]
 
 
-@pytest.mark.parametrize("id", ["text", "step"])
+@pytest.mark.parametrize("id", GRAPHS)
 def test_versions_are_those_of_the_target(graphs: Graphs, id: str) -> None:
     assert {(row.domain, row.version) for row in graphs[id].opset_import} == {("", 18)}
     assert graphs[id].ir_version == 10
     assert not graphs[id].functions
+
+
+@pytest.mark.parametrize("id", GRAPHS)
+def test_every_operator_is_one_that_all_engines_have(graphs: Graphs, id: str) -> None:
+    assert OPERATORS.isdisjoint({"STFT", "DFT", "MelWeightMatrix"})
+    graph = graphs[id].graph
+    assert {node.op_type for node in graph.node} <= OPERATORS - CONTROL_FLOW
+    constants = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        place = CONSTANT_INPUTS.get(node.op_type, len(node.input))
+        assert set(node.input[place : place + 1]) <= {*constants, ""}, node.name
+        assert node.op_type != "LayerNormalization" or len(node.output) == 1
+
+
+@pytest.mark.parametrize("id", GRAPHS)
+def test_bytes_are_cast_before_anything_else(graphs: Graphs, id: str) -> None:
+    """TensorRT has no other operator for uint8."""
+    graph = graphs[id].graph
+    pixels = {p.name for p in graph.input if p.type.tensor_type.elem_type == TensorProto.UINT8}
+    assert pixels == ({"pixels"} if id == "face" else set())
+    assert {node.op_type for node in graph.node if pixels & set(node.input)} <= {"Cast"}
+
+
+def test_pooling_is_in_two_dimensions(graphs: Graphs) -> None:
+    """TensorRT has none in one."""
+    pools = [node for node in graphs["audio"].graph.node if node.op_type == "MaxPool"]
+    for node in pools:
+        attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+        assert (attributes["kernel_shape"], attributes["dilations"]) == ([1, 8], [1, 1])
+    assert pools
+
+
+@pytest.mark.parametrize("id", ["audio", "face"])
+def test_batch_norms_are_part_of_their_neighbours(graphs: Graphs, id: str) -> None:
+    nodes = graphs[id].graph.node
+    convolutions = [node for node in nodes if node.op_type == "Conv"]
+    assert len(convolutions) >= 16
+    assert all(len(node.input) == 3 for node in convolutions)  # data, weights, bias
+    assert "BatchNormalization" not in {node.op_type for node in nodes}
+
+
+def test_a_model_without_senses_has_no_graphs_for_them(tmp_path: Path) -> None:
+    model = untrained(write_bert(tmp_path)).model
+    assert list(export_graphs(model, 8, 18, 10)) == ["text", "step"]
 
 
 def test_the_step_is_float32_of_fixed_shapes(graphs: Graphs) -> None:
@@ -43,7 +119,7 @@ def test_the_step_is_float32_of_fixed_shapes(graphs: Graphs) -> None:
 
 def test_the_step_has_no_control_flow_and_no_int64_but_constants(graphs: Graphs) -> None:
     step = onnx.shape_inference.infer_shapes(graphs["step"], strict_mode=True).graph
-    assert not {node.op_type for node in step.node} & {"If", "Loop", "Scan", "NonZero", "Shape"}
+    assert not {node.op_type for node in step.node} & (CONTROL_FLOW | {"NonZero", "Shape"})
     constants = {tensor.name for tensor in step.initializer}
     computed = [value for value in step.value_info if value.name not in constants]
     assert computed
@@ -56,10 +132,10 @@ def test_text_takes_int32_tokens_of_any_number(graphs: Graphs) -> None:
     assert {port.type.tensor_type.elem_type for port in text.input} == {TensorProto.INT32}
     assert [shape(port) for port in ports(text)] == [(1, "tokens"), (1, "tokens"), (1, 24)]
     assert text.output[0].type.tensor_type.elem_type == TensorProto.FLOAT
-    assert not {node.op_type for node in text.node} & {"If", "Loop", "Scan"}
+    assert not {node.op_type for node in text.node} & CONTROL_FLOW
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("tokens", [1, 2, 3, MAX_TOKENS])
 def test_text_of_every_length_is_what_torch_says(
     bundle: Bundle, saved: Checkpoint, engine: str, tokens: int
@@ -71,6 +147,78 @@ def test_text_of_every_length_is_what_torch_says(
     with torch.inference_mode():
         expected = saved.model.text(torch.from_numpy(ids), torch.ones(1, tokens))
     assert features == pytest.approx(expected.numpy(), abs=1e-4)
+
+
+def test_audio_and_face_take_any_number(graphs: Graphs) -> None:
+    ports_of = {
+        id: {port.name: shape(port) for port in ports(graphs[id].graph)} for id in ("audio", "face")
+    }
+    assert ports_of["audio"] == {
+        "pcm": ("windows", 48000),
+        "voice": (1, 3, 64),
+        "features": ("windows", TINY.audio_width),
+        "next_voice": (1, 3, 64),
+    }
+    assert ports_of["face"] == {
+        "pixels": ("faces", "height", "width", 3),
+        "features": ("faces", TINY.face_width),
+    }
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("windows", [1, 3, 8])
+def test_audio_of_every_length_is_what_torch_says(
+    bundle: Bundle, saved: Checkpoint, engine: str, windows: int
+) -> None:
+    assert saved.model.audio is not None
+    heard = speech(2 * windows, seed=windows).reshape(2, windows, -1)
+    voice = np.zeros((1, *VOICE_SHAPE), np.float32)
+    for pcm in heard:  # the second time with a voice that is known
+        outputs = bundle.engine(engine).run("audio", {"pcm": pcm, "voice": voice})
+        with torch.inference_mode():
+            features, following = saved.model.audio(torch.from_numpy(pcm), torch.from_numpy(voice))
+        assert outputs["features"] == pytest.approx(features.numpy(), abs=1e-4)
+        # Sums over all frames, whose sizes grow with what is heard.
+        assert outputs["next_voice"] == pytest.approx(following.numpy(), rel=1e-4, abs=1e-4)
+        assert windows == 1 or outputs["features"].std(axis=0).max() > 100 * 1e-4
+        voice = outputs["next_voice"]
+        assert voice.any()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_silence_has_features_too(bundle: Bundle, engine: str) -> None:
+    voice = np.zeros((1, *VOICE_SHAPE), np.float32)
+    silence = np.zeros((1, 48_000), np.float32)
+    outputs = bundle.engine(engine).run("audio", {"pcm": silence, "voice": voice})
+    assert np.isfinite(outputs["features"]).all()
+    assert np.abs(outputs["next_voice"]).max() < 1e-3  # nothing was heard, so nothing is known
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("size", [(96, 96), (48, 48), (31, 57), (400, 300)])
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_faces_of_every_size_are_what_torch_says(
+    bundle: Bundle, saved: Checkpoint, engine: str, size: tuple[int, int], count: int
+) -> None:
+    assert saved.model.face is not None
+    pixels = faces(count, *size, seed=count)
+    features = bundle.engine(engine).run("face", {"pixels": pixels})["features"]
+    with torch.inference_mode():
+        expected = saved.model.face(torch.from_numpy(pixels)).numpy()
+    assert features == pytest.approx(expected, abs=1e-4)
+    assert count == 1 or expected.std(axis=0).max() > 100 * 1e-4
+
+
+def test_fp16_leaves_the_audio_front_end_alone(graphs: Graphs) -> None:
+    half = store_fp16(graphs["audio"], keep=FRONT_END)
+    kept = {
+        tensor.name: tensor.data_type
+        for tensor in half.graph.initializer
+        if tensor.name.startswith(FRONT_END)
+    }
+    names = ("window", "first", "twist_real", "twist_imag", "second", "mels")
+    assert kept == {f"log_mel.{name}": TensorProto.FLOAT for name in names}
+    assert inspect_precision(half).precision == "fp16"
 
 
 def test_the_manifest_describes_what_is_in_the_file(bundle: Bundle) -> None:

@@ -48,7 +48,12 @@ def test_float_graphs(
     dtype: DTypeLike, element_type: int, precision: str, weight_bytes: int
 ) -> None:
     found = inspect_precision(model([matmul()], element_type, w=WEIGHT.astype(dtype)))
-    assert (found.precision, found.qdq_count, found.weight_bytes) == (precision, 0, weight_bytes)
+    assert found == GraphPrecision(
+        precision=precision,  # type: ignore[arg-type]
+        arithmetic=precision,  # type: ignore[arg-type]
+        qdq_count=0,
+        weight_bytes=weight_bytes,
+    )
 
 
 def quantise(folder: Path, *, as_qdq: bool) -> onnx.ModelProto:
@@ -103,7 +108,9 @@ def test_float_weights_behind_q_and_dq_are_int8() -> None:
             zero=np.array(0, np.int8),
         )
     )
-    assert found == GraphPrecision(precision="int8", qdq_count=2, weight_bytes=8 * 4 * 4 + 4 + 1)
+    assert found == GraphPrecision(
+        precision="int8", arithmetic="int8", qdq_count=2, weight_bytes=8 * 4 * 4 + 4 + 1
+    )
 
 
 def test_quantised_activations_alone_do_not_make_a_graph_int8() -> None:
@@ -121,10 +128,18 @@ def test_quantised_activations_alone_do_not_make_a_graph_int8() -> None:
     assert (found.precision, found.qdq_count) == ("fp32", 2)
 
 
-def test_half_weights_multiplied_in_single_precision_are_fp32() -> None:
+def test_half_weights_are_fp16_though_multiplied_in_single_precision() -> None:
     cast = helper.make_node("Cast", ["w"], ["wide"], to=TensorProto.FLOAT)
     found = inspect_precision(model([cast, matmul("wide")], w=WEIGHT.astype(np.float16)))
-    assert (found.precision, found.weight_bytes) == ("fp32", 8 * 4 * 2)
+    assert (found.precision, found.arithmetic) == ("fp16", "fp32")
+    assert found.weight_bytes == 8 * 4 * 2
+
+
+def test_weights_that_were_rounded_on_the_way_are_what_they_were_rounded_to() -> None:
+    narrow = helper.make_node("Cast", ["w"], ["half"], to=TensorProto.FLOAT16)
+    wide = helper.make_node("Cast", ["half"], ["wide"], to=TensorProto.FLOAT)
+    found = inspect_precision(model([narrow, wide, matmul("wide")], w=WEIGHT))
+    assert (found.precision, found.arithmetic) == ("fp16", "fp32")
 
 
 def test_a_large_table_of_embeddings_does_not_outvote_the_arithmetic() -> None:
@@ -166,7 +181,7 @@ def test_weights_in_constants_and_branches_are_seen() -> None:
 def test_a_graph_without_weights_has_the_precision_of_its_output() -> None:
     relu = helper.make_node("Relu", ["x"], ["y"])
     assert inspect_precision(model([relu], TensorProto.FLOAT16)) == GraphPrecision(
-        precision="fp16", qdq_count=0, weight_bytes=0
+        precision="fp16", arithmetic="fp16", qdq_count=0, weight_bytes=0
     )
 
 

@@ -17,7 +17,7 @@ GOOD = {
     "ir_version": "10",
     "deadline_ms": "33.5",
     "openvino_ir": "true",
-    "precision": '{text = "int8", step = "fp32"}',
+    "precision": '{text = "int8", audio = "fp16", face = "fp16", step = "fp32"}',
 }
 
 
@@ -54,7 +54,7 @@ def test_a_target_of_your_own(tmp_path: Path, as_type: type) -> None:
         ir_version=10,
         deadline_ms=33.5,
         openvino_ir=True,
-        precision={"text": "int8", "step": "fp32"},
+        precision={"text": "int8", "audio": "fp16", "face": "fp16", "step": "fp32"},
     )
 
 
@@ -96,9 +96,12 @@ def test_every_key_is_needed(tmp_path: Path, key: str) -> None:
         ("deadline_ms", '"50 ms"'),
         ("openvino_ir", "1"),
         ("precision", '"fp32"'),
-        ("precision", '{text = "fp32"}'),
-        ("precision", '{text = "fp32", step = "fp8"}'),
-        ("precision", '{text = "fp32", step = "fp32", smell = "fp32"}'),
+        ("precision", '{text = "fp32", step = "fp32"}'),
+        ("precision", '{text = "fp32", audio = "fp32", face = "fp32", step = "fp8"}'),
+        (
+            "precision",
+            '{text = "fp32", audio = "fp32", face = "fp32", step = "fp32", smell = "fp32"}',
+        ),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path: Path, key: str, value: str) -> None:

@@ -12,15 +12,16 @@ from pathlib import Path
 
 from dcet.export.golden import npz, record
 from dcet.export.graphs import (
+    FRONT_END,
     STATE_OUTPUTS,
     ExportError,
-    export_step,
-    export_text,
+    export_graphs,
     graph_row,
     state_owner,
 )
 from dcet.export.openvino_ir import openvino_ir
 from dcet.export.parity import measure
+from dcet.quantization.fp16 import store_fp16
 from dcet.runtime.bundle import Bundle
 from dcet.runtime.engines import open_engine
 from dcet.runtime.files import atomic_path
@@ -37,8 +38,10 @@ from dcet.runtime.manifest import (
     TokenizerFile,
 )
 from dcet.targets import Target
+from dcet.training.audio_encoder import VOICE_SHAPE
 from dcet.training.checkpoint import MAX_TOKENS, Checkpoint
-from dcet.training.model import ModelConfig, initial_state
+from dcet.training.log_mel import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from dcet.training.model import Dcet, initial_state
 
 ENGINES_CHECKED = ("onnxruntime", "openvino")
 PACKAGES = ("dcet", "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "transformers")
@@ -61,15 +64,14 @@ def export_bundle(
     max_tokens = min(
         MAX_TOKENS, (checkpoint.tokenizer.truncation or {}).get("max_length", MAX_TOKENS)
     )
-    graphs = {
-        "text": export_text(model.text, max_tokens, target.opset, target.ir_version),
-        "step": export_step(model.step, target.opset, target.ir_version),
-    }
+    graphs = export_graphs(model, max_tokens, target.opset, target.ir_version)
     rows, files = {}, {}
     for id, graph in graphs.items():
-        file = f"graphs/{id}.{target.precision[id]}.onnx"
-        rows[id] = graph_row(graph, file, target.precision[id])
-        files[file] = graph.SerializeToString()
+        precision = target.precision[id]
+        file = f"graphs/{id}.{precision}.onnx"
+        made = store_fp16(graph, keep=FRONT_END) if precision == "fp16" else graph
+        rows[id] = graph_row(made, file, precision)
+        files[file] = made.SerializeToString()
         if target.openvino_ir:
             progress(f"OpenVINO IR of {id}")
             ir = OpenvinoFiles(xml=f"openvino/{id}.xml", bin=f"openvino/{id}.bin")
@@ -77,8 +79,8 @@ def export_bundle(
             files[ir.xml], files[ir.bin] = openvino_ir(files[file])
     progress("golden sequences")
     golden = record(checkpoint)
-    files["golden/inputs.npz"] = npz(golden.inputs)
-    files["golden/expected.npz"] = npz(golden.expected)
+    files["golden/inputs.npz"] = npz({case: played.inputs for case, played in golden.items()})
+    files["golden/expected.npz"] = npz({case: played.expected for case, played in golden.items()})
     files["tokenizer.json"] = checkpoint.tokenizer.to_str().encode()
     files |= documents(checkpoint)
     manifest = Manifest(
@@ -89,15 +91,17 @@ def export_bundle(
         engines=target.engines,
         labels=EMOTIONS,
         graphs=rows,
-        state=state_pairs(model.config),
+        state=state_pairs(model),
         speaker_input="speaker",
         scene_speakers="scene_ring_speaker",
-        modalities=modalities(model.config, checkpoint.trained),
+        modalities=modalities(model, checkpoint.trained),
         tokenizer=TokenizerFile(file="tokenizer.json", max_tokens=max_tokens),
         golden=Golden(
             inputs="golden/inputs.npz",
             expected="golden/expected.npz",
-            cases=tuple(GoldenCase(name=case, steps=n) for case, n in golden.steps.items()),
+            cases=tuple(
+                GoldenCase(name=case, steps=played.steps) for case, played in golden.items()
+            ),
         ),
         parity=(),
         accuracy=checkpoint.metrics,
@@ -123,9 +127,9 @@ def export_bundle(
     return manifest
 
 
-def state_pairs(config: ModelConfig) -> tuple[StatePair, ...]:
-    """The states as the manifest names them."""
-    return tuple(
+def state_pairs(model: Dcet) -> tuple[StatePair, ...]:
+    """The states of the step, then the voice that an audio encoder knows a speaker by."""
+    pairs = tuple(
         StatePair(
             input=name,
             output=STATE_OUTPUTS[name],
@@ -133,12 +137,25 @@ def state_pairs(config: ModelConfig) -> tuple[StatePair, ...]:
             dtype="float32",
             per=state_owner(name),
         )
-        for name, value in initial_state(config)._asdict().items()
+        for name, value in initial_state(model.config)._asdict().items()
     )
+    if model.audio is None:
+        return pairs
+    voice = StatePair(
+        input="voice",
+        output="next_voice",
+        shape=(1, *VOICE_SHAPE),
+        dtype="float32",
+        per="speaker",
+        graph="audio",
+    )
+    return (*pairs, voice)
 
 
-def modalities(config: ModelConfig, trained: Sequence[str]) -> dict[str, Modality]:
+def modalities(model: Dcet, trained: Sequence[str]) -> dict[str, Modality]:
     """How each modality enters the step, in the order of `modality_mask`."""
+    config = model.config
+    hears = model.audio is not None
     return {
         "text": Modality(
             input="text", width=config.text_width, encoder="text", trained="text" in trained
@@ -148,13 +165,17 @@ def modalities(config: ModelConfig, trained: Sequence[str]) -> dict[str, Modalit
             width=config.audio_width,
             length=config.audio_length,
             mask="audio_mask",
+            encoder="audio" if hears else None,
             trained="audio" in trained,
+            sample_rate_hz=SAMPLE_RATE_HZ if hears else None,
+            window_samples=WINDOW_SAMPLES if hears else None,
         ),
         "face": Modality(
             input="face",
             width=config.face_width,
             length=config.face_length,
             mask="face_mask",
+            encoder=None if model.face is None else "face",
             trained="face" in trained,
         ),
     }

@@ -1,5 +1,6 @@
 """`dcet-export`: a checkpoint becomes a verified bundle."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -24,13 +25,24 @@ from dcet.targets import list_targets, load_target
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The bundle to write  [default: NAME-TARGET.dcet]",
+    help="The bundle to write  [default: NAME-TARGET.dcet, or NAME-TARGET-PRECISION.dcet]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    help="Of the weights in every graph  [default: the target's]. With fp16 they are stored in "
+    "half the bytes; arithmetic stays fp32.",
 )
 @click.option("--list-targets", "is_list", is_flag=True, help="Show the targets and leave.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @handle_errors
 def main(
-    target: str | None, checkpoint: str, output: Path | None, is_list: bool, as_json: bool
+    target: str | None,
+    checkpoint: str,
+    output: Path | None,
+    precision: str | None,
+    is_list: bool,
+    as_json: bool,
 ) -> None:
     """Export a checkpoint to a bundle that is checked against torch before it is written.
 
@@ -44,6 +56,8 @@ def main(
     if target is None:
         raise click.UsageError("name a --target; see dcet-export --list-targets")
     row = load_target(target)
+    if precision is not None:
+        row = dataclasses.replace(row, precision=dict.fromkeys(row.precision, precision))
 
     for package in ("onnx", "onnxscript", "openvino", "torch", "transformers"):
         need(package, extra="export")
@@ -51,7 +65,7 @@ def main(
     from dcet.training.checkpoint import load
 
     name = "dcet-default" if checkpoint == "default" else Path(checkpoint).resolve().name
-    output = output or Path(f"{name}-{row.name}.dcet")
+    output = output or Path("-".join(filter(None, (name, row.name, precision))) + ".dcet")
     with Console(stderr=True).status("checkpoint") as status:
         manifest = export_bundle(
             load(checkpoint),
@@ -81,11 +95,24 @@ def _show_result(manifest: Manifest, output: Path, as_json: bool) -> None:
         for engine in dict.fromkeys(row.engine for row in manifest.parity)
     }
     size_bytes = output.stat().st_size
+    sizes_bytes = {
+        id: manifest.files[graph.file].size_bytes for id, graph in manifest.graphs.items()
+    }
     if as_json:
-        result = {"bundle": str(output), "size_bytes": size_bytes, "parity": worst}
+        result = {
+            "bundle": str(output),
+            "size_bytes": size_bytes,
+            "graphs": {
+                id: {"precision": graph.precision, "size_bytes": sizes_bytes[id]}
+                for id, graph in manifest.graphs.items()
+            },
+            "parity": worst,
+        }
         click.echo(json.dumps(result, indent=2))
         return
     click.echo(f"{output}  {size_bytes / 1e6:.1f} MB, target {manifest.target}")
+    for id, graph in manifest.graphs.items():
+        click.echo(f"  graph {id}: {sizes_bytes[id] / 1e6:.1f} MB, {graph.precision}")
     for engine, difference in worst.items():
         click.echo(f"  {engine}: largest difference from torch {difference:.1e}")
 

@@ -1,6 +1,7 @@
 """Golden sequences: recorded turns and what torch made of them, to replay on every engine."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -8,52 +9,96 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcet.export.graphs import STEP_OUTPUTS, step_shapes
+from dcet.export.graphs import STEP_OUTPUTS
+from dcet.export.synthetic import faces, speech
 from dcet.runtime.demo import scripted_conversation
 from dcet.runtime.labels import MODALITIES
+from dcet.training.audio_encoder import VOICE_SHAPE, AudioEncoder
 from dcet.training.checkpoint import Checkpoint
-from dcet.training.model import State, initial_state
+from dcet.training.face_encoder import FaceEncoder
+from dcet.training.model import ModelConfig, State, Step, initial_state
 
 STEPS = 30
 RESET_EVERY = 10
 SPEAKERS = 3
+CALLS, WINDOWS = 3, 2  # of the audio encoder, and in each of them
+PICTURES = (2, 4, 96, 64)  # calls of the face encoder, and in each of them faces, rows and columns
+STAND_INS = 8  # random vectors for features of a modality that has no encoder
 
 Arrays = dict[str, NDArray[np.generic]]
+Features = dict[str, torch.Tensor]  # by modality, (n, width) to choose from
 
 
 @dataclass(frozen=True, slots=True)
-class GoldenSequences:
-    """`inputs` and `expected` are named CASE/TENSOR, as docs/bundle-format.md says."""
+class GoldenSequence:
+    """One case: what went in and what torch made of it, each (steps, …)."""
 
     inputs: Arrays
     expected: Arrays
-    steps: dict[str, int]  # by case
+
+    @property
+    def steps(self) -> int:
+        return len(next(iter(self.inputs.values())))
 
 
-def record(checkpoint: Checkpoint, seed: int = 0) -> GoldenSequences:
-    """Play every case on the torch model.
+def record(checkpoint: Checkpoint, seed: int = 0) -> dict[str, GoldenSequence]:
+    """Play every case on the torch model: one of each encoder, then those of the step.
 
-    Text features are those of real sentences; audio, faces, their lengths and qualities are drawn
-    from `seed`.
+    Text is that of real sentences. What is heard and seen is made from `seed`, and so are the
+    lengths and qualities of the sequences.
     """
-    sentences = [turn.text for turn in scripted_conversation()]
-    encodings = [checkpoint.tokenizer.encode(text) for text in sentences]
+    model = checkpoint.model
     with torch.inference_mode():
-        features = [
-            checkpoint.model.text(torch.tensor([encoding.ids]), torch.ones(1, len(encoding.ids)))
-            for encoding in encodings
-        ]
-        inputs: Arrays = {}
-        expected: Arrays = {}
+        said, sequence = _read(checkpoint)
+        played = {"text": sequence}
+        features = {"text": said}
+        if model.audio is not None:
+            played["audio"] = _hear(model.audio, seed)
+        if model.face is not None:
+            played["face"] = _look(model.face, seed)
+        generator = torch.Generator().manual_seed(seed)
+        for name, width in (("audio", model.config.audio_width), ("face", model.config.face_width)):
+            features[name] = (
+                torch.from_numpy(played[name].expected["features"]).reshape(-1, width)
+                if name in played
+                else torch.rand(STAND_INS, width, generator=generator)
+            )
         for case, (modalities, speakers, reset) in cases().items():
-            played = _play(checkpoint, features, modalities, speakers, reset, seed)
-            inputs |= {f"{case}/{name}": array for name, array in played.inputs.items()}
-            expected |= {f"{case}/{name}": array for name, array in played.expected.items()}
+            played[case] = _play(model.step, features, modalities, speakers, reset, seed)
+    return played
+
+
+def _read(checkpoint: Checkpoint) -> tuple[torch.Tensor, GoldenSequence]:
+    """Features (n, width) of n sentences, and the longest of them as a case."""
+    encodings = [checkpoint.tokenizer.encode(turn.text) for turn in scripted_conversation()]
+    features = [
+        checkpoint.model.text(torch.tensor([encoding.ids]), torch.ones(1, len(encoding.ids)))
+        for encoding in encodings
+    ]
     longest = max(range(len(encodings)), key=lambda i: len(encodings[i].ids))
-    inputs["text/input_ids"] = np.array([[encodings[longest].ids]], dtype=np.int32)
-    inputs["text/attention_mask"] = np.ones_like(inputs["text/input_ids"])
-    expected["text/features"] = features[longest].numpy()[None]
-    return GoldenSequences(inputs, expected, {**dict.fromkeys(cases(), STEPS), "text": 1})
+    ids = np.array([[encodings[longest].ids]], dtype=np.int32)
+    inputs: Arrays = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    return torch.cat(features), GoldenSequence(
+        inputs, {"features": features[longest].numpy()[None]}
+    )
+
+
+def _hear(encoder: AudioEncoder, seed: int) -> GoldenSequence:
+    """One speaker's turns, the voice carried from each to the next."""
+    pcm = speech(CALLS * WINDOWS, seed).reshape(CALLS, WINDOWS, -1)
+    voice = torch.zeros(1, *VOICE_SHAPE)
+    heard = []
+    for windows in pcm:
+        features, voice = encoder(torch.from_numpy(windows), voice)
+        heard.append(features)
+    return GoldenSequence({"pcm": pcm}, {"features": torch.stack(heard).numpy()})
+
+
+def _look(encoder: FaceEncoder, seed: int) -> GoldenSequence:
+    calls, count, height, width = PICTURES
+    pixels = faces(calls * count, height, width, seed).reshape(*PICTURES, 3)
+    seen = [encoder(torch.from_numpy(pictures)) for pictures in pixels]
+    return GoldenSequence({"pixels": pixels}, {"features": torch.stack(seen).numpy()})
 
 
 def cases() -> dict[str, tuple[tuple[str, ...], int, bool]]:
@@ -67,21 +112,15 @@ def cases() -> dict[str, tuple[tuple[str, ...], int, bool]]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Played:
-    inputs: Arrays
-    expected: Arrays
-
-
 def _play(
-    checkpoint: Checkpoint,
-    features: list[torch.Tensor],
+    step: Step,
+    features: Features,
     modalities: tuple[str, ...],
     speakers: int,
     reset: bool,
     seed: int,
-) -> _Played:
-    step, config = checkpoint.model.step, checkpoint.model.config
+) -> GoldenSequence:
+    config = step.config
     generator = torch.Generator().manual_seed(seed)
     present = torch.tensor([[float(name in modalities) for name in MODALITIES]])
     fresh = initial_state(config)
@@ -94,21 +133,8 @@ def _play(
         if resets[-1]:
             scene, people = fresh[3:], dict.fromkeys(people, fresh[:3])
         speaker = 1 + number % speakers
-        drawn = {
-            name: torch.rand(shape, generator=generator)
-            for name, shape in step_shapes(config).items()
-        }
-        turn = drawn | {
-            "text": features[number % len(features)] * present[:, :1],
-            "audio": drawn["audio"] * present[0, 1],
-            "audio_mask": _prefix(drawn["audio_mask"]) * present[0, 1],
-            "face": drawn["face"] * present[0, 2],
-            "face_mask": _prefix(drawn["face_mask"]) * present[0, 2],
-            "modality_mask": present,
-            "episodes": torch.zeros_like(drawn["episodes"]),
-            "episodes_mask": torch.zeros_like(drawn["episodes_mask"]),
-            "speaker": torch.tensor([[float(speaker)]]),
-        }
+        turn = _turn(config, features, number, present, generator)
+        turn["speaker"] = torch.tensor([[float(speaker)]])
         results = step(*turn.values(), *State(*people[speaker], *scene))
         following = results[len(STEP_OUTPUTS) :]
         people[speaker], scene = following[:3], following[3:]
@@ -118,17 +144,53 @@ def _play(
             outputs.setdefault(name, []).append(value)
     inputs: Arrays = {name: torch.stack(values).numpy() for name, values in recorded.items()}
     inputs["reset"] = np.array(resets, dtype=np.int32)
-    return _Played(inputs, {name: torch.stack(values).numpy() for name, values in outputs.items()})
+    return GoldenSequence(
+        inputs, {name: torch.stack(values).numpy() for name, values in outputs.items()}
+    )
 
 
-def _prefix(drawn: torch.Tensor) -> torch.Tensor:
-    """A mask (1, n) whose first items are set, at least one."""
-    count = 1 + int(drawn[0, 0] * drawn.shape[1])
-    return (torch.arange(drawn.shape[1]) < count).float()[None]
+def _turn(
+    config: ModelConfig,
+    features: Features,
+    number: int,
+    present: torch.Tensor,
+    generator: torch.Generator,
+) -> dict[str, torch.Tensor]:
+    """Inputs of the step in their order, but for the speaker and the states."""
+    said = features["text"][number % len(features["text"])][None]
+    audio, audio_mask = _drawn(features["audio"], config.audio_length, generator)
+    face, face_mask = _drawn(features["face"], config.face_length, generator)
+    quality = torch.rand(present.shape, generator=generator)
+    return {
+        "text": said * present[:, :1],
+        "audio": audio * present[0, 1],
+        "audio_mask": audio_mask * present[0, 1],
+        "face": face * present[0, 2],
+        "face_mask": face_mask * present[0, 2],
+        "modality_mask": present,
+        "quality": torch.where(present > 0, quality, 1.0),
+        "episodes": torch.zeros(1, config.episodes, config.width),
+        "episodes_mask": torch.zeros(1, config.episodes),
+    }
 
 
-def npz(arrays: Arrays) -> bytes:
-    """The bytes of an uncompressed npz; a bundle is hashed, so equal arrays must be equal bytes."""
+def _drawn(
+    features: torch.Tensor, length: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """features (n, width) -> a sequence of some of them (1, length, width), zeros behind its end,
+    and its mask (1, length)."""
+    count = int(torch.randint(1, length + 1, (), generator=generator))
+    chosen = torch.randint(len(features), (1, length), generator=generator)
+    mask = (torch.arange(length) < count).float()[None]
+    return features[chosen] * mask[..., None], mask
+
+
+def npz(arrays: Mapping[str, Arrays]) -> bytes:
+    """The bytes of an uncompressed npz of arrays named CASE/TENSOR.
+
+    A bundle is hashed, so equal arrays must be equal bytes.
+    """
+    named = {f"{case}/{name}": a for case, part in arrays.items() for name, a in part.items()}
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, **named)  # type: ignore[arg-type]
     return buffer.getvalue()

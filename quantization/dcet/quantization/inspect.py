@@ -41,47 +41,63 @@ class PrecisionError(DcetError, ValueError):
 class GraphPrecision:
     """Evidence for a graph's precision."""
 
-    precision: Precision  # type of most of the weights that are multiplied
+    precision: Precision  # narrowest type that most of the multiplied weights pass through
+    arithmetic: Precision  # type in which most of them are multiplied
     qdq_count: int  # QuantizeLinear and DequantizeLinear nodes
     weight_bytes: int  # size of all initialisers
 
 
 def inspect_precision(model: ModelProto) -> GraphPrecision:
-    """Find the type in which most of the weights of a model are multiplied.
+    """Find what most of the weights that a model multiplies were rounded to.
 
     A weight that is quantised counts as int8 whether it is stored so or only passes a
-    QuantizeLinear; a float16 weight that is cast to float32 first counts as fp32. A graph that
-    multiplies no weights has the precision of its first output.
+    QuantizeLinear. A weight that is stored as float16 and cast to float32 has the precision fp16,
+    and the arithmetic fp32. A graph that multiplies no weights has the precision of its first
+    output.
 
-    Raises PrecisionError when that type is not float32, float16, int8 or uint8.
+    Raises PrecisionError when one of these types is not float32, float16, int8 or uint8.
     """
     graphs = list(_nested(model.graph))
     nodes = [node for graph in graphs for node in graph.node]
     weights = [tensor for graph in graphs for tensor in graph.initializer]
     trace = _Trace(nodes, weights)
 
-    sizes: Counter[int] = Counter()  # number of weights by element type
+    rounded: Counter[int] = Counter()  # number of weights by element type
+    multiplied: Counter[int] = Counter()
     for node in nodes:
         for position in _WEIGHT_INPUTS.get(node.op_type, ()):
             found = trace.weight(node.input[position])
             if found is not None:
-                element_type, size = found
-                sizes[element_type] += size
-    if sizes:
-        ((element_type, _),) = sizes.most_common(1)
-    else:
-        element_type = model.graph.output[0].type.tensor_type.elem_type
-
-    if element_type not in _PRECISIONS:
-        raise PrecisionError(
-            f"graph {model.graph.name!r}: expected most weights to be float32, float16, int8 or "
-            f"uint8, got {TensorProto.DataType.Name(element_type)}; export it in one of those"
-        )
+                rounded[found.narrowest] += found.size
+                multiplied[found.element_type] += found.size
+    of_output = model.graph.output[0].type.tensor_type.elem_type
     return GraphPrecision(
-        precision=_PRECISIONS[element_type],
+        precision=_most_common(rounded, of_output, model.graph.name),
+        arithmetic=_most_common(multiplied, of_output, model.graph.name),
         qdq_count=sum(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in nodes),
         weight_bytes=sum(_size_bytes(tensor) for tensor in weights),
     )
+
+
+def _most_common(sizes: Counter[int], where_none: int, graph: str) -> Precision:
+    element_type = sizes.most_common(1)[0][0] if sizes else where_none
+    if element_type not in _PRECISIONS:
+        raise PrecisionError(
+            f"graph {graph!r}: expected most weights to be float32, float16, int8 or "
+            f"uint8, got {TensorProto.DataType.Name(element_type)}; export it in one of those"
+        )
+    return _PRECISIONS[element_type]
+
+
+@dataclass(frozen=True, slots=True)
+class _Weight:
+    element_type: int  # in which it arrives at its operator
+    narrowest: int  # that it passed through
+    size: int  # number of elements
+
+    def cast(self, element_type: int) -> "_Weight":
+        narrowest = min(self.narrowest, element_type, key=_bytes_of)
+        return _Weight(element_type, narrowest, self.size)
 
 
 class _Trace:
@@ -95,23 +111,22 @@ class _Trace:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 self._tensors[node.output[0]] = node.attribute[0].t
 
-    def weight(self, name: str) -> tuple[int, int] | None:
-        """Element type in which a weight arrives, and its number of elements."""
+    def weight(self, name: str) -> _Weight | None:
+        """The weight that arrives under this name, if it is one."""
         if name in self._tensors:
             tensor = self._tensors[name]
-            return tensor.data_type, prod(tensor.dims)
+            return _Weight(tensor.data_type, tensor.data_type, prod(tensor.dims))
         maker = self._makers.get(name)
         if maker is None or maker.op_type not in _PASS_THROUGH:
             return None
         found = self.weight(maker.input[0])
         if found is None:
             return None
-        element_type, size = found
         if maker.op_type == "Cast":
-            element_type = next(each.i for each in maker.attribute if each.name == "to")
+            return found.cast(next(each.i for each in maker.attribute if each.name == "to"))
         if maker.op_type == "QuantizeLinear":
-            element_type = self._quantised_type(maker)
-        return element_type, size
+            return found.cast(self._quantised_type(maker))
+        return found
 
     def _quantised_type(self, quantise: NodeProto) -> int:
         if len(quantise.input) == 3 and quantise.input[2] in self._tensors:
@@ -129,5 +144,8 @@ def _nested(graph: GraphProto) -> Iterator[GraphProto]:
 
 def _size_bytes(tensor: TensorProto) -> int:
     # From the shape, not the data: large weights may lie in a side file.
-    element_bytes = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    return element_bytes * prod(int(size) for size in tensor.dims)
+    return _bytes_of(tensor.data_type) * prod(int(size) for size in tensor.dims)
+
+
+def _bytes_of(element_type: int) -> int:
+    return helper.tensor_dtype_to_np_dtype(element_type).itemsize

@@ -17,7 +17,7 @@ from dcet.runtime.engines import ENGINES
 from dcet.runtime.errors import DcetError
 
 DEVICES = Path(__file__).with_name("devices")
-GRAPHS = ("text", "step")
+GRAPHS = ("text", "audio", "face", "step")
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -137,7 +137,7 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "opset": ("a positive whole number", _is_count),
     "ir_version": ("a positive whole number", _is_count),
     "precision": (
-        f"a table that gives {' and '.join(GRAPHS)} one of {', '.join(PRECISIONS)} each",
+        f"a table that gives {', '.join(GRAPHS)} one of {', '.join(PRECISIONS)} each",
         _is_precision,
     ),
     "deadline_ms": ("a positive number of milliseconds", _is_duration),

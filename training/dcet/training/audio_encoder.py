@@ -120,8 +120,8 @@ def overall_statistics(normed: Tensor, sounding: Tensor) -> Tensor:
 
 
 def sounds(level: Tensor) -> Tensor:
-    """(N, 64, 94) -> (N, 1, 94): 1 where a frame is above the floor."""
-    return (level.amax(dim=1, keepdim=True) * 1e3).clamp(0, 1)
+    """(N, 64, 94) -> (N, 1, 94): 1 where a frame is above the floor, by more than rounding."""
+    return (level.amax(dim=1, keepdim=True) * 1e3 - 1e-3).clamp(0, 1)
 
 
 def sums(level: Tensor) -> Tensor:
