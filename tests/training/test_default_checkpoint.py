@@ -2,11 +2,20 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from dcet.runtime.labels import MODALITIES
 from dcet.training.checkpoint import Checkpoint, default_folder, load
-from dcet.training.evaluate import evaluate_meld
+from dcet.training.clips import encode_faces, encode_speech, halves
+from dcet.training.constructed import Studio
+from dcet.training.corpus import Corpus
+from dcet.training.evaluate import evaluate, evaluate_meld
+from dcet.training.faces import read_ferplus
+from dcet.training.fuse import constructed_figures, read_script
+from dcet.training.speech import read_speech
 
 pytestmark = pytest.mark.skipif(
     not (default_folder() / "model.safetensors").is_file(), reason="no checkpoint ships here"
@@ -26,6 +35,28 @@ def test_the_weights_that_ship_are_small() -> None:
     assert {path.suffix for path in files} <= {".json", ".md", ".safetensors"}
 
 
+def test_the_encoders_are_small(default: Checkpoint) -> None:
+    model = default.model
+    for part, millions in ((model.text, 12), (model.audio, 1), (model.face, 1)):
+        assert part is not None
+        assert sum(parameter.numel() for parameter in part.parameters()) <= millions * 1e6
+
+
+@pytest.mark.parametrize(
+    ("corpus", "modality"), [("crema_d", "audio"), ("ravdess", "audio"), ("ferplus", "face")]
+)
+def test_voices_and_faces_are_read_as_well_as_it_says(
+    default: Checkpoint, corpus: str, modality: str
+) -> None:
+    if "DCET_DATA" not in os.environ:
+        pytest.skip(f"DCET_DATA is not set, so there is no {corpus} to measure it on")
+    folder = Path(os.environ["DCET_DATA"], corpus)
+    found = evaluate("default", corpus, data=folder, split="dev", left_out=(), reset_memory=False)
+    stated = default.metrics[modality][corpus]
+    for key in ("uar", "accuracy"):
+        assert found[key] == pytest.approx(stated[key], abs=3e-3)
+
+
 def test_licences_and_card_come_with_it(default: Checkpoint) -> None:
     assert default.licences
     assert default.card == (REPO / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -42,3 +73,34 @@ def test_it_is_as_good_as_it_says(default: Checkpoint, remember: bool, part: str
     for key in ("weighted_f1", "macro_f1", "accuracy"):
         assert found[key] == pytest.approx(stated[key], abs=1e-3)
     assert found["n"] == stated["n"]
+
+
+@pytest.fixture(scope="module")
+def constructed(default: Checkpoint) -> dict[str, Any]:
+    """Figures on 20 dialogues of MELD's dev split, voices and faces the fusion never met."""
+    if "DCET_DATA" not in os.environ:
+        pytest.skip("DCET_DATA is not set, so there are no voices and faces to construct with")
+    folder = Path(os.environ["DCET_DATA"])
+    model = default.model
+    assert model.audio is not None
+    assert model.face is not None
+    torch.manual_seed(0)
+    _, speech = halves(read_speech("ravdess", folder / "ravdess", "dev"))
+    faces = read_ferplus(folder / "ferplus", "dev")
+    unseen = faces.only(torch.arange(len(faces)) % 8 == 1)
+    studio = Studio(
+        encode_speech(model.audio, speech), encode_faces(model.face, unseen), model.config
+    )
+    dev = Corpus.of_meld(folder / "meld", "dev")
+    script = read_script(default, dev.only(dev.dialogues[:20]), seed=0)
+    return constructed_figures(model, script, studio)
+
+
+@pytest.mark.parametrize("name", MODALITIES)
+def test_a_corrupted_modality_weighs_less_and_costs_little(
+    constructed: dict[str, Any], name: str
+) -> None:
+    whole, struck = constructed["text+audio+face"], constructed[f"{name} corrupted"]
+    others = "+".join(other for other in MODALITIES if other != name)
+    assert struck["modality_weights"][name] < whole["modality_weights"][name]
+    assert constructed[others]["weighted_f1"] - struck["weighted_f1"] <= 0.02
