@@ -51,7 +51,7 @@ ROBUSTNESS: dict[str, Any] = {
     "settings": {"seed": 0},
     "constructed": {"what": "constructed", "split": "dev", "dialogues": 40, "turns": 400},
     "masks": [{"modalities": ["text", "face"], "outcome": OUTCOME}],
-    "missing": [{"pattern": "bursts", "rate": 0.3, "outcome": OUTCOME}],
+    "missing": [{"modalities": ["text"], "pattern": "bursts", "rate": 0.3, "outcome": OUTCOME}],
     "corruptions": [{"corruption": "blur", "points": [{"strength": 2, "outcome": OUTCOME}]}],
 }
 THREE_SENSES = {"name": "three, back to back", "latency_ms": LATENCY["fixed"]["latency_ms"]}

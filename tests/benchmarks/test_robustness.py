@@ -78,8 +78,13 @@ def test_report_says_that_it_is_constructed_and_of_what(report: dict[str, Any]) 
 def test_every_condition_is_there(report: dict[str, Any]) -> None:
     assert [tuple(mask["modalities"]) for mask in report["masks"]] == list(MASKS)
     assert len(MASKS) == 7
-    rates = [(row["pattern"], row["rate"]) for row in report["missing"]]
-    assert rates == [(p, rate) for p in ("turns", "bursts") for rate in (0, 0.3, 0.5, 0.7)]
+    rates = [(row["pattern"], tuple(row["modalities"]), row["rate"]) for row in report["missing"]]
+    assert rates == [
+        (pattern, mask, rate)
+        for pattern in ("turns", "bursts")
+        for mask in MASKS
+        for rate in (0, 0.3, 0.5, 0.7)
+    ]
     kinds = {curve["corruption"]: len(curve["points"]) for curve in report["corruptions"]}
     assert kinds == {
         "white noise": 5,
@@ -124,12 +129,18 @@ def test_a_modality_that_does_not_exist_has_no_weight(report: dict[str, Any]) ->
 def test_nothing_missing_is_the_whole_and_more_missing_leaves_more_empty_turns(
     report: dict[str, Any],
 ) -> None:
-    for pattern in ("turns", "bursts"):
-        rows = [row for row in report["missing"] if row["pattern"] == pattern]
-        assert rows[0]["outcome"] == report["masks"][-1]["outcome"]
-    empty = [row["outcome"]["empty"] for row in report["missing"] if row["pattern"] == "turns"]
-    assert empty == sorted(empty)
-    assert empty[-1] > 0
+    for mask in report["masks"]:
+        for pattern in ("turns", "bursts"):
+            rows = [
+                row
+                for row in report["missing"]
+                if row["pattern"] == pattern and row["modalities"] == mask["modalities"]
+            ]
+            assert rows[0]["outcome"] == mask["outcome"]
+            if pattern == "turns":  # the same draws, so that what was missing stays missing
+                empty = [row["outcome"]["empty"] for row in rows]
+                assert empty == sorted(empty)
+                assert empty[-1] > 0
 
 
 def test_what_is_lost_is_lost_against_the_same_turns_without_the_modality(

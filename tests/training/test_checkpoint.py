@@ -11,8 +11,8 @@ import safetensors.torch
 import torch
 
 from dcet.runtime.errors import WriteError
-from dcet.training import checkpoint
-from dcet.training.checkpoint import Checkpoint, CheckpointError, load, save
+from dcet.training import weights as weight_files
+from dcet.training.checkpoint import MAX_TOKENS, Checkpoint, CheckpointError, load, save
 from dcet.training.folders import atomic_folder
 from tests.tiny_training import VOCABULARY
 
@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(
 
     before = load(folder).sha256
     fresh.model.step.heads.calibration_bias.fill_(0.5)
-    monkeypatch.setattr(checkpoint, "save_file", no_space)
+    monkeypatch.setattr(weight_files, "save_file", no_space)
     with pytest.raises(WriteError, match=r"could not write .*No space left.*untouched"):
         save(folder, fresh)
     assert load(folder).sha256 == before
@@ -176,4 +176,4 @@ def test_an_error_in_between_is_passed_on_and_leaves_nothing(tmp_path: Path) -> 
 
 def test_the_encoder_keeps_its_words(fresh: Checkpoint) -> None:
     assert fresh.tokenizer.get_vocab_size() == len(VOCABULARY)
-    assert len(fresh.tokenizer.encode("so happy " * 200).ids) == checkpoint.MAX_TOKENS
+    assert len(fresh.tokenizer.encode("so happy " * 200).ids) == MAX_TOKENS

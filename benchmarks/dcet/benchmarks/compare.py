@@ -168,7 +168,8 @@ def _conditions(report: Report) -> dict[str, float]:
     for row in report["masks"]:
         found["+".join(row["modalities"])] = row["outcome"]
     for row in report["missing"]:
-        found[f"missing in {row['pattern']}, {row['rate']:.0%}"] = row["outcome"]
+        name = f"{'+'.join(row['modalities'])}, missing in {row['pattern']}, {row['rate']:.0%}"
+        found[name] = row["outcome"]
     for curve in report["corruptions"]:
         for point in curve["points"]:
             found[f"{curve['corruption']}, {point['strength']:g}"] = point["outcome"]

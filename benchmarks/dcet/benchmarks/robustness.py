@@ -82,8 +82,9 @@ class Mask:
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """Each modality is missing by itself, in this share of the turns."""
+    """Each of these modalities is missing by itself in a share of the turns; the rest always."""
 
+    modalities: tuple[str, ...]
     pattern: str  # "turns": by chance in each turn; "bursts": some turns in a row
     rate: float
     outcome: Outcome
@@ -123,6 +124,13 @@ class RobustnessReport:
         """With all senses as they are."""
         return self.masks[-1].outcome
 
+    def missing_by_mask(self) -> dict[tuple[tuple[str, ...], str], list[Missing]]:
+        """The rows of a mask and a pattern, from nothing missing on."""
+        rows: dict[tuple[tuple[str, ...], str], list[Missing]] = {}
+        for row in self.missing:
+            rows.setdefault((row.modalities, row.pattern), []).append(row)
+        return rows
+
     def as_dict(self) -> dict[str, Any]:
         return {"schema": ROBUSTNESS_SCHEMA, **asdict(self)}
 
@@ -155,7 +163,7 @@ def measure_robustness(
             actors=len(material.actors),
         ),
         masks=masks,
-        missing=tuple(_missing(stage, outcomes[MODALITIES], track)),
+        missing=tuple(_missing(stage, outcomes, track)),
         corruptions=tuple(
             _curve(stage, corruption, outcomes, track) for corruption in catalogue(material)
         ),
@@ -238,15 +246,24 @@ def corrupted(corruption: Corruption, strength: float) -> Arrival:
     return lambda scenes, rng: [corruption.change(scene, strength, rng) for scene in scenes]
 
 
-def _missing(stage: Stage, whole: Outcome, track: Track) -> list[Missing]:
-    """Both patterns, from nothing missing on."""
+def _missing(stage: Stage, outcomes: dict[tuple[str, ...], Outcome], track: Track) -> list[Missing]:
+    """Both patterns, for every mask, from nothing missing on."""
     rows = []
     for pattern, losing in (("turns", missing_by_turn), ("bursts", missing_in_bursts)):
-        rows.append(Missing(pattern=pattern, rate=0.0, outcome=whole))
-        for rate in track(MISSING_RATES, f"missing in {pattern}"):
-            outcome = stage.play(losing(rate), f"missing in {pattern}")
-            rows.append(Missing(pattern=pattern, rate=rate, outcome=outcome))
+        for mask in track(MASKS, f"missing in {pattern}"):
+            of_mask = {0.0: outcomes[mask]}
+            for rate in MISSING_RATES:
+                arrival = _both(only(mask), losing(rate))
+                of_mask[rate] = stage.play(arrival, f"missing in {pattern}")
+            rows += [
+                Missing(modalities=mask, pattern=pattern, rate=rate, outcome=outcome)
+                for rate, outcome in of_mask.items()
+            ]
     return rows
+
+
+def _both(first: Arrival, second: Arrival) -> Arrival:
+    return lambda scenes, rng: second(first(scenes, rng), rng)
 
 
 def _curve(

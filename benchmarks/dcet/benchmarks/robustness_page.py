@@ -60,8 +60,9 @@ def _masks(report: RobustnessReport) -> str:
 
 
 def _missing(report: RobustnessReport) -> str:
-    by_turn = [row for row in report.missing if row.pattern == "turns"]
-    bursts = [row for row in report.missing if row.pattern == "bursts"]
+    whole = [row for row in report.missing if row.modalities == MODALITIES]
+    by_turn = [row for row in whole if row.pattern == "turns"]
+    bursts = [row for row in whole if row.pattern == "bursts"]
     labels = [f"{row.rate:.0%}" for row in by_turn]
     plot = strength_plot(
         "Weighted F1 over the share that is missing",
@@ -71,10 +72,10 @@ def _missing(report: RobustnessReport) -> str:
     )
     colours = legend([("fill-1", "turn by turn"), ("fill-3", "in bursts of about 4 turns")])
     rows = [
-        [f"{row.rate:.0%}, {row.pattern}", *_figures(row.outcome), f"{row.outcome.empty:,}"]
-        for row in report.missing
+        [f"{' + '.join(mask)}, {pattern}", *(f"{f1:.3f}" for f1 in _f1(found))]
+        for (mask, pattern), found in report.missing_by_mask().items()
     ]
-    head = ["missing", *_names(), "empty turns"]
+    head = ["senses that there are, missing in", *labels]
     note = (
         "Of an empty turn nothing arrived. It counts with the speaker’s last estimate, or as "
         "neutral where there is none."
@@ -83,8 +84,8 @@ def _missing(report: RobustnessReport) -> str:
         "<h2>With senses that come and go (constructed)</h2>"
         '<p class="note">Each sense is missing by itself, in this share of the turns.</p>'
         '<div class="grid">'
-        + card("Weighted F1 over the share that is missing", f"{plot}{colours}")
-        + card("Figures", table(head, rows), note)
+        + card("With all three senses", f"{plot}{colours}")
+        + card("Weighted F1 over the share that is missing", table(head, rows), note)
         + "</div>"
     )
 

@@ -9,7 +9,7 @@ from dcet.benchmarks.compare import Comparison, Row
 from dcet.benchmarks.latency import LatencyReport
 from dcet.benchmarks.loops import Loop
 from dcet.benchmarks.peers import PeersReport
-from dcet.benchmarks.robustness import FIGURES, Outcome, RobustnessReport
+from dcet.benchmarks.robustness import FIGURES, MISSING_RATES, Outcome, RobustnessReport
 from dcet.benchmarks.svg import figure, tick_label
 from dcet.runtime.labels import MODALITIES
 
@@ -110,10 +110,11 @@ def print_robustness(report: RobustnessReport, console: Console) -> None:
     masks = _table("senses (constructed)", "", *FIGURES, *MODALITIES)
     for mask in report.masks:
         masks.add_row("+".join(mask.modalities), *_outcome(mask.outcome))
-    missing = _table("missing (constructed)", "", "rate", *FIGURES, "empty turns")
-    for row in report.missing:
-        figures = [f"{row.outcome.figures[name]:.4f}" for name in FIGURES]
-        missing.add_row(row.pattern, f"{row.rate:.0%}", *figures, f"{row.outcome.empty:,}")
+    rates = [f"{rate:.0%}" for rate in (0, *MISSING_RATES)]
+    missing = _table("weighted_f1 with missing senses (constructed)", "", "in", *rates)
+    for (senses, pattern), rows in report.missing_by_mask().items():
+        scores = (f"{row.outcome.figures['weighted_f1']:.4f}" for row in rows)
+        missing.add_row("+".join(senses), pattern, *scores)
     bad = _table(
         "bad senses (constructed)", "", "strength", "weighted_f1", "lost against absent", "weight"
     )

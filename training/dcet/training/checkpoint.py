@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
@@ -27,6 +26,7 @@ from dcet.training.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.folders import atomic_folder
 from dcet.training.model import Dcet, ModelConfig
+from dcet.training.weights import load_weights, save_weights
 
 FORMAT = 2
 MAX_TOKENS = 128
@@ -98,12 +98,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; what was at `folder` stays until the new one is complete."""
     model = checkpoint.model
     with atomic_folder(folder) as temporary:
-        weights = {
-            name: (value.half() if value.is_floating_point() else value).contiguous()
-            for name, value in model.state_dict().items()
-        }
-        save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
-        (temporary / "model.safetensors").chmod(0o644)  # it is written for its owner alone
+        save_weights(model, temporary / "model.safetensors")
         (temporary / "encoder").mkdir()
         model.text.backbone.config.to_json_file(temporary / "encoder" / "config.json")
         checkpoint.tokenizer.save(str(temporary / "tokenizer.json"))
@@ -146,7 +141,7 @@ def load(name: str | Path) -> Checkpoint:
         face = None if spec["face"] is None else FaceEncoder(FaceConfig(**spec["face"]))
         licences = spec["licences"]
         encoder = AutoConfig.from_pretrained(folder / "encoder", local_files_only=True)
-        weights = load_file(folder / "model.safetensors")
+        weights = load_weights(folder / "model.safetensors")
         tokenizer = Tokenizer.from_buffer((folder / "tokenizer.json").read_bytes())
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -162,12 +157,7 @@ def load(name: str | Path) -> Checkpoint:
     backbone = AutoModel.from_config(encoder, attn_implementation="eager", dtype=torch.float32)
     model = Dcet(config, without_pooler(backbone), audio, face)
     try:
-        model.load_state_dict(
-            {
-                name: value.float() if value.is_floating_point() else value
-                for name, value in weights.items()
-            }
-        )
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(f"{folder}: weights and config.json disagree: {error}") from error
     return Checkpoint(

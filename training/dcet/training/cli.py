@@ -315,7 +315,7 @@ def _settings(file: Path) -> dict[str, Any]:
     help="Folder that holds meld, ferplus, crema_d and ravdess.",
 )
 @click.option("--output", required=True, type=FOLDER, help="The run to write.")
-@click.option("--epochs", default=8, show_default=True)
+@click.option("--epochs", default=8, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=0, show_default=True)
 @click.option(
     "--commercial",

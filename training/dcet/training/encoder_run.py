@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel
 
@@ -27,6 +26,7 @@ from dcet.training.checkpoint import CheckpointError, without_pooler
 from dcet.training.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.folders import atomic_folder
 from dcet.training.text_classifier import TextClassifier
+from dcet.training.weights import load_weights, save_weights
 
 FORMAT = 1
 Encoder = TextClassifier | AudioEncoder | FaceEncoder
@@ -53,12 +53,7 @@ def save(folder: Path, run: EncoderRun) -> None:
     """Write an encoder; what was at `folder` stays until the new one is complete."""
     model = run.model
     with atomic_folder(folder) as temporary:
-        weights = {
-            name: (value.half() if value.is_floating_point() else value).contiguous()
-            for name, value in model.state_dict().items()
-        }
-        save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
-        (temporary / "model.safetensors").chmod(0o644)  # it is written for its owner alone
+        save_weights(model, temporary / "model.safetensors")
         shape: Mapping[str, Any] = {}
         if isinstance(model, TextClassifier):
             assert run.tokenizer is not None
@@ -100,7 +95,7 @@ def load(folder: Path) -> EncoderRun:
                 f"{FORMAT}; train it again or install the version that wrote it"
             )
         model, tokenizer = _empty(spec["modality"], spec["shape"], folder)
-        weights = load_file(folder / "model.safetensors")
+        weights = load_weights(folder / "model.safetensors")
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         licences = spec["licences"]
     except CheckpointError:
@@ -111,12 +106,7 @@ def load(folder: Path) -> EncoderRun:
             "model.safetensors and metrics.json, as `dcet-train encoder` writes"
         ) from error
     try:
-        model.load_state_dict(
-            {
-                name: value.float() if value.is_floating_point() else value
-                for name, value in weights.items()
-            }
-        )
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(f"{folder}: weights and config.json disagree: {error}") from error
     return EncoderRun(model=model.eval(), tokenizer=tokenizer, metrics=metrics, licences=licences)

@@ -57,8 +57,8 @@ def _load(bundle: "Bundle", id: str) -> onnxruntime.InferenceSession:
     options.log_severity_level = _ONLY_FATAL
     options.intra_op_num_threads = THREADS.get(id, _ENGINE_DECIDES)
     # Threads that spin while they wait answer sooner, but take the cores from whatever else runs on
-    # the device. 50 µs last from one operator to the next: text, 3 s of sound and 8 faces took 7.9 ms
-    # instead of 9.2 on two idle cores, and 14.7 instead of 13.3 with one of them taken.
+    # the device. 50 µs last from one operator to the next: text, 3 s of sound and 8 faces took
+    # 7.9 ms instead of 9.2 on two idle cores, and 14.7 instead of 13.3 with one of them taken.
     options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
