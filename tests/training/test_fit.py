@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dcet.runtime.errors import ConfigError, DataError, DataNotFound, WriteError
 from dcet.training import checkpoint, resume
+from dcet.training import weights as weight_files
 from dcet.training.batches import Batch, collate, examples
 from dcet.training.corpus import Corpus
 from dcet.training.evaluate import evaluate_meld
@@ -218,7 +219,7 @@ def test_opinions_on_other_turns_are_refused(meld: Path, bert: Path, tmp_path: P
         fit(config, tmp_path / "run", quiet)
 
 
-@pytest.mark.parametrize("module", [checkpoint, resume], ids=["checkpoint", "resume"])
+@pytest.mark.parametrize("module", [weight_files, resume], ids=["checkpoint", "resume"])
 def test_a_full_disk_leaves_what_was_there(
     meld: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: object
 ) -> None:
