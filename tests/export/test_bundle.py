@@ -28,6 +28,7 @@ from dcet.quantization import inspect_precision
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.engines import Engine, open_engine
 from dcet.runtime.errors import WriteError
+from dcet.runtime.golden import replay_golden
 from dcet.runtime.meld import read_meld
 from dcet.targets import load_target
 from dcet.training.batches import examples
@@ -45,7 +46,7 @@ MASKS = ("text", "audio", "face", "text_audio", "text_face", "audio_face", "text
 ENCODERS = ("text", "audio", "face")
 GRAPHS = (*ENCODERS, "step")
 FRONT_END_BYTES = 4 * (3 * 1024 + 64 * 32 + 64 * 34 + 544 * 128)  # what log_mel computes with
-ENCODER_STEPS = {"text": 1, "audio": 3, "face": 2}
+ENCODER_STEPS = {"text": 30, "audio": 3, "face": 2}
 STEP_CASES = ("plain", "reset", "switch", *(f"mask_{mask}" for mask in MASKS))
 
 
@@ -120,8 +121,15 @@ def test_golden_features_are_those_of_the_encoders(bundle: Bundle) -> None:
     """Where the step hears and sees something, it is what the encoders make of golden inputs."""
     inputs = arrays(bundle, bundle.manifest.golden.inputs)
     expected = arrays(bundle, bundle.manifest.golden.expected)
+    said = expected["text/features"].reshape(30, -1)
+    assert (inputs["plain/text"][:, 0] == said[inputs["plain/text_rows"][:, 0]]).all()
     for name in ("audio", "face"):
         known = expected[f"{name}/features"].reshape(-1, expected[f"{name}/features"].shape[-1])
+        rows = inputs[f"mask_{name}/{name}_rows"]
+        assert ((rows >= 0) == inputs[f"mask_{name}/{name}_mask"][:, 0].astype(bool)).all()
+        for fed, row in zip(inputs[f"mask_{name}/{name}"][:, 0], rows, strict=True):
+            assert (fed[row >= 0] == known[row[row >= 0]]).all()
+        assert (inputs[f"plain/{name}_rows"] == -1).all()
         assert len(np.unique(known, axis=0)) == len(known)
         fed, mask = (inputs[f"mask_{name}/{kind}"] for kind in (name, f"{name}_mask"))
         assert len(np.unique(mask.sum(axis=-1))) > 1  # sequences of several lengths
@@ -277,6 +285,24 @@ def test_a_wrong_encoder_stops_the_export(
     with pytest.raises(ExportError, match=f"golden sequence '{graph}': expected features within"):
         export(saved, "cpu", tmp_path / "new.dcet")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("graph", ["text", "audio", "face"])
+def test_the_step_reads_what_the_engines_own_encoders_made(bundle: Bundle, graph: str) -> None:
+    """Or an encoder of another precision would be judged by what it calls things."""
+    engine = bundle.engine("onnxruntime")
+    wrong = Wrong(engine, engine.name, graph, mixes_up, after=0)
+    right, moved = (
+        {row.case: row.max_abs_probability for row in replay_golden(bundle, each)}
+        for each in (engine, wrong)
+    )
+    reached = {case for case in STEP_CASES if moved[case] > 10 * right[case]}
+    named = {case for case in STEP_CASES if graph in case.removeprefix("mask_").split("_")}
+    assert reached == (named | {"plain", "reset", "switch"} if graph == "text" else named)
+
+
+def mixes_up(outputs: dict[str, NDArray[np.float32]]) -> None:
+    outputs["features"] = outputs["features"][:, ::-1]
 
 
 @pytest.mark.usefixtures("traced")

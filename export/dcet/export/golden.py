@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from dcet.export.graphs import STEP_OUTPUTS
 from dcet.export.synthetic import faces, speech
@@ -16,7 +17,7 @@ from dcet.runtime.labels import MODALITIES
 from dcet.training.audio_encoder import VOICE_SHAPE, AudioEncoder
 from dcet.training.checkpoint import Checkpoint
 from dcet.training.face_encoder import FaceEncoder
-from dcet.training.model import ModelConfig, State, Step, initial_state
+from dcet.training.model import ModelConfig, State, Step, TextEncoder, initial_state
 
 STEPS = 30
 RESET_EVERY = 10
@@ -49,37 +50,45 @@ def record(checkpoint: Checkpoint, seed: int = 0) -> dict[str, GoldenSequence]:
     """
     model = checkpoint.model
     with torch.inference_mode():
-        said, sequence = _read(checkpoint)
-        played = {"text": sequence}
-        features = {"text": said}
+        played = {"text": _read(model.text, checkpoint.tokenizer)}
         if model.audio is not None:
             played["audio"] = _hear(model.audio, seed)
         if model.face is not None:
             played["face"] = _look(model.face, seed)
         generator = torch.Generator().manual_seed(seed)
-        for name, width in (("audio", model.config.audio_width), ("face", model.config.face_width)):
-            features[name] = (
+        widths = (model.config.text_width, model.config.audio_width, model.config.face_width)
+        features = {
+            name: (
                 torch.from_numpy(played[name].expected["features"]).reshape(-1, width)
                 if name in played
                 else torch.rand(STAND_INS, width, generator=generator)
             )
+            for name, width in zip(MODALITIES, widths, strict=True)
+        }
         for case, (modalities, speakers, reset) in cases().items():
-            played[case] = _play(model.step, features, modalities, speakers, reset, seed)
+            sequence = _play(model.step, features, modalities, speakers, reset, seed)
+            for name in MODALITIES:
+                if name not in played:  # the features are nobody's rows
+                    del sequence.inputs[f"{name}_rows"]
+            played[case] = sequence
     return played
 
 
-def _read(checkpoint: Checkpoint) -> tuple[torch.Tensor, GoldenSequence]:
-    """Features (n, width) of n sentences, and the longest of them as a case."""
-    encodings = [checkpoint.tokenizer.encode(turn.text) for turn in scripted_conversation()]
+def _read(encoder: TextEncoder, tokenizer: Tokenizer) -> GoldenSequence:
+    """The sentences of the demo, padded to the longest."""
+    encodings = [tokenizer.encode(turn.text) for turn in scripted_conversation()]
+    longest = max(len(encoding.ids) for encoding in encodings)
+    ids = np.zeros((len(encodings), 1, longest), np.int32)
+    mask = np.zeros_like(ids)
+    for row, encoding in enumerate(encodings):
+        ids[row, 0, : len(encoding.ids)] = encoding.ids
+        mask[row, 0, : len(encoding.ids)] = 1
     features = [
-        checkpoint.model.text(torch.tensor([encoding.ids]), torch.ones(1, len(encoding.ids)))
-        for encoding in encodings
+        encoder(torch.from_numpy(a), torch.from_numpy(b)).numpy()
+        for a, b in zip(ids, mask, strict=True)
     ]
-    longest = max(range(len(encodings)), key=lambda i: len(encodings[i].ids))
-    ids = np.array([[encodings[longest].ids]], dtype=np.int32)
-    inputs: Arrays = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    return torch.cat(features), GoldenSequence(
-        inputs, {"features": features[longest].numpy()[None]}
+    return GoldenSequence(
+        {"input_ids": ids, "attention_mask": mask}, {"features": np.stack(features)}
     )
 
 
@@ -133,12 +142,12 @@ def _play(
         if resets[-1]:
             scene, people = fresh[3:], dict.fromkeys(people, fresh[:3])
         speaker = 1 + number % speakers
-        turn = _turn(config, features, number, present, generator)
+        turn, rows = _turn(config, features, number, present, generator)
         turn["speaker"] = torch.tensor([[float(speaker)]])
         results = step(*turn.values(), *State(*people[speaker], *scene))
         following = results[len(STEP_OUTPUTS) :]
         people[speaker], scene = following[:3], following[3:]
-        for name, value in turn.items():
+        for name, value in (turn | rows).items():
             recorded.setdefault(name, []).append(value)
         for name, value in zip(STEP_OUTPUTS, results, strict=False):
             outputs.setdefault(name, []).append(value)
@@ -155,34 +164,39 @@ def _turn(
     number: int,
     present: torch.Tensor,
     generator: torch.Generator,
-) -> dict[str, torch.Tensor]:
-    """Inputs of the step in their order, but for the speaker and the states."""
-    said = features["text"][number % len(features["text"])][None]
-    audio, audio_mask = _drawn(features["audio"], config.audio_length, generator)
-    face, face_mask = _drawn(features["face"], config.face_length, generator)
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Inputs of the step in their order, but for the speaker and the states; and which rows of
+    `features` they are, (1,) of text and (length,) of a sequence, -1 where there is nothing."""
+    rows = {
+        "text": torch.tensor([number % len(features["text"])]),
+        "audio": _drawn(len(features["audio"]), config.audio_length, generator),
+        "face": _drawn(len(features["face"]), config.face_length, generator),
+    }
+    rows = {
+        name: torch.where(present[0, place] > 0, drawn, -1).int()
+        for place, (name, drawn) in enumerate(rows.items())
+    }
+    taken = {name: features[name][drawn] * (drawn >= 0)[..., None] for name, drawn in rows.items()}
     quality = torch.rand(present.shape, generator=generator)
-    return {
-        "text": said * present[:, :1],
-        "audio": audio * present[0, 1],
-        "audio_mask": audio_mask * present[0, 1],
-        "face": face * present[0, 2],
-        "face_mask": face_mask * present[0, 2],
+    turn = {
+        "text": taken["text"],
+        "audio": taken["audio"][None],
+        "audio_mask": (rows["audio"] >= 0).float()[None],
+        "face": taken["face"][None],
+        "face_mask": (rows["face"] >= 0).float()[None],
         "modality_mask": present,
         "quality": torch.where(present > 0, quality, 1.0),
         "episodes": torch.zeros(1, config.episodes, config.width),
         "episodes_mask": torch.zeros(1, config.episodes),
     }
+    return turn, {f"{name}_rows": drawn for name, drawn in rows.items()}
 
 
-def _drawn(
-    features: torch.Tensor, length: int, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """features (n, width) -> a sequence of some of them (1, length, width), zeros behind its end,
-    and its mask (1, length)."""
+def _drawn(rows: int, length: int, generator: torch.Generator) -> torch.Tensor:
+    """(length,): some of the rows, and -1 behind the end of the sequence."""
     count = int(torch.randint(1, length + 1, (), generator=generator))
-    chosen = torch.randint(len(features), (1, length), generator=generator)
-    mask = (torch.arange(length) < count).float()[None]
-    return features[chosen] * mask[..., None], mask
+    chosen = torch.randint(rows, (length,), generator=generator)
+    return torch.where(torch.arange(length) < count, chosen, -1)
 
 
 def npz(arrays: Mapping[str, Arrays]) -> bytes:

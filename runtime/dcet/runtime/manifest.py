@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from dcet.runtime.errors import BundleManifestError, BundleSchemaTooNew
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 T = TypeVar("T")
 
@@ -103,6 +103,7 @@ class Parity:
     max_abs_probability: float
     tolerance: float
     same_label: bool
+    label_agreement: float | None = None  # share of the steps with torch's most probable emotion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

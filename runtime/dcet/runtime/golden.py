@@ -1,0 +1,132 @@
+"""How far an engine is from torch on a bundle's golden sequences, from raw inputs to estimates."""
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.runtime.engines import Engine
+from dcet.runtime.labels import MODALITIES
+from dcet.runtime.manifest import Manifest, Parity
+
+if TYPE_CHECKING:
+    from dcet.runtime.bundle import Bundle
+
+# Largest absolute difference of a probability or a feature over all steps, by the precision of the
+# graphs that took part.
+TOLERANCES = {"fp32": 1e-4, "fp16": 5e-3, "int8": 5e-2}
+LABEL_AGREEMENT = 0.98  # least share of the steps that have torch's most probable emotion
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def replay_golden(bundle: "Bundle", engine: Engine) -> tuple[Parity, ...]:
+    """Replay every golden sequence by the rules of docs/bundle-format.md alone.
+
+    The encoders' cases come first. The step then reads what this engine's encoders made of them, so
+    that its rows are about the whole way. What an int8 encoder calls things is judged by that alone
+    and has no row of its own.
+
+    Raises EngineError where the engine cannot run, BundleError where the bundle is damaged.
+    """
+    manifest = bundle.manifest
+    inputs, expected = (
+        _cases(bundle, file) for file in (manifest.golden.inputs, manifest.golden.expected)
+    )
+    steps = {case.name: case.steps for case in manifest.golden.cases}
+    features: Arrays = {}
+    rows = []
+    for name, modality in manifest.modalities.items():
+        encoder = modality.encoder
+        if encoder is None or encoder not in steps:
+            continue
+        made = _replay(bundle, engine, encoder, inputs[encoder])["features"]
+        features[name] = made.reshape(-1, modality.width)
+        precision = manifest.graphs[encoder].precision
+        if precision != "int8":
+            apart = float(np.abs(made - expected[encoder]["features"]).max())
+            rows.append(
+                Parity(
+                    engine=engine.name,
+                    case=encoder,
+                    steps=steps[encoder],
+                    max_abs_probability=apart,
+                    tolerance=TOLERANCES[precision],
+                    same_label=True,
+                )
+            )
+    tolerance = max(TOLERANCES[graph.precision] for graph in manifest.graphs.values())
+    for case in steps.keys() - manifest.graphs.keys():
+        turns = {**inputs[case], **_remade(manifest, inputs[case], features)}
+        got = _replay(bundle, engine, "step", turns)["probabilities"]
+        wanted = expected[case]["probabilities"]
+        agreement = float((got.argmax(-1) == wanted.argmax(-1)).mean())
+        rows.append(
+            Parity(
+                engine=engine.name,
+                case=case,
+                steps=steps[case],
+                max_abs_probability=float(np.abs(got - wanted).max()),
+                tolerance=tolerance,
+                same_label=agreement == 1,
+                label_agreement=agreement,
+            )
+        )
+    order = list(steps)
+    return tuple(sorted(rows, key=lambda row: order.index(row.case)))
+
+
+def is_held(row: Parity) -> bool:
+    """Whether the engine is as near to torch as its precision promises; NaN never is."""
+    agreement = 1.0 if row.label_agreement is None else row.label_agreement
+    return row.max_abs_probability <= row.tolerance and agreement >= LABEL_AGREEMENT
+
+
+def _cases(bundle: "Bundle", file: str) -> dict[str, Arrays]:
+    cases: dict[str, Arrays] = {}
+    with np.load(io.BytesIO(bundle.read(file)), allow_pickle=False) as arrays:
+        for name in arrays:
+            case, _, tensor = name.partition("/")
+            cases.setdefault(case, {})[tensor] = arrays[name]
+    return cases
+
+
+def _remade(manifest: Manifest, turns: Arrays, features: Mapping[str, NDArray[Any]]) -> Arrays:
+    """The step's features, (steps, …) each, put together from what the encoders made."""
+    remade: Arrays = {}
+    for name in MODALITIES:
+        rows = turns.get(f"{name}_rows")
+        if rows is None or name not in features:
+            continue
+        taken = features[name][rows] * (rows >= 0)[..., None]  # (steps, length, width)
+        shape = turns[manifest.modalities[name].input].shape
+        remade[manifest.modalities[name].input] = taken.astype(np.float32).reshape(shape)
+    return remade
+
+
+def _replay(bundle: "Bundle", engine: Engine, graph: str, turns: Arrays) -> Arrays:
+    """Every output (steps, …) of a sequence of runs, but for the states."""
+    manifest = bundle.manifest
+    taken = {tensor.name for tensor in manifest.graphs[graph].inputs}
+    count = len(next(iter(turns.values())))
+    resets = turns.get("reset", np.zeros(count))
+    speakers = turns.get(manifest.speaker_input, np.ones(count)).ravel()
+    pairs = [pair for pair in manifest.state if pair.graph == graph]
+    states: dict[tuple[str, float], NDArray[np.float32]] = {}
+    got: dict[str, list[NDArray[np.float32]]] = {}
+    for i, (reset, speaker) in enumerate(zip(resets, speakers, strict=True)):
+        if reset:
+            states.clear()
+        owner = {pair.input: float(speaker) if pair.per == "speaker" else 0.0 for pair in pairs}
+        feed = {name: values[i] for name, values in turns.items() if name in taken}
+        for pair in pairs:
+            key = (pair.input, owner[pair.input])
+            feed[pair.input] = states.get(key, np.zeros(pair.shape, np.float32))
+        outputs = engine.run(graph, feed)
+        for pair in pairs:
+            states[pair.input, owner[pair.input]] = outputs.pop(pair.output)
+        for name, value in outputs.items():
+            got.setdefault(name, []).append(value)
+    return {name: np.stack(values) for name, values in got.items()}
