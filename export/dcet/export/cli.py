@@ -2,16 +2,16 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from dcet.runtime.cli import handle_errors
 from dcet.runtime.extras import need
 from dcet.runtime.manifest import Manifest
-from dcet.targets import list_targets, load_target
+from dcet.targets import Device, Target, list_targets, load_target
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,13 +80,54 @@ def main(
 def _show_targets(as_json: bool) -> None:
     targets = list_targets()
     if as_json:
-        click.echo(json.dumps({target.name: target.description for target in targets}, indent=2))
+        rows = {target.name: dataclasses.asdict(target) for target in targets}
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    table = Table("target", "engines", "precision", "what it is")
     for target in targets:
-        precision = ", ".join(f"{graph} {kind}" for graph, kind in target.precision.items())
-        table.add_row(target.name, " → ".join(target.engines), precision, target.description)
-    Console().print(table)
+        click.echo("\n".join(_describe(target)) + "\n")
+
+
+def _describe(target: Target) -> Iterator[str]:
+    """A target as lines that a person can read."""
+    default = f", and {target.family}" if target.is_family_default else ""
+    yield f"{click.style(target.name, bold=True)}{default}: {target.description}"
+    precision = ", ".join(f"{graph} {kind}" for graph, kind in target.precision.items())
+    computed = " (computed)" if target.arithmetic == "fp16" else " (stored)"
+    rows = {
+        "engines": " → ".join(target.engines),
+        "precision": precision.replace("fp16", f"fp16{computed}"),
+        "graphs": f"opset {target.opset}, IR {target.ir_version}"
+        + (", OpenVINO IR" if target.openvino_ir else ""),
+        "deadline": f"{target.deadline_ms:g} ms",
+    }
+    if target.tensorrt is not None:
+        jetpack = f", of JetPack {target.tensorrt.jetpack}" if target.tensorrt.jetpack else ""
+        rows["TensorRT"] = f"{target.tensorrt.min} to {target.tensorrt.max}.x{jetpack}"
+    if target.device is not None:
+        rows |= _figures(target.device)
+    yield from (f"  {name:<10} {row}" for name, row in rows.items())
+
+
+def _figures(device: Device) -> dict[str, str]:
+    def figure(key: str, text: str) -> str:
+        return f"{text} (estimated)" if key in device.estimated else text
+
+    modes = ", ".join(
+        f"{mode.name} {mode.watts:g} W at {mode.scale:.0%}" for mode in device.power_modes
+    )
+    figures = {
+        "memory_bytes": f"{device.memory_bytes / 2**30:g} GiB",
+        "bandwidth_gb_per_s": f"{device.bandwidth_gb_per_s:g} GB/s",
+        "peak_int8_tops": f"INT8 {device.peak_int8_tops:g} TOPS",
+        "peak_fp16_tflops": f"FP16 {device.peak_fp16_tflops:g} TFLOPS",
+        "peak_fp32_tflops": f"FP32 {device.peak_fp32_tflops:g} TFLOPS",
+    }
+    return {
+        "device": device.model,
+        "figures": ", ".join(figure(key, text) for key, text in figures.items()),
+        "power": figure("power_modes", modes),
+        "source": device.source,
+    }
 
 
 def _show_result(manifest: Manifest, output: Path, as_json: bool) -> None:

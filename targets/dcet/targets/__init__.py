@@ -1,5 +1,23 @@
 """What each device is: a row of data that export, the runtime and the benchmarks agree on."""
 
-from dcet.targets.target import Target, TargetError, UnknownTarget, list_targets, load_target
+from dcet.targets.target import (
+    Device,
+    PowerMode,
+    Target,
+    TargetError,
+    TensorrtRange,
+    UnknownTarget,
+    list_targets,
+    load_target,
+)
 
-__all__ = ["Target", "TargetError", "UnknownTarget", "list_targets", "load_target"]
+__all__ = [
+    "Device",
+    "PowerMode",
+    "Target",
+    "TargetError",
+    "TensorrtRange",
+    "UnknownTarget",
+    "list_targets",
+    "load_target",
+]

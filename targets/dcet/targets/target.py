@@ -1,4 +1,4 @@
-"""A target: one TOML file that says what a device runs and how a bundle for it is made.
+"""A target: one TOML file that says what a device is, runs, and gets in its bundles.
 
 TargetError         a target file cannot be used
 └── UnknownTarget   no target has this name
@@ -8,17 +8,21 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from dcet.runtime.engines import ENGINES
+from dcet.runtime.engines import ENGINE_NAMES
 from dcet.runtime.errors import DcetError
 
 DEVICES = Path(__file__).with_name("devices")
 GRAPHS = ("text", "audio", "face", "step")
 PRECISIONS = ("fp32", "fp16", "int8")
+ARITHMETICS = ("fp32", "fp16")
+QUANTIZERS = ("nncf", "onnxruntime")
+LAYOUTS = ("bundle", "triton")
 
 
 class TargetError(DcetError, ValueError):
@@ -27,6 +31,50 @@ class TargetError(DcetError, ValueError):
 
 class UnknownTarget(TargetError):
     """No target has this name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorrtRange:
+    """The TensorRT versions that may build the graphs, both ends included."""
+
+    min: str  # such as 10.3
+    max: str  # 10 takes every 10.x
+    jetpack: str | None = None  # which JetPack brings them
+
+    @property
+    def majors(self) -> tuple[int, ...]:
+        return tuple(range(_numbers(self.min)[0], _numbers(self.max)[0] + 1))
+
+    def admits(self, version: str) -> bool:
+        """Whether an installed TensorRT, such as 10.3.0.30, is in the range."""
+        found, least, most = _numbers(version), _numbers(self.min), _numbers(self.max)
+        return least <= found and found[: len(most)] <= most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerMode:
+    """A power mode of a device, by the name that its own tool gives it."""
+
+    name: str
+    watts: float
+    scale: float  # share of the device's peak arithmetic that this mode leaves, in (0, 1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Published figures of one device, for arithmetic on dense (not sparse) weights."""
+
+    model: str
+    memory_bytes: int
+    bandwidth_gb_per_s: float
+    peak_int8_tops: float
+    peak_fp16_tflops: float
+    peak_fp32_tflops: float
+    power_modes: tuple[PowerMode, ...]  # that of the peak figures first
+    source: str  # address of a public document
+    estimated: tuple[
+        str, ...
+    ] = ()  # keys whose figures are computed, or guessed: no source has them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +89,13 @@ class Target:
     precision: Mapping[str, str]  # by graph
     deadline_ms: float  # from the call of a turn to its estimate
     openvino_ir: bool  # the bundle also holds the graphs as OpenVINO IR
+    family: str | None = None  # whose default `load_target` finds by this name
+    is_family_default: bool = False
+    arithmetic: Literal["fp32", "fp16"] = "fp32"  # in what an fp16 graph computes
+    quantizer: Literal["nncf", "onnxruntime"] = "onnxruntime"  # of int8 graphs
+    layout: Literal["bundle", "triton"] = "bundle"
+    tensorrt: TensorrtRange | None = None  # None: TensorRT is not in the ladder
+    device: Device | None = None  # None: any machine
 
 
 def list_targets() -> tuple[Target, ...]:
@@ -49,20 +104,27 @@ def list_targets() -> tuple[Target, ...]:
 
 
 def load_target(name_or_path: str | Path) -> Target:
-    """Read a target that ships with DCET by its name, or one of your own by the path of its .toml.
+    """Read a target that ships with DCET by its name or its family's, or your own by its .toml.
+
+    The name of a family, such as `jetson`, stands for the family's default.
 
     Raises UnknownTarget for a name that no target has, TargetError for a file that cannot be used.
     """
     if isinstance(name_or_path, Path) or name_or_path.endswith(".toml"):
         return _read(Path(name_or_path))
-    names = [path.stem for path in sorted(DEVICES.glob("*.toml"))]
-    if name_or_path not in names:
-        near = get_close_matches(name_or_path, names) or names
+    targets = {target.name: target for target in list_targets()}
+    targets |= {
+        target.family: target
+        for target in targets.values()
+        if target.family is not None and target.is_family_default
+    }
+    if name_or_path not in targets:
+        near = get_close_matches(name_or_path, targets) or sorted(targets)
         raise UnknownTarget(
             f"there is no target {name_or_path!r}; did you mean {_either(near)}? "
             "For a device of your own, give the path of its .toml file"
         )
-    return _read(DEVICES / f"{name_or_path}.toml")
+    return targets[name_or_path]
 
 
 def _read(path: Path) -> Target:
@@ -80,19 +142,46 @@ def _read(path: Path) -> Target:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise TargetError(f"{path}: expected TOML: {error}; correct that line") from error
+    target: Target = _build(Target, row, path, "")
+    if target.is_family_default and target.family is None:
+        raise TargetError(f"{path}: family is missing, but is_family_default is true; name it")
+    if ("tensorrt" in target.engines) != (target.tensorrt is not None):
+        raise TargetError(
+            f"{path}: expected the engine tensorrt and the table [tensorrt] together; "
+            "add or remove one of them"
+        )
+    return target
 
-    for key in row.keys() - _RULES.keys():
-        near = get_close_matches(key, _RULES, n=1)
-        cure = f"write {near[0]}" if near else f"remove it; the keys are {', '.join(_RULES)}"
-        raise TargetError(f"{path}: {key} is not a key of a target; {cure}")
-    for key, (expected, holds) in _RULES.items():
+
+def _build(cls: Any, row: Mapping[str, Any], path: Path, table: str) -> Any:
+    """An object of `cls` from the keys of a table, whose dotted name begins every message."""
+    rules = _RULES[cls]
+    kind = f"the table [{table.rstrip('.')}]" if table else "a target"
+    for key in row.keys() - rules.keys():
+        near = get_close_matches(key, rules, n=1)
+        cure = f"write {near[0]}" if near else f"remove it; the keys are {', '.join(rules)}"
+        raise TargetError(f"{path}: {table}{key} is not a key of {kind}; {cure}")
+    values = {}
+    for key, rule in rules.items():
         if key not in row:
-            raise TargetError(f"{path}: {key} is missing; add it, {expected}")
-        if not holds(row[key]):
-            raise TargetError(f"{path}: {key}: expected {expected}, got {row[key]!r}; correct it")
-    return Target(
-        **{**row, "engines": tuple(row["engines"]), "deadline_ms": float(row["deadline_ms"])}
-    )
+            if key in _required(cls):
+                raise TargetError(f"{path}: {table}{key} is missing; add it, {rule.expected}")
+            continue
+        if not rule.holds(row[key]):
+            raise TargetError(
+                f"{path}: {table}{key}: expected {rule.expected}, got {row[key]!r}; correct it"
+            )
+        values[key] = rule.read(row[key], path, f"{table}{key}.")
+    return cls(**values)
+
+
+@cache
+def _required(cls: Any) -> set[str]:
+    return {field.name for field in fields(cls) if field.default is MISSING}
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
 def _either(names: list[str]) -> str:
@@ -104,21 +193,47 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", value) is not None
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
 def _is_count(value: Any) -> bool:
     return type(value) is int and value > 0
 
 
-def _is_duration(value: Any) -> bool:
+def _is_positive(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value) and value > 0
 
 
+def _is_share(value: Any) -> bool:
+    return _is_positive(value) and value <= 1
+
+
+def _is_version(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)*", value) is not None
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_list_of_tables(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(_is_table, value))
+
+
+def _is_subset(names: tuple[str, ...]) -> Callable[[Any], bool]:
+    def holds(value: Any) -> bool:
+        return (
+            isinstance(value, list)
+            and all(name in list(names) for name in value)
+            and len(set(value)) == len(value)
+        )
+
+    return holds
+
+
 def _is_ladder(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) > 0
-        and all(engine in list(ENGINES) for engine in value)
-        and len(set(value)) == len(value)
-    )
+    return _is_subset(ENGINE_NAMES)(value) and len(value) > 0
 
 
 def _is_precision(value: Any) -> bool:
@@ -129,17 +244,95 @@ def _is_precision(value: Any) -> bool:
     )
 
 
-# For each key: what a message says was expected, and whether a value is that.
-_RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "name": ("lower-case letters, digits and dashes", _is_name),
-    "description": ("a line of text", lambda value: isinstance(value, str) and value != ""),
-    "engines": (f"a list of {_either([*ENGINES])}, best first, each once", _is_ladder),
-    "opset": ("a positive whole number", _is_count),
-    "ir_version": ("a positive whole number", _is_count),
-    "precision": (
-        f"a table that gives {', '.join(GRAPHS)} one of {', '.join(PRECISIONS)} each",
-        _is_precision,
-    ),
-    "deadline_ms": ("a positive number of milliseconds", _is_duration),
-    "openvino_ir": ("true or false", lambda value: isinstance(value, bool)),
+def _as_is(value: Any, path: Path, table: str) -> Any:
+    return value
+
+
+def _number(value: Any, path: Path, table: str) -> float:
+    return float(value)
+
+
+def _names(value: Any, path: Path, table: str) -> tuple[str, ...]:
+    return tuple(value)
+
+
+def _table(cls: Any) -> Callable[[Any, Path, str], Any]:
+    return lambda value, path, table: _build(cls, value, path, table)
+
+
+def _power_modes(value: Any, path: Path, table: str) -> tuple[PowerMode, ...]:
+    return tuple(_build(PowerMode, row, path, table) for row in value)
+
+
+class _Rule(NamedTuple):
+    """What a message says was expected, whether a value is that, and how it is read."""
+
+    expected: str
+    holds: Callable[[Any], bool]
+    read: Callable[[Any, Path, str], Any] = _as_is
+
+
+def _one_of(names: tuple[str, ...]) -> _Rule:
+    return _Rule(_either(list(names)), lambda value: isinstance(value, str) and value in names)
+
+
+_TEXT = _Rule("a line of text", _is_text)
+_NAME = _Rule("lower-case letters, digits and dashes", _is_name)
+_COUNT = _Rule("a positive whole number", _is_count)
+_BOOL = _Rule("true or false", lambda value: isinstance(value, bool))
+_VERSION = _Rule('a version in quotes, such as "10.3"', _is_version)
+_FIGURES = (
+    "memory_bytes",
+    "bandwidth_gb_per_s",
+    "peak_int8_tops",
+    "peak_fp16_tflops",
+    "peak_fp32_tflops",
+    "power_modes",
+)
+
+_RULES: Mapping[Any, Mapping[str, _Rule]] = {
+    Target: {
+        "name": _NAME,
+        "description": _TEXT,
+        "engines": _Rule(
+            f"a list of {_either(list(ENGINE_NAMES))}, best first, each once", _is_ladder, _names
+        ),
+        "opset": _COUNT,
+        "ir_version": _COUNT,
+        "precision": _Rule(
+            f"a table that gives {', '.join(GRAPHS)} one of {', '.join(PRECISIONS)} each",
+            _is_precision,
+        ),
+        "deadline_ms": _Rule("a positive number of milliseconds", _is_positive, _number),
+        "openvino_ir": _BOOL,
+        "family": _NAME,
+        "is_family_default": _BOOL,
+        "arithmetic": _one_of(ARITHMETICS),
+        "quantizer": _one_of(QUANTIZERS),
+        "layout": _one_of(LAYOUTS),
+        "tensorrt": _Rule("a table of min and max", _is_table, _table(TensorrtRange)),
+        "device": _Rule("a table of figures", _is_table, _table(Device)),
+    },
+    TensorrtRange: {"min": _VERSION, "max": _VERSION, "jetpack": _TEXT},
+    Device: {
+        "model": _TEXT,
+        "memory_bytes": _Rule("a positive whole number of bytes", _is_count),
+        "bandwidth_gb_per_s": _Rule("a positive number of GB/s", _is_positive, _number),
+        "peak_int8_tops": _Rule("a positive number of 10¹² operations/s", _is_positive, _number),
+        "peak_fp16_tflops": _Rule("a positive number of TFLOPS", _is_positive, _number),
+        "peak_fp32_tflops": _Rule("a positive number of TFLOPS", _is_positive, _number),
+        "power_modes": _Rule("one table or more", _is_list_of_tables, _power_modes),
+        "source": _Rule(
+            "an address that begins with https://",
+            lambda value: isinstance(value, str) and value.startswith("https://"),
+        ),
+        "estimated": _Rule(
+            f"a list of {_either(list(_FIGURES))}, each once", _is_subset(_FIGURES), _names
+        ),
+    },
+    PowerMode: {
+        "name": _TEXT,
+        "watts": _Rule("a positive number of watts", _is_positive, _number),
+        "scale": _Rule("a share above 0 and up to 1", _is_share, _number),
+    },
 }

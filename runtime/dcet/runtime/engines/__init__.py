@@ -19,6 +19,19 @@ Arrays = Mapping[str, NDArray[Any]]
 THREADS: Mapping[str, int] = {"step": 1}
 
 
+# Every engine that a target may name, best first on a machine that has them all.
+ENGINE_NAMES = (
+    "tensorrt",
+    "torch-tensorrt",
+    "onnxruntime-cuda",
+    "torch-cuda",
+    "openvino-gpu",
+    "openvino-npu",
+    "openvino",
+    "onnxruntime",
+)
+
+
 class Engine(Protocol):
     """Runs graphs by their id. Safe to call from several threads at once."""
 
