@@ -16,6 +16,7 @@ from dcet.runtime.errors import (
     BundleTruncated,
 )
 
+CACHE = "cache"  # made on the device, never part of a bundle
 _LOCAL_HEADER_END = struct.Struct("<HH")  # lengths of a member's name and extra field
 
 
@@ -53,15 +54,23 @@ def check_name(name: str, where: str) -> None:
 
 
 class Folder:
-    """A directory."""
+    """A directory. What dcet-finalize made in its `cache` is no part of the bundle."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.sizes_bytes: dict[str, int] = {}
         for folder, folders, files in os.walk(path):
+            is_cache = Path(folder).is_relative_to(path / CACHE)
             for name in folders + files:
                 entry = Path(folder, name)
-                status = entry.lstat()
+                try:
+                    status = entry.lstat()
+                except FileNotFoundError:
+                    if is_cache:
+                        continue  # dcet-finalize is at work
+                    raise
+                if is_cache and (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                    continue
                 if stat.S_ISREG(status.st_mode):
                     self.sizes_bytes[entry.relative_to(path).as_posix()] = status.st_size
                 elif not stat.S_ISDIR(status.st_mode):

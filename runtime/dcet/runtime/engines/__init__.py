@@ -1,11 +1,15 @@
 """Engines run a bundle's graphs. Each is imported only when a bundle asks for it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcet.runtime.device_cache import find_built, refuse_condemned
 from dcet.runtime.errors import ConfigError, EngineError, MissingExtra
 
 if TYPE_CHECKING:
@@ -58,46 +62,75 @@ def run_finite(engine: Engine, graph: str, inputs: Arrays) -> dict[str, NDArray[
     return outputs
 
 
-def _open_onnxruntime(bundle: "Bundle", reason: str) -> Engine:
-    from dcet.runtime.engines.onnxruntime import OnnxRuntimeEngine
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One way to run a bundle, a rung of a target's ladder.
 
-    return OnnxRuntimeEngine(bundle, reason)
+    module: of dcet.runtime.engines, imported when a bundle asks for it
+    factory: its class, made of (bundle, reason), and of the folder of what was built where it
+        `is_built`. Its static method `platform()` names what decides whether it works, besides the
+        bundle: versions, driver, device. It raises MissingExtra or EngineError where it cannot
+    is_built: dcet-finalize must have built it on this device
+    """
+
+    module: str
+    factory: str
+    is_built: bool = False
+
+    def open(self, bundle: "Bundle", reason: str, folder: Path | None = None) -> Engine:
+        """Raises MissingExtra, EngineError or BundleShapeMismatch."""
+        engine: Engine = self._class()(bundle, reason, *([folder] if self.is_built else []))
+        return engine
+
+    def platform(self) -> dict[str, str]:
+        """Versions, driver and device. Raises MissingExtra or EngineError."""
+        found: dict[str, str] = self._class().platform()
+        return found
+
+    def _class(self) -> Any:
+        return getattr(import_module(f"dcet.runtime.engines.{self.module}"), self.factory)
 
 
-def _open_openvino(bundle: "Bundle", reason: str) -> Engine:
-    from dcet.runtime.engines.openvino import OpenvinoEngine
-
-    return OpenvinoEngine(bundle, reason)
-
-
-ENGINES: Mapping[str, Callable[["Bundle", str], Engine]] = {
-    "onnxruntime": _open_onnxruntime,
-    "openvino": _open_openvino,
+ENGINES: Mapping[str, Rung] = {
+    "onnxruntime": Rung("onnxruntime", "OnnxRuntimeEngine"),
+    "openvino": Rung("openvino", "OpenvinoEngine"),
 }
 
 
 def open_engine(bundle: "Bundle", name: str = "auto") -> Engine:
     """Open one engine by its name, or the first of the bundle's that works here (`auto`).
 
+    An engine that must be built needs a valid record of dcet-finalize, and `auto` passes over what
+    dcet-finalize found wrong on this device.
+
     Raises ConfigError for an unknown name, MissingExtra or EngineError when what was asked for
     cannot run, BundleShapeMismatch when a graph is not what the manifest says.
     """
     if name != "auto":
-        return _opener(name)(bundle, "asked for by name")
-    target = bundle.manifest.target
+        return _open(bundle, name, "asked for by name")
+    target, ladder = bundle.manifest.target, bundle.manifest.engines
     fallen: list[str] = []
-    for choice in bundle.manifest.engines:
-        reason = "; ".join(fallen) if fallen else f"first choice of target {target}"
+    for number, choice in enumerate(ladder, 1):
+        reason = f"choice {number} of {len(ladder)} of target {target}; {'; '.join(fallen)}"
         try:
-            return _opener(choice)(bundle, reason)
+            if choice in ENGINES:
+                refuse_condemned(bundle, choice, ENGINES[choice].platform)
+            return _open(bundle, choice, reason if fallen else f"first choice of target {target}")
         except (ConfigError, MissingExtra, EngineError) as error:
-            fallen.append(str(error))
+            fallen.append(f"{choice}: {error}")
     raise EngineError(
         f"{bundle.path}: no engine of target {target} works here: {'; '.join(fallen)}"
     )
 
 
-def _opener(name: str) -> Callable[["Bundle", str], Engine]:
+def find_rung(name: str) -> Rung:
+    """Raises ConfigError for an unknown name."""
     if name not in ENGINES:
         raise ConfigError(f"engine: expected auto or one of {', '.join(ENGINES)}, got {name!r}")
     return ENGINES[name]
+
+
+def _open(bundle: "Bundle", name: str, reason: str) -> Engine:
+    rung = find_rung(name)
+    folder = find_built(bundle, name, rung.platform()) if rung.is_built else None
+    return rung.open(bundle, reason, folder)

@@ -1,5 +1,6 @@
 """ONNX Runtime on the CPU."""
 
+import platform
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,10 @@ class OnnxRuntimeEngine:
         graphs = bundle.manifest.graphs
         self._sessions = {id: _load(bundle, id) for id in graphs}
         self._outputs = {id: [tensor.name for tensor in graphs[id].outputs] for id in graphs}
+
+    @staticmethod
+    def platform() -> dict[str, str]:
+        return {"onnxruntime": onnxruntime.__version__, "machine": platform.machine()}
 
     def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         names = self._outputs[graph]

@@ -1,5 +1,6 @@
 """OpenVINO on the CPU."""
 
+import platform
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,11 @@ class OpenvinoEngine:
         openvino = need("openvino", extra="openvino")
         core = openvino.Core()
         self._models = {id: _load(core, bundle, id) for id in bundle.manifest.graphs}
+
+    @staticmethod
+    def platform() -> dict[str, str]:
+        openvino = need("openvino", extra="openvino")
+        return {"openvino": openvino.__version__, "machine": platform.machine()}
 
     def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         model, names = self._models[graph]

@@ -1,0 +1,106 @@
+"""One rung, tried in a process of its own: a builder may crash, hang or be killed without harm.
+
+It reports in lines of JSON on what was its standard output: `key` and `platform`, `damaged` where
+what was published is no longer whole, and at last an `outcome` (see `attempt.py`). Whatever else is
+printed, by a builder or by a library, goes to standard error.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from dcet.runtime.bundle import Bundle
+from dcet.runtime.device_cache import cache_key, find_published
+from dcet.runtime.engines import find_rung
+from dcet.runtime.errors import DcetError, EngineError, MissingExtra
+from dcet.runtime.golden import is_held, replay_golden
+from dcet.targets.finalize import BUILDERS
+
+_PR_SET_PDEATHSIG = 1
+
+Report = dict[str, Any]
+
+
+def main() -> None:
+    parent, path, engine, folder, kept = sys.argv[1:]
+    die_with(int(parent))
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as reports:
+        os.dup2(2, 1)
+
+        def write(report: Report) -> None:
+            print(json.dumps(report), file=reports, flush=True)
+
+        def write_failure(
+            kind: type[BaseException], error: BaseException, trace: TracebackType | None
+        ) -> None:
+            message = str(error) if isinstance(error, DcetError) else f"{kind.__name__}: {error}"
+            write({"outcome": "failed", "message": message})
+            traceback.print_exception(kind, error, trace)
+
+        sys.excepthook = write_failure
+        for report in attempt(Bundle.open(path), engine, Path(folder), Path(kept)):
+            write(report)
+
+
+def die_with(parent: int) -> None:
+    """Nobody would publish what is built after dcet-finalize was killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit("dcet-finalize is gone")
+
+
+def attempt(bundle: Bundle, engine: str, folder: Path, kept: Path) -> Iterator[Report]:
+    """Build in `folder` what the engine needs, and replay the golden sequences on it."""
+    rung = find_rung(engine)
+    try:
+        platform = rung.platform()
+    except (MissingExtra, EngineError) as error:
+        yield {"outcome": "missing", "message": str(error)}
+        return
+    key = cache_key(bundle, engine, platform)
+    yield {"key": key, "platform": platform}
+    try:
+        there = find_published(bundle, key)
+    except EngineError as error:
+        yield {"damaged": str(error)}
+    else:
+        if there is not None:
+            yield {"outcome": "kept", "folder": str(there)}
+            return
+
+    started = time.perf_counter()
+    if rung.is_built:
+        import_module(BUILDERS[engine]).build(bundle, folder, kept)
+        for path in folder.rglob("*"):
+            if path.is_symlink():
+                raise EngineError(f"{path}: expected a regular file of the builder, got a link")
+    built = time.perf_counter()
+    rows = replay_golden(bundle, rung.open(bundle, "dcet-finalize tries it", folder))
+    replayed = time.perf_counter()
+    wrong = [row for row in rows if not is_held(row)]
+    yield {
+        "outcome": "wrong" if wrong else "right",
+        "message": "; ".join(
+            f"golden sequence {row.case!r}: expected at most {row.tolerance} from torch, "
+            f"got {row.max_abs_probability:.2e}"
+            for row in wrong
+        ),
+        "build_s": built - started,
+        "replay_s": replayed - built,
+        "parity": [asdict(row) for row in rows],
+    }
+
+
+if __name__ == "__main__":
+    main()
