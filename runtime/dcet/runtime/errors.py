@@ -30,7 +30,11 @@ DcetError
 │   ├── UnknownLabel
 │   ├── BadNumber
 │   ├── EmptyUtterance
-│   └── UndecodableText
+│   ├── UndecodableText
+│   ├── UnusableMedia
+│   ├── PathOutside
+│   ├── DuplicateTurn
+│   └── OneClassOnly
 └── WriteError              a file could not be written; nothing was left behind (OSError)
 """
 
@@ -136,7 +140,7 @@ class DataNotFound(DataError, FileNotFoundError):
 
 
 class MalformedTable(DataError):
-    """A file is not the CSV it should be."""
+    """A file is not the CSV, or the lines of JSON, that it should be."""
 
 
 class MissingColumn(DataError):
@@ -152,11 +156,27 @@ class BadNumber(DataError):
 
 
 class EmptyUtterance(DataError):
-    """An utterance has no text."""
+    """An utterance has no text, or nothing at all."""
 
 
 class UndecodableText(DataError):
     """Bytes are not text in the expected encoding."""
+
+
+class UnusableMedia(DataError):
+    """A sound or a picture cannot be used."""
+
+
+class PathOutside(DataError):
+    """A name points outside the data set."""
+
+
+class DuplicateTurn(DataError):
+    """A turn occurs twice."""
+
+
+class OneClassOnly(DataError):
+    """All turns have one label, so that nothing can be judged on them."""
 
 
 class WriteError(DcetError, OSError):

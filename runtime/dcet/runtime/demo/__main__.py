@@ -17,7 +17,7 @@ from dcet.runtime.bundle import Bundle
 from dcet.runtime.cli import handle_errors
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.demo import TITLE, ScriptedTurn, scripted_conversation
-from dcet.runtime.demo.stage import hear, see
+from dcet.runtime.demo.stage import ACTORS, hear, see
 from dcet.runtime.demo.view import TrajectoriesView, TurnView, changes_view, summary_view
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import MODALITIES
@@ -105,12 +105,12 @@ def play_silently(conversation: Conversation) -> dict[str, Any]:
 def take_turn(conversation: Conversation, line: ScriptedTurn) -> Estimate:
     """Let somebody speak, heard and seen where the bundle can hear and see."""
     number = conversation.turns + 1
-    usable = usable_modalities(conversation)
+    usable, actor = usable_modalities(conversation), ACTORS[line.speaker]
     return conversation.turn(
         line.speaker,
         line.text,
-        hear(line, seed=number) if "audio" in usable else None,
-        see(line, seed=number) if "face" in usable else None,
+        hear(line, actor, seed=number) if "audio" in usable else None,
+        see(line, actor, seed=number) if "face" in usable else None,
     )
 
 

@@ -74,26 +74,29 @@ ACTORS = {
 }
 
 
-def hear(turn: ScriptedTurn, seed: int) -> NDArray[np.float32] | None:
+def hear(turn: ScriptedTurn, actor: Actor, seed: int) -> NDArray[np.float32] | None:
     """What the microphone hears of a turn, (n,) PCM at 16 kHz; None while it is off."""
     if turn.microphone == "off":
         return None
     rng = np.random.default_rng(seed)
-    spoken = speak(turn.text, turn.emotion, ACTORS[turn.speaker].voice, rng)
+    spoken = speak(turn.text, turn.emotion, actor.voice, rng)
     pcm = np.pad(spoken, round(PAUSE_S * SAMPLE_RATE_HZ))
     noisy = pcm + NOISE_RMS[turn.microphone] * _room_noise(len(pcm), rng)
     heard: NDArray[np.float32] = (noisy / max(1.0, np.abs(noisy).max())).astype(np.float32)
     return heard
 
 
-def see(turn: ScriptedTurn, seed: int) -> list[NDArray[np.uint8]] | None:
+def see(
+    turn: ScriptedTurn, actor: Actor, seed: int, frames: int = FRAMES
+) -> list[NDArray[np.uint8]] | None:
     """What the camera sees of a turn, each (96, 96, 3) RGB; None while it is off."""
     if turn.camera == "off":
         return None
     rng = np.random.default_rng(seed)
-    expression, look = EXPRESSIONS[turn.emotion], ACTORS[turn.speaker].look
+    expression = EXPRESSIONS[turn.emotion]
     return [
-        draw_face(expression, look, rng, brightness=BRIGHTNESS[turn.camera]) for _ in range(FRAMES)
+        draw_face(expression, actor.look, rng, brightness=BRIGHTNESS[turn.camera])
+        for _ in range(frames)
     ]
 
 

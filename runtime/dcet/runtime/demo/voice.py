@@ -27,7 +27,7 @@ HISS = 0.8  # beside voiced sounds
 PEAK = 0.2  # of full scale, of somebody who speaks at ease
 
 Track = NDArray[np.float64]  # (hops,) or (samples,)
-Response = NDArray[np.complex128]  # (hops, bins)
+Response = NDArray[np.complex64]  # (hops, bins)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,20 +216,22 @@ def _source(pitch_hz: Track, rng: np.random.Generator) -> tuple[Track, Track]:
 def _tract(formants_hz: Track, tilt_db: float) -> Response:
     """(7, hops) -> (hops, bins): resonators one behind the other."""
     frequency = np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE_HZ)
-    response: Response = 10 ** (tilt_db / 20 * np.log2(np.maximum(frequency, 500) / 500)) + 0j
+    tilt = 10 ** (tilt_db / 20 * np.log2(np.maximum(frequency, 500) / 500))
+    # Each is centre² / (centre² − frequency² + i · frequency · bandwidth); divided once.
+    divisor: Response = np.ones((formants_hz.shape[1], len(frequency)), np.complex64)
     for centre_hz, bandwidth_hz in zip(formants_hz[..., None], BANDWIDTHS_HZ, strict=True):
-        response = (
-            response * centre_hz**2 / (centre_hz**2 - frequency**2 + 1j * frequency * bandwidth_hz)
-        )
+        share = (frequency / centre_hz).astype(np.float32)
+        width = (bandwidth_hz / centre_hz).astype(np.float32)
+        divisor *= 1 - np.square(share) + np.complex64(1j) * (share * width)
+    response: Response = np.divide(tilt.astype(np.float32), divisor, out=divisor)
     return response
 
 
 def _constriction(centre_hz: Track) -> Response:
     """(hops,) -> (hops, bins): what a narrow place in the mouth lets hiss."""
-    octaves = np.log2(
-        np.maximum(np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE_HZ), 50) / centre_hz[:, None]
-    )
-    response: Response = np.exp(-((octaves / 0.5) ** 2)) + 0j
+    frequency = np.maximum(np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE_HZ), 50)
+    octaves = (np.log2(frequency) - np.log2(centre_hz)[:, None]).astype(np.float32)
+    response: Response = np.exp(-np.square(octaves / 0.5)).astype(np.complex64)
     return response
 
 
@@ -237,8 +239,8 @@ def _filtered(source: Track, response: Response) -> Track:
     """source (samples,) through a filter that changes with every hop; overlap and add."""
     padded = np.pad(source, (WINDOW // 2, WINDOW // 2))
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: len(source) : HOP]
-    window = np.hanning(WINDOW + 1)[:-1] * (2 * HOP / WINDOW)
-    pieces = np.fft.irfft(np.fft.rfft(frames * window, N_FFT) * response)
+    window = np.hanning(WINDOW + 1)[:-1].astype(np.float32) * np.float32(2 * HOP / WINDOW)
+    pieces = np.fft.irfft(np.fft.rfft(frames.astype(np.float32) * window, N_FFT) * response)
     out = np.zeros(len(source) + N_FFT)
     for start, piece in zip(range(0, len(source), HOP), pieces, strict=True):
         out[start : start + N_FFT] += piece
