@@ -441,6 +441,47 @@ def no_tokens(m: Manifest) -> None:
     m["tokenizer"]["max_tokens"] = 0
 
 
+def no_time(m: Manifest) -> None:
+    m["deadline_ms"] = 0
+
+
+def add_profiles(m: Manifest, graph: str = "text", **shapes: dict[str, list[int]]) -> None:
+    usual = {"min": [1, 1], "opt": [1, 8], "max": [1, 16]}
+    profiles = {"input_ids": usual, "attention_mask": usual, **shapes}
+    build = {"min": "10.3", "max": "11", "scripts": {}, "profiles": {graph: profiles}}
+    m["finalize"] = {"tensorrt": build}
+
+
+def profile_of_no_graph(m: Manifest) -> None:
+    add_profiles(m, "smell")
+
+
+def profile_of_a_fixed_shape(m: Manifest) -> None:
+    add_profiles(m, "step")
+
+
+def profile_missing(m: Manifest) -> None:
+    add_profiles(m)
+    del m["finalize"]["tensorrt"]["profiles"]["text"]["input_ids"]
+
+
+def profile_of_another_rank(m: Manifest) -> None:
+    add_profiles(m, input_ids={"min": [1], "opt": [8], "max": [16]})
+
+
+def profile_upside_down(m: Manifest) -> None:
+    add_profiles(m, input_ids={"min": [1, 16], "opt": [1, 8], "max": [1, 1]})
+
+
+def profile_of_a_fixed_size(m: Manifest) -> None:
+    add_profiles(m, input_ids={"min": [1, 1], "opt": [1, 8], "max": [2, 16]})
+
+
+def script_missing(m: Manifest) -> None:
+    add_profiles(m)
+    m["finalize"]["tensorrt"]["scripts"]["10"] = "finalize/tensorrt-10.sh"
+
+
 @pytest.mark.parametrize(
     ("change", "where"),
     [
@@ -481,6 +522,14 @@ def no_tokens(m: Manifest) -> None:
         (scene_speakers_of_a_speaker, "scene_speakers: expected"),
         (no_engine, "engines: expected at least one"),
         (no_tokens, "tokenizer.max_tokens: expected 1 or more"),
+        (no_time, "deadline_ms: expected more than 0, got 0"),
+        (profile_of_no_graph, "finalize.tensorrt.profiles.smell: expected ['text', "),
+        (profile_of_a_fixed_shape, "finalize.tensorrt.profiles.step: expected [], got ['input_i"),
+        (profile_missing, "finalize.tensorrt.profiles.text: expected ['input_ids', 'attention"),
+        (profile_of_another_rank, "finalize.tensorrt.profiles.text.input_ids: expected min ≤ opt"),
+        (profile_upside_down, "finalize.tensorrt.profiles.text.input_ids: expected min ≤ opt"),
+        (profile_of_a_fixed_size, "finalize.tensorrt.profiles.text.input_ids: expected min ≤ opt"),
+        (script_missing, "finalize.tensorrt.scripts.10: expected a file that `files` lists"),
     ],
 )
 def test_a_manifest_that_contradicts_itself(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from dcet.export.finalize_files import tensorrt_build
 from dcet.export.golden import npz, record
 from dcet.export.graphs import (
     FRONT_END,
@@ -28,6 +29,7 @@ from dcet.runtime.files import atomic_path
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.manifest import (
     FileRecord,
+    Finalize,
     Golden,
     GoldenCase,
     Manifest,
@@ -77,6 +79,12 @@ def export_bundle(
             ir = OpenvinoFiles(xml=f"openvino/{id}.xml", bin=f"openvino/{id}.bin")
             rows[id] = dataclasses.replace(rows[id], openvino=ir)
             files[ir.xml], files[ir.bin] = openvino_ir(files[file])
+    senses = modalities(model, checkpoint.trained)
+    finalize = None
+    if target.tensorrt is not None:
+        build, made_files = tensorrt_build(target.tensorrt, rows, senses, max_tokens)
+        finalize = Finalize(tensorrt=build)
+        files |= made_files
     progress("golden sequences")
     golden = record(checkpoint)
     files["golden/inputs.npz"] = npz({case: played.inputs for case, played in golden.items()})
@@ -94,7 +102,7 @@ def export_bundle(
         state=state_pairs(model),
         speaker_input="speaker",
         scene_speakers="scene_ring_speaker",
-        modalities=modalities(model, checkpoint.trained),
+        modalities=senses,
         tokenizer=TokenizerFile(file="tokenizer.json", max_tokens=max_tokens),
         golden=Golden(
             inputs="golden/inputs.npz",
@@ -113,6 +121,8 @@ def export_bundle(
             file: FileRecord(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
             for file, data in files.items()
         },
+        deadline_ms=target.deadline_ms,
+        finalize=finalize,
     )
     with atomic_path(output) as temporary:
         # What is measured is the file itself, through the reader that every host uses.

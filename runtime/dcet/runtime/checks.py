@@ -7,7 +7,7 @@ from dcet.runtime.container import check_name
 from dcet.runtime.errors import BundleManifestError, BundlePathOutside
 from dcet.runtime.features import SAMPLE_RATE_HZ
 from dcet.runtime.labels import EMOTIONS, MODALITIES
-from dcet.runtime.manifest import Manifest, Modality, Tensor
+from dcet.runtime.manifest import Manifest, Modality, Profile, Tensor
 
 Signature = dict[str, tuple[str, tuple[int | str, ...]]]  # (dtype, shape) by name
 
@@ -39,6 +39,11 @@ def check_manifest(manifest: Manifest) -> None:
         _check_modality(manifest, name, modality)
     _check_state(manifest)
     _check_step(manifest)
+    deadline = manifest.deadline_ms
+    _expect(deadline is None or deadline > 0, "deadline_ms", "more than 0", deadline)
+    if manifest.finalize is not None and manifest.finalize.tensorrt is not None:
+        for id, profiles in manifest.finalize.tensorrt.profiles.items():
+            _check_profiles(manifest, id, profiles)
 
 
 def _check_modality(manifest: Manifest, name: str, modality: Modality) -> None:
@@ -149,6 +154,31 @@ def _check_step(manifest: Manifest) -> None:
 
     outputs = signature(graph.outputs, "graphs.step.outputs")
     _same(outputs, ESTIMATES | next_states, "graphs.step.outputs")
+
+
+def _check_profiles(manifest: Manifest, id: str, profiles: Mapping[str, Profile]) -> None:
+    """Profiles of a graph give each input of a varying shape three shapes that it can have."""
+    where = f"finalize.tensorrt.profiles.{id}"
+    _expect(id in manifest.graphs, where, list(manifest.graphs), "another graph")
+    shapes = {
+        tensor.name: tensor.shape
+        for tensor in manifest.graphs[id].inputs
+        if not all(isinstance(size, int) for size in tensor.shape)
+    }
+    _expect(profiles.keys() == shapes.keys(), where, list(shapes), list(profiles))
+    for name, shape in shapes.items():
+        profile = profiles[name]
+        sizes = (profile.min, profile.opt, profile.max)
+        _expect(
+            all(len(each) == len(shape) for each in sizes)
+            and all(
+                1 <= least <= usual <= most and (isinstance(size, str) or least == most == size)
+                for size, least, usual, most in zip(shape, *sizes, strict=True)
+            ),
+            f"{where}.{name}",
+            f"min ≤ opt ≤ max of {shape}",
+            profile,
+        )
 
 
 def check_weights_inside(graph: bytes, where: str) -> None:

@@ -107,6 +107,33 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Smallest, usual and largest shape of an input that an engine of TensorRT is built for."""
+
+    min: tuple[int, ...]
+    opt: tuple[int, ...]
+    max: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorrtBuild:
+    """How a device builds its engines."""
+
+    min: str  # oldest version of TensorRT that the graphs were checked against
+    max: str  # newest; 10 takes every 10.x
+    profiles: Mapping[str, Mapping[str, Profile]]  # by graph, of each input with a varying shape
+    scripts: Mapping[str, str]  # by major version, a shell script of trtexec lines
+    warnings: tuple[str, ...] = ()  # what the export found that may go wrong
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finalize:
+    """What is left to be made on the device."""
+
+    tensorrt: TensorrtBuild | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
     sha256: str
     size_bytes: int
@@ -136,6 +163,8 @@ class Manifest:
     licences: Mapping[str, str]
     toolchain: Mapping[str, str]
     files: Mapping[str, FileRecord]  # every file but the manifest
+    deadline_ms: float | None = None  # from the call of a turn to its estimate
+    finalize: Finalize | None = None
 
     @classmethod
     def from_json(cls, value: Any) -> "Manifest":
@@ -165,6 +194,9 @@ class Manifest:
             if graph.openvino is not None:
                 named[f"graphs.{id}.openvino.xml"] = graph.openvino.xml
                 named[f"graphs.{id}.openvino.bin"] = graph.openvino.bin
+        if self.finalize is not None and self.finalize.tensorrt is not None:
+            for major, script in self.finalize.tensorrt.scripts.items():
+                named[f"finalize.tensorrt.scripts.{major}"] = script
         return named
 
 

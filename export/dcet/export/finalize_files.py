@@ -1,0 +1,93 @@
+"""What a device needs to build TensorRT engines: shapes to build for, and lines that build them."""
+
+from collections.abc import Mapping
+
+from dcet.runtime.images import ENOUGH_PIXELS, MIN_PIXELS
+from dcet.runtime.manifest import Graph, Modality, Profile, TensorrtBuild
+from dcet.targets import TensorrtRange
+
+USUAL_TOKENS = 32
+# A crop is made smaller by a whole factor, so that its sides are less than twice as long as needed.
+CROP_PIXELS = (MIN_PIXELS, ENOUGH_PIXELS, 2 * ENOUGH_PIXELS)
+
+Profiles = Mapping[str, Mapping[str, Profile]]  # by graph and input
+
+
+def tensorrt_build(
+    tensorrt: TensorrtRange,
+    graphs: Mapping[str, Graph],
+    modalities: Mapping[str, Modality],
+    max_tokens: int,
+) -> tuple[TensorrtBuild, dict[str, bytes]]:
+    """What the manifest says of it, and its files."""
+    shapes = profiles(graphs, modalities, max_tokens)
+    scripts = {
+        str(major): (f"finalize/tensorrt-{major}.sh", script(graphs, shapes, major))
+        for major in tensorrt.majors
+    }
+    build = TensorrtBuild(
+        min=tensorrt.min,
+        max=tensorrt.max,
+        profiles=shapes,
+        scripts={major: file for major, (file, _) in scripts.items()},
+    )
+    return build, {file: text.encode() for file, text in scripts.values()}
+
+
+def profiles(
+    graphs: Mapping[str, Graph], modalities: Mapping[str, Modality], max_tokens: int
+) -> dict[str, dict[str, Profile]]:
+    """Smallest, usual and largest shape of each input that varies, by graph and input.
+
+    Most turns have one window of sound, and as many faces as fit. An input with a dimension that
+    is none of the encoders' gets no profile.
+    """
+    windows, faces = (modalities[name].length or 1 for name in ("audio", "face"))
+    sizes = {
+        "tokens": (1, min(USUAL_TOKENS, max_tokens), max_tokens),
+        "windows": (1, 1, windows),
+        "faces": (1, faces, faces),
+        "height": CROP_PIXELS,
+        "width": CROP_PIXELS,
+    }
+    made: dict[str, dict[str, Profile]] = {id: {} for id in graphs}
+    for id, graph in graphs.items():
+        for tensor in graph.inputs:
+            names = {size for size in tensor.shape if isinstance(size, str)}
+            if names and names <= sizes.keys():
+                columns = [(s,) * 3 if isinstance(s, int) else sizes[s] for s in tensor.shape]
+                least, usual, most = zip(*columns, strict=True)
+                made[id][tensor.name] = Profile(min=least, opt=usual, max=most)
+    return made
+
+
+def script(graphs: Mapping[str, Graph], profiles: Profiles, major: int) -> str:
+    """A shell script that builds all engines with one major version of TensorRT."""
+    lines = [
+        "#!/bin/sh",
+        f"# Builds this bundle's engines with TensorRT {major}.x, into the folder named, or",
+        "# engines/. dcet-finalize does the same, and checks what was built, as this does not.",
+        "set -eu",
+        'mkdir -p "${1:-engines}"',
+        'engines=$(cd "${1:-engines}" && pwd)',
+        'cd "$(dirname "$0")/.."',
+    ]
+    for id, graph in graphs.items():
+        words = trtexec(id, graph, profiles[id], major)
+        lines += ["", " \\\n  ".join([f"{words[0]} {words[1]}", *words[2:]])]
+    return "\n".join(lines) + "\n"
+
+
+def trtexec(id: str, graph: Graph, profiles: Mapping[str, Profile], major: int) -> list[str]:
+    """The words of the line that builds an engine of a graph, `$engines` being where it goes."""
+    words = ["trtexec", f"--onnx={graph.file}", f'--saveEngine="$engines"/{id}.plan']
+    for kind in ("min", "opt", "max") if profiles else ():
+        shapes = (
+            f"{name}:{'x'.join(map(str, getattr(profile, kind)))}"
+            for name, profile in profiles.items()
+        )
+        words.append(f"--{kind}Shapes={','.join(shapes)}")
+    if major < 11:
+        words.append("--stronglyTyped")  # TensorRT 11 knows nothing else
+    # TF32 has 10 bits of mantissa: too few for the audio front end, and for an fp32 graph's bound.
+    return [*words, "--noTF32", '--timingCacheFile="$engines"/timing.cache', "--skipInference"]
