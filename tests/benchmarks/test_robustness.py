@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 from dcet.benchmarks import robustness
 from dcet.benchmarks.cli import main
-from dcet.benchmarks.constructed import Scene, construct, read_material
 from dcet.benchmarks.robustness import (
     MASKS,
     ROBUSTNESS_SCHEMA,
@@ -22,10 +21,11 @@ from dcet.benchmarks.robustness import (
     only,
 )
 from dcet.runtime import Bundle, Conversation
+from dcet.runtime.constructed import Scene, construct, read_material
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.runtime.metrics import emotion_metrics
-from tests.benchmarks.tiny_recordings import SPLIT, TURNS, write_recordings
 from tests.tiny_bundle import write_tiny_bundle
+from tests.tiny_recordings import SPLIT, TURNS, write_recordings
 
 DIALOGUES = 3
 SETTINGS = RobustnessSettings(dialogues=DIALOGUES)

@@ -41,7 +41,7 @@ def dev(meld: Path) -> Path:
     return meld / "dev_sent_emo.csv"
 
 
-COMMANDS = ("fit", "soft-labels", "select", "encoder", "distill", "evaluate")
+COMMANDS = ("fit", "soft-labels", "select", "encoder", "distill", "evaluate", "turns")
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from dcet.benchmarks.constructed import Material, Scene, some_faces
-from dcet.benchmarks.recordings import Clip
+from dcet.runtime.constructed import Material, Scene, some_faces
 from dcet.runtime.labels import EMOTIONS
+from dcet.runtime.recordings import Clip
 
 Pixels = NDArray[np.uint8]  # (n, height, width) grey
 

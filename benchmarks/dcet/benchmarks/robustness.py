@@ -12,14 +12,6 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from dcet.benchmarks.constructed import (
-    CONSTRUCTED,
-    Material,
-    Scene,
-    construct,
-    count_turns,
-    read_material,
-)
 from dcet.benchmarks.corruptions import Corruption, catalogue
 from dcet.benchmarks.identity import (
     BundleIdentity,
@@ -30,6 +22,14 @@ from dcet.benchmarks.identity import (
 from dcet.benchmarks.progress import Track
 from dcet.benchmarks.raw_turn import require_three_senses
 from dcet.runtime import Bundle, Conversation, Estimate
+from dcet.runtime.constructed import (
+    CONSTRUCTED,
+    Material,
+    Scene,
+    construct,
+    count_turns,
+    read_material,
+)
 from dcet.runtime.errors import EmptyTurn
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.runtime.metrics import emotion_metrics

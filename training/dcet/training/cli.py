@@ -1,4 +1,4 @@
-"""`dcet-train`: fit, soft-labels, select, encoder, distill, fuse, evaluate."""
+"""`dcet-train`: fit, soft-labels, select, encoder, distill, fuse, evaluate, turns."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -392,6 +392,39 @@ def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: An
     if json_path is not None:
         write_json(json_path, figures)
     show({f"{corpus} {options['split']}": figures}, as_json=False)
+
+
+@main.command()
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that holds meld, ravdess and ferplus.",
+)
+@click.option("--split", default="dev", show_default=True)
+@click.option("--dialogues", default=40, show_default=True, type=click.IntRange(min=1))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--output", required=True, type=FOLDER, help="The folder to write.")
+@handle_errors
+def turns(data: Path, split: str, output: Path, dialogues: int, seed: int) -> None:
+    """Write labelled turns, for `dcet-export --calibration`.
+
+    They are constructed: dialogues of MELD, with clips of RAVDESS and faces of FER+ of the same
+    emotion. README.txt in the folder says so, and what their licences ask for.
+
+    \b
+    Example:
+      dcet-train turns --data DATA --split dev --dialogues 40 --output turns
+    """
+    need("cv2", extra="train")
+    need_training()
+    from dcet.training.constructed_turns import write_constructed_turns
+
+    written = write_constructed_turns(data, split, output, dialogues=dialogues, seed=seed)
+    click.echo(
+        f"{output}: {len(written)} turns of {len(written.conversations)} dialogues, "
+        f"constructed, SHA-256 {written.sha256}"
+    )
 
 
 @contextmanager

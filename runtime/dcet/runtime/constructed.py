@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.benchmarks.recordings import Actor, Clip, Faces, read_actors, read_faces
 from dcet.runtime.errors import DataError
 from dcet.runtime.meld import Dialogue, read_meld
+from dcet.runtime.recordings import Actor, Clip, Faces, read_actors, read_faces
 
 CONSTRUCTED = (
     "constructed: MELD's text, with RAVDESS clips and FER+ faces of the same label; they were "

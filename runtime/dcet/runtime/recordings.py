@@ -25,7 +25,7 @@ Faces = tuple[NDArray[np.uint8], ...]  # (n, 48, 48) grey, by emotion
 
 def read_actors(folder: Path, split: str) -> tuple[Actor, ...]:
     """The clips of every actor of `split`. Raises DataError; MissingExtra without soundfile."""
-    soundfile = need("soundfile", extra="bench")
+    soundfile = need("soundfile", extra="audio")
     rows = _rows(folder, split, ("file", "speaker"))
     clips: dict[str, list[list[Clip]]] = {}
     for row in rows:
@@ -48,7 +48,7 @@ def read_actors(folder: Path, split: str) -> tuple[Actor, ...]:
 
 def read_faces(folder: Path, split: str) -> Faces:
     """The faces of `split`. Raises DataError; MissingExtra without OpenCV."""
-    cv2 = need("cv2", extra="bench")
+    cv2 = need("cv2", extra="faces")
     faces: list[list[NDArray[np.uint8]]] = [[] for _ in EMOTIONS]
     mosaics: dict[str, Any] = {}
     for row in _rows(folder, split, ("mosaic", "row", "col")):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from dcet.benchmarks.constructed import Material, Scene, construct, count_turns, read_material
+from dcet.runtime.constructed import Material, Scene, construct, count_turns, read_material
 from dcet.runtime.errors import DataError, DataNotFound, MissingColumn, UnknownLabel
-from tests.benchmarks.tiny_recordings import (
+from tests.tiny_recordings import (
     ACTORS,
     SPLIT,
     TURNS,
