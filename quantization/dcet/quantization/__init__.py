@@ -1,4 +1,4 @@
-"""The precision of ONNX graphs. The extra `export` is needed on first use, not on import."""
+"""The precision of ONNX graphs, and what they cost. The extra `export` is needed on first use."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -6,15 +6,37 @@ from typing import TYPE_CHECKING
 from dcet.runtime.extras import need
 
 if TYPE_CHECKING:
+    from dcet.quantization.cost import GraphCost, Kernel, NodeCost, graph_cost
     from dcet.quantization.fp16 import store_fp16
     from dcet.quantization.inspect import GraphPrecision, PrecisionError, inspect_precision
+    from dcet.quantization.tensors import CostError
 
-__all__ = ["GraphPrecision", "PrecisionError", "inspect_precision", "store_fp16"]
+_HOMES = {
+    "CostError": "tensors",
+    "GraphCost": "cost",
+    "GraphPrecision": "inspect",
+    "Kernel": "cost",
+    "NodeCost": "cost",
+    "PrecisionError": "inspect",
+    "graph_cost": "cost",
+    "inspect_precision": "inspect",
+    "store_fp16": "fp16",
+}
+__all__ = [
+    "CostError",
+    "GraphCost",
+    "GraphPrecision",
+    "Kernel",
+    "NodeCost",
+    "PrecisionError",
+    "graph_cost",
+    "inspect_precision",
+    "store_fp16",
+]
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     need("onnx", extra="export")
-    module = "fp16" if name == "store_fp16" else "inspect"
-    return getattr(import_module(f"dcet.quantization.{module}"), name)
+    return getattr(import_module(f"dcet.quantization.{_HOMES[name]}"), name)

@@ -1,0 +1,47 @@
+"""What `graph_cost` counts in the exported graphs, beside torch's own count of the same modules."""
+
+import onnx
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dcet.export.graphs import step_shapes
+from dcet.quantization import graph_cost
+from dcet.training.audio_encoder import VOICE_SHAPE
+from dcet.training.checkpoint import Checkpoint
+from dcet.training.log_mel import WINDOW_SAMPLES
+from dcet.training.model import initial_state
+
+SIZES = {"tokens": 9, "windows": 2, "faces": 3, "height": 96, "width": 80}
+COUNTED_BY_TORCH = {"Conv", "Gemm", "MatMul"}
+
+
+def count(module: nn.Module, *inputs: torch.Tensor) -> int:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module.eval()(*inputs)
+    return int(counter.get_total_flops())
+
+
+def test_multiply_adds_are_those_of_torch(
+    saved: Checkpoint, graphs: dict[str, onnx.ModelProto]
+) -> None:
+    model = saved.model
+    assert model.audio is not None
+    assert model.face is not None
+    ids = torch.ones(1, SIZES["tokens"], dtype=torch.int64)
+    features = [torch.ones(shape) for shape in step_shapes(model.config).values()]
+    expected = {
+        "text": count(model.text, ids, ids),
+        "audio": count(
+            model.audio, torch.randn(SIZES["windows"], WINDOW_SAMPLES), torch.zeros(1, *VOICE_SHAPE)
+        ),
+        "face": count(
+            model.face,
+            torch.randint(0, 256, (SIZES["faces"], 96, 80, 3), dtype=torch.uint8),
+        ),
+        "step": count(model.step, *features, *initial_state(model.config)),
+    }
+    for name, graph in graphs.items():
+        nodes = graph_cost(graph, SIZES).nodes
+        found = sum(node.flops for node in nodes if node.op_type in COUNTED_BY_TORCH)
+        assert found == expected[name], name
