@@ -1,4 +1,4 @@
-"""`dcet-bench`: latency, accuracy, robustness, peers, and whether anything got worse."""
+"""`dcet-bench`: latency, accuracy, robustness, peers, predictions, and what got worse."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -14,6 +14,8 @@ from dcet.benchmarks.default_bundle import find_default_bundle
 from dcet.benchmarks.latency import LatencySettings, measure_latency
 from dcet.benchmarks.page import render_page
 from dcet.benchmarks.peers import PeerSettings, measure_peers
+from dcet.benchmarks.predict import PredictSettings, predict_bundle
+from dcet.benchmarks.predict_page import render_prediction
 from dcet.benchmarks.progress import TrackOnStderr
 from dcet.benchmarks.robustness import RobustnessSettings, measure_robustness
 from dcet.benchmarks.robustness_page import render_robustness
@@ -22,10 +24,12 @@ from dcet.benchmarks.tables import (
     print_comparison,
     print_latency,
     print_peers,
+    print_prediction,
     print_robustness,
 )
 from dcet.runtime import Bundle
 from dcet.runtime.cli import handle_errors
+from dcet.runtime.engines import ENGINES
 from dcet.runtime.files import atomic_path, write_json
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,7 +38,7 @@ QUICK = LatencySettings(turns=300, growth_turns=10_000)
 
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
 engine_option = click.option(
-    "--engine", default="auto", show_default=True, help="auto, onnxruntime or openvino."
+    "--engine", default="auto", show_default=True, help=f"auto or {', '.join(ENGINES)}."
 )
 
 
@@ -272,6 +276,50 @@ def peers(
         report = measure_peers(Bundle.open(bundle), settings, track)
     _write_json(json_path, report.as_dict())
     print_peers(report, Console())
+
+
+@main.command()
+@bundle_argument
+@click.option(
+    "--target", required=True, help="A target that states figures of a device, or its .toml."
+)
+@click.option("--power-mode", help="One of the device's; default: that of its peak figures.")
+@click.option(
+    "--repeats",
+    default=PredictSettings.repeats,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Runs of each graph on this machine.",
+)
+@engine_option
+@json_option
+@html_option
+@handle_errors
+def predict(
+    bundle: Path,
+    target: str,
+    power_mode: str | None,
+    repeats: int,
+    engine: str,
+    json_path: Path | None,
+    html_path: Path | None,
+) -> None:
+    """What a turn of BUNDLE would take on a device that is not here: predicted, not measured.
+
+    A roofline of the device's published figures over the FLOPs and bytes of the graphs, for 32
+    tokens, 3 s of sound and 8 faces of 96×96. The same predictor is held against this machine,
+    whose peaks and latencies are measured in the same run. --engine is the one that runs here.
+
+    \b
+    Example:
+      dcet-bench predict my.dcet --target jetson-orin-nano --power-mode 15W --html predict.html
+    """
+    settings = PredictSettings(target=target, power_mode=power_mode, engine=engine, repeats=repeats)
+    with TrackOnStderr() as track:
+        report = predict_bundle(Bundle.open(bundle), settings, track)
+    _write_json(json_path, report.as_dict())
+    _write_html(html_path, lambda: render_prediction(report))
+    print_prediction(report, Console())
 
 
 @main.command()

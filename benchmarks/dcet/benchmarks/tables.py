@@ -9,6 +9,7 @@ from dcet.benchmarks.compare import Comparison, Row
 from dcet.benchmarks.latency import LatencyReport
 from dcet.benchmarks.loops import Loop
 from dcet.benchmarks.peers import PeersReport
+from dcet.benchmarks.predict import KIND, PredictReport
 from dcet.benchmarks.robustness import FIGURES, MISSING_RATES, Outcome, RobustnessReport
 from dcet.benchmarks.svg import figure, tick_label
 from dcet.runtime.labels import MODALITIES
@@ -87,6 +88,56 @@ def print_peers(report: PeersReport, console: Console) -> None:
         ratio = f"{stage.ratio:.1f}×" if stage.ratio else ""
         table.add_row(stage.name, *peer, *ours, ratio, end_section=last_part)
     console.print(table)
+
+
+def print_prediction(report: PredictReport, console: Console) -> None:
+    bundle, device, mode, machine = report.bundle, report.device, report.power_mode, report.machine
+    console.print(f"[bold]{bundle.name} {bundle.version}[/] ({bundle.target}), {bundle.file}")
+    console.print(f"on {device.model} in mode {mode.name}, {mode.watts:g} W: [bold]{KIND}[/]")
+    for note in report.notes:
+        console.print(f"[yellow]{note}[/]")
+    console.print()
+    there = _table(
+        f"{report.target}, ms: {KIND}",
+        *("", "MFLOP", "MB", "kernels", "limit", "predicted", "as far as here", "mJ"),
+    )
+    for graph in report.graphs:
+        work = graph.work
+        there.add_row(
+            f"{graph.name} ({work.precision})",
+            figure(sum(work.flops.values()) / 1e6),
+            figure((work.weight_bytes + work.activation_bytes) / 1e6),
+            f"{work.kernels}",
+            figure(graph.there.limit_ms),
+            figure(graph.there.latency_ms),
+            figure(graph.as_far_as_here_ms),
+            figure(graph.energy_mj),
+            end_section=graph is report.graphs[-1],
+        )
+    turn = (report.turn_ms, report.turn_as_far_as_here_ms, report.turn_energy_mj)
+    there.add_row("turn", "", "", "", "", *map(figure, turn))
+    console.print(there)
+    console.print(
+        f"{machine.cpu}, {machine.cores} cores, {report.engine.name}: {report.engine.reason}"
+    )
+    here = _table(
+        "the same predictor on this machine, ms",
+        *("", "threads", "GFLOP/s", "GB/s", "limit", "measured", "ratio", "predicted", "error"),
+    )
+    for graph in report.graphs:
+        found = graph.here
+        here.add_row(
+            graph.name,
+            f"{found.threads}",
+            ", ".join(f"{kind} {rate / 1e9:,.0f}" for kind, rate in found.roof.flops_per_s.items()),
+            f"{found.roof.weight_bytes_per_s / 1e9:,.0f}",
+            figure(found.prediction.limit_ms),
+            figure(found.measured_ms.p50),
+            f"{found.ratio:.2f}×",
+            figure(found.prediction.latency_ms),
+            f"{found.error:+.0%}",
+        )
+    console.print(here)
 
 
 def print_accuracy(report: AccuracyReport, console: Console) -> None:

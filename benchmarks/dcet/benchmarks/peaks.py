@@ -1,0 +1,77 @@
+"""What this machine's processor can do at most: arithmetic and memory, each the best of many tries.
+
+torch stands for the machine, not for an engine: its matrix products and sums come near the peak.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+from dcet.benchmarks.roofline import Roof
+from dcet.runtime.extras import need
+
+SIDE = 1024  # of the square matrices: large enough for the peak
+SMALLEST_BYTES = 2**20  # of what is read: with less, the call itself would be measured
+TRY_FOR_S = 0.2
+LAUNCH_US = 1.0  # a call of a function that finds its arguments in a table
+
+
+def measure_roof(
+    *, threads: int, arithmetic: Collection[str], weight_bytes: int, activation_bytes: int
+) -> Roof:
+    """The best on so many threads, in these types and with working sets of these sizes.
+
+    weight_bytes: read again and again, as a graph's weights are
+    activation_bytes: read and written, as what a kernel takes and gives
+
+    Raises MissingExtra without torch.
+    """
+    torch = need("torch", extra="export")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            weights = torch.ones(max(SMALLEST_BYTES, weight_bytes) // 4)
+            source = torch.ones(max(SMALLEST_BYTES, activation_bytes) // 8)
+            result = torch.empty_like(source)
+            return Roof(
+                flops_per_s={kind: _flops_per_s(torch, kind) for kind in arithmetic},
+                weight_bytes_per_s=weights.nbytes / _best_s(weights.sum),
+                activation_bytes_per_s=2 * source.nbytes / _best_s(lambda: result.copy_(source)),
+                launch_us=LAUNCH_US,
+            )
+    finally:
+        torch.set_num_threads(before)
+
+
+def better(first: Roof, second: Roof) -> Roof:
+    """The higher of two measurements of one roof: what disturbs a measurement only lowers it."""
+    return Roof(
+        flops_per_s={
+            kind: max(value, second.flops_per_s[kind]) for kind, value in first.flops_per_s.items()
+        },
+        weight_bytes_per_s=max(first.weight_bytes_per_s, second.weight_bytes_per_s),
+        activation_bytes_per_s=max(first.activation_bytes_per_s, second.activation_bytes_per_s),
+        launch_us=first.launch_us,
+    )
+
+
+def _flops_per_s(torch: Any, arithmetic: str) -> float:
+    """Of the product of two matrices; a multiplication and an addition are 2."""
+    if arithmetic == "int8":
+        matrix = torch.ones(SIDE, SIDE, dtype=torch.int8)
+        seconds = _best_s(lambda: torch._int_mm(matrix, matrix))
+    else:
+        kind = {"fp32": torch.float32, "fp16": torch.float16}[arithmetic]
+        matrix = torch.ones(SIDE, SIDE, dtype=kind)
+        seconds = _best_s(lambda: torch.mm(matrix, matrix))
+    return 2 * SIDE**3 / seconds
+
+
+def _best_s(run: Callable[[], object]) -> float:
+    best = float("inf")
+    until_s = time.perf_counter() + TRY_FOR_S
+    while (started := time.perf_counter()) < until_s:
+        run()
+        best = min(best, time.perf_counter() - started)
+    return best
