@@ -1,0 +1,174 @@
+"""A bundle in ONNX Runtime Web, through the JavaScript host of `web/`."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dcet.runtime import Bundle, Conversation, DcetError, Estimate
+from dcet.runtime.golden import LABEL_AGREEMENT, TOLERANCES
+from tests.runtime.signals import face, speech
+from tests.tiny_bundle import write_tiny_bundle
+from tests.web.conftest import WEB
+
+SAME = 1e-3  # largest difference between the hosts
+
+# Three are remembered, so Dan's turn makes Bob's room.
+TURNS: list[dict[str, Any]] = [
+    {"speaker": "Ann", "text": "I am so happy!"},
+    {"speaker": "Bob", "text": "you are not really ‘happy’ now", "pcm": speech(1.3)},
+    {"speaker": "Bob", "pcm": speech(0.05)},  # too short: nothing is left of the turn
+    {"speaker": "Ann", "pcm": speech(4.2, seed=1) + 0.1, "faces": [face(64), face(211, seed=1)]},
+    {"speaker": "Cid", "faces": [face(50 + 9 * i, seed=i) for i in range(6)]},
+    {"speaker": "Ann", "text": "sunshine"},
+    {"speaker": "Dan", "text": "Ω", "pcm": speech(10, seed=2) * 2.5},
+    {
+        "speaker": "Bob",
+        "text": "it is raining, sadly. Qzx?",
+        "faces": [np.full((40, 40, 3), 9, np.uint8)],
+    },
+    {"forget": "Ann"},
+    {"speaker": "Ann", "text": "wow " * 200, "pcm": speech(3, seed=3)},
+    {
+        "speaker": "Dan",
+        "text": "so sad",
+        "pcm": speech(2, seed=4),
+        "faces": [face(800, seed=3)[:, :100]],
+    },
+]
+
+
+@pytest.fixture(scope="session")
+def turns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """TURNS as JSON; faces are RGBA, as a canvas gives them."""
+    file = tmp_path_factory.mktemp("turns") / "turns.json"
+    file.write_text(json.dumps([_as_json(turn) for turn in TURNS]))
+    return file
+
+
+def _as_json(turn: dict[str, Any]) -> dict[str, Any]:
+    written = dict(turn)
+    if "pcm" in turn:
+        written["pcm"] = turn["pcm"].tolist()
+    if "faces" in turn:
+        rgba = [np.pad(image, ((0, 0), (0, 0), (0, 1))) for image in turn["faces"]]
+        written["faces"] = [
+            {"data": image.ravel().tolist(), "width": image.shape[1], "height": image.shape[0]}
+            for image in rgba
+        ]
+    return written
+
+
+@pytest.fixture(scope="session", params=["node", "chromium"])
+def played(request: pytest.FixtureRequest, node: str, bundle: Bundle, turns: Path) -> Any:
+    """What came out in a host."""
+    host = request.param
+    browser = [request.getfixturevalue("chromium")] if host == "chromium" else []
+    ran = run(node, f"test/{host}.js", *browser, bundle.path, turns)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def run(node: str, script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [node, WEB / script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def estimates(bundle: Bundle) -> list[Estimate | None]:
+    """What dcet.runtime says of the turns; None where it refuses one."""
+    conversation = Conversation(bundle, max_speakers=3)
+    made: list[Estimate | None] = []
+    for turn in TURNS:
+        if "forget" in turn:
+            conversation.forget(turn["forget"])
+            made.append(None)
+            continue
+        try:
+            made.append(
+                conversation.turn(
+                    turn["speaker"], turn.get("text"), turn.get("pcm"), turn.get("faces")
+                )
+            )
+        except DcetError:
+            made.append(None)
+    return made
+
+
+def test_golden_sequences_are_reproduced(played: Any, bundle: Bundle) -> None:
+    cases = bundle.manifest.golden.cases
+    assert {case["name"] for case in played["golden"]} == {case.name for case in cases}
+    assert {"plain", "reset", "switch", "mask_audio", "text", "audio", "face"} <= {
+        case.name for case in cases
+    }
+    tolerance = max(TOLERANCES[graph.precision] for graph in bundle.manifest.graphs.values())
+    for case in played["golden"]:
+        got, expected = np.array(case["got"]), np.array(case["expected"])
+        assert got.shape == expected.shape
+        assert np.abs(got - expected).max() <= tolerance, case["name"]
+        if case["name"] not in bundle.manifest.graphs:
+            agreement = (got.argmax(-1) == expected.argmax(-1)).mean()
+            assert agreement >= LABEL_AGREEMENT, case["name"]
+
+
+def test_a_conversation_gives_the_numbers_of_the_runtime(
+    played: Any, estimates: list[Estimate | None]
+) -> None:
+    assert sum(estimate is None for estimate in estimates) == 2
+    for turn, theirs, ours in zip(TURNS, played["estimates"], estimates, strict=True):
+        if ours is None:
+            assert theirs is None or "error" in theirs, turn
+            continue
+        assert "error" not in theirs, theirs
+        assert theirs["emotion"] == ours.emotion
+        assert (theirs["shift"] is None) == (ours.shift is None)
+        for name, expected in (
+            ("probabilities", list(ours.probabilities.values())),
+            ("modalityWeights", list(ours.modality_weights.values())),
+            ("sentiment", ours.sentiment),
+            ("shift", ours.shift or 0),
+        ):
+            np.testing.assert_allclose(
+                np.array(theirs[name] or 0, float), expected, atol=SAME, rtol=0, err_msg=name
+            )
+        measured = {name: value for name, value in theirs["quality"].items() if value is not None}
+        np.testing.assert_allclose(
+            [measured.get(name, 1) for name in ours.quality], list(ours.quality.values()), atol=SAME
+        )
+
+
+@pytest.mark.parametrize("played", ["chromium"], indirect=True)
+def test_the_demo_page_shows_who_feels_what(played: Any) -> None:
+    assert "on wasm" in played["demo"]["status"]
+    for said, line in zip(played["demo"]["said"], ("I am so happy!", "I am not."), strict=True):
+        assert line in said
+        assert "surprise" in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            b'"schema_version": "1.',
+            b'"schema_version": "2.',
+            r"schema_version: expected 1\.x, got 2",
+        ),
+        (b"[SEP]", b"[SAP]", r"tokenizer\.json: expected SHA-256 \w{64}, got \w{64}; copy"),
+        (b"next_voice", b"last_voice", r"graphs/audio\.fp32\.onnx: expected SHA-256"),
+        (b"PK\x05\x06", b"PK\x05\x05", "expected a whole zip"),
+    ],
+)
+def test_a_broken_bundle_is_refused(
+    node: str, tmp_path: Path, turns: Path, before: bytes, after: bytes, message: str
+) -> None:
+    good = write_tiny_bundle(tmp_path / "good.dcet").read_bytes()
+    assert before in good
+    bad = tmp_path / "bad.dcet"
+    bad.write_bytes(good.replace(before, after))
+    ran = run(node, "test/node.js", bad, turns)
+    assert ran.returncode == 1
+    assert re.search(message, ran.stderr)

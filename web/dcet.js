@@ -1,0 +1,148 @@
+/**
+ * DCET in browsers and Node: opens a bundle, runs its graphs in ONNX Runtime Web, and remembers
+ * every speaker of a conversation by the rules of docs/bundle-format.md.
+ */
+
+const MAJOR = 1; // of schema_version
+
+/** One exported model. Conversations share its sessions and nothing else. */
+export class Bundle {
+  last = Promise.resolve();
+
+  /** @param {import('./files.js').Reader} read @param {typeof import('onnxruntime-web')} ort
+   *  @param {'webgpu' | 'wasm'} [engine] by default WebGPU where there is a GPU for it */
+  static async open(read, ort, engine) {
+    const manifest = JSON.parse(new TextDecoder().decode(await read('manifest.json')));
+    if (parseInt(manifest.schema_version) !== MAJOR)
+      throw new Error(`schema_version: expected ${MAJOR}.x, got ${manifest.schema_version}; update dcet`);
+    engine ??= (await globalThis.navigator?.gpu?.requestAdapter()) ? 'webgpu' : 'wasm';
+    const bundle = Object.assign(new Bundle(), { read, ort, engine, manifest, sessions: {} });
+    for (const [id, { file }] of Object.entries(manifest.graphs)) {
+      const options = { executionProviders: [engine] };
+      bundle.sessions[id] = await ort.InferenceSession.create(await bundle.file(file), options);
+    }
+    return bundle;
+  }
+
+  /** The bytes of a file, checked against its hash. */
+  async file(name) {
+    const data = await this.read(name), expected = this.manifest.files[name]?.sha256;
+    const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
+    const found = Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
+    if (found === expected) return data;
+    throw new Error(`${name}: expected SHA-256 ${expected}, got ${found}; copy the bundle again`);
+  }
+
+  /** All outputs of a graph. An input that is not given is zeros. */
+  async run(id, given) {
+    const inputs = {};
+    for (const { name, dtype, shape } of this.manifest.graphs[id].inputs) {
+      const { data, dims = shape } = given[name] ?? {}, size = dims.reduce((a, b) => a * b);
+      inputs[name] = new this.ort.Tensor(dtype, data ?? new Float32Array(size), dims);
+    }
+    const outputs = await this.sessions[id].run(inputs);
+    for (const [name, { data }] of Object.entries(outputs))
+      if (!data.every(Number.isFinite)) throw new Error(`graph ${id}: ${name} is not finite`);
+    return outputs;
+  }
+
+  /** Starts `task` when those before it are done: ONNX Runtime Web takes one run at a time. */
+  queue(task) {
+    return (this.last = this.last.catch(() => {}).then(task));
+  }
+}
+
+export const round = (x) => (x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x)); // half to even
+export const spread = (last, count) =>
+  Array.from({ length: count }, (_, i) => round(i * (last / Math.max(1, count - 1))));
+
+/** The outputs of each encoder for what a turn gives. */
+const encoders = {
+  text: (bundle, ids) => {
+    const dims = [1, ids.length], most = bundle.manifest.tokenizer.max_tokens;
+    if (ids.length > most) throw new Error(`inputIds: expected at most ${most}, got ${ids.length}`);
+    const attention_mask = { data: new Int32Array(ids.length).fill(1), dims };
+    return bundle.run('text', { input_ids: { data: ids, dims }, attention_mask });
+  },
+  audio: (bundle, pcm, { length, window_samples: window }, states) => {
+    const used = pcm.subarray(Math.max(0, pcm.length - length * window));
+    const starts = spread(Math.max(0, used.length - window), Math.ceil(used.length / window));
+    const data = new Float32Array(starts.length * window);
+    starts.forEach((start, i) => data.set(used.subarray(start, start + window), i * window));
+    return bundle.run('audio', { ...states, pcm: { data, dims: [starts.length, window] } });
+  },
+  face: async (bundle, faces, { length, width }) => {
+    const chosen = spread(faces.length - 1, Math.min(faces.length, length));
+    const features = new Float32Array(chosen.length * width);
+    for (const [i, place] of chosen.entries()) { // one by one: sizes may differ
+      const { data, width: columns, height: rows } = faces[place];
+      const rgb = data.length === rows * columns * 3 ? data : data.filter((_, at) => at % 4 < 3);
+      const pixels = { data: Uint8Array.from(rgb), dims: [1, rows, columns, 3] };
+      features.set((await bundle.run('face', { pixels })).features.data, i * width);
+    }
+    return { features: { data: features } };
+  },
+};
+
+/** Tracks the emotion of every speaker of one conversation. */
+export class Conversation {
+  constructor(/** @type {Bundle} */ bundle, { maxSpeakers = 64 } = {}) {
+    Object.assign(this, { bundle, maxSpeakers, numbers: 0, scene: {} });
+    this.people = new Map(); // the one unheard for longest first
+  }
+
+  /**
+   * Estimates one utterance and remembers it; one that fails leaves the memory as it was.
+   * @param {string} speaker @param {{inputIds?: number[], pcm?: Float32Array, faces?: {data:
+   *   Uint8Array | Uint8ClampedArray, width: number, height: number}[], quality?: object}} given
+   *   token ids with [CLS] and [SEP]; mono PCM in [-1, 1] at the bundle's rate; RGB or RGBA pixels
+   *   cut out around faces (an `ImageData` is one); `quality` by modality, from 0 to 1
+   */
+  turn(speaker, { inputIds, pcm, faces, quality = {} }) {
+    return this.bundle.queue(async () => {
+      const modalities = Object.entries(this.bundle.manifest.modalities), degraded = [], ran = {};
+      const inputs = { modality_mask: { data: [0, 0, 0] }, quality: { data: [1, 1, 1] } };
+      for (const [i, [name, modality]] of modalities.entries()) {
+        const given = { text: inputIds, audio: pcm, face: faces }[name];
+        if (!given?.length) continue;
+        const { input, mask, width, length = 1, trained, encoder } = modality;
+        if (!trained || !encoder) { degraded.push(`${name}: not for this bundle`); continue; }
+        ran[name] = await encoders[name](this.bundle, given, modality, this.recall(speaker).states);
+        const { data } = ran[name].features;
+        inputs[input] = { data: new Float32Array(length * width) };
+        inputs[input].data.set(data);
+        if (mask) inputs[mask] = { data: new Float32Array(length).fill(1, 0, data.length / width) };
+        inputs.modality_mask.data[i] = 1;
+        inputs.quality.data[i] = quality[name] ?? 1;
+      }
+      if (!Object.keys(ran).length) throw new Error('expected inputIds, pcm or faces, got none');
+      return { ...(await this.advance(speaker, inputs, ran)), degraded };
+    });
+  }
+
+  /** Leaves no trace of a speaker; the scene, in which everybody's words are mixed, goes too. */
+  forget(speaker) {
+    return this.bundle.queue(() => void (this.people.delete(speaker), (this.scene = {})));
+  }
+
+  recall = (speaker) => this.people.get(speaker) ?? { number: this.numbers + 1, states: {} };
+
+  /** Runs `step`, and keeps what it and the encoders that `ran` say of speaker and scene. */
+  async advance(speaker, inputs, ran = {}) {
+    const { manifest, engine } = this.bundle, { number, states } = this.recall(speaker);
+    const who = { [manifest.speaker_input]: { data: [number] } };
+    const given = { ...inputs, ...this.scene, ...states, ...who };
+    const step = (ran.step = await this.bundle.run('step', given));
+    const next = { speaker: { ...states }, scene: { ...this.scene } };
+    for (const { graph = 'step', per, in: input, out } of manifest.state)
+      if (ran[graph]) next[per][input] = ran[graph][out];
+    this.people.delete(speaker);
+    if (this.people.size === this.maxSpeakers) this.people.delete(this.people.keys().next().value);
+    this.people.set(speaker, { number, states: next.speaker });
+    const isNew = number > this.numbers, probabilities = [...step.probabilities.data];
+    const emotion = manifest.labels[probabilities.indexOf(Math.max(...probabilities))];
+    Object.assign(this, { scene: next.scene, numbers: this.numbers + isNew });
+    return { speaker, emotion, probabilities, sentiment: step.sentiment.data[0], engine,
+      shift: isNew ? null : step.shift.data[0], modalityWeights: [...step.modality_weights.data] };
+  }
+}
