@@ -94,6 +94,8 @@ class Rung:
 ENGINES: Mapping[str, Rung] = {
     "onnxruntime": Rung("onnxruntime", "OnnxRuntimeEngine"),
     "openvino": Rung("openvino", "OpenvinoEngine"),
+    "openvino-gpu": Rung("openvino", "OpenvinoGpuEngine"),
+    "openvino-npu": Rung("openvino", "OpenvinoNpuEngine"),
 }
 
 

@@ -1,0 +1,152 @@
+"""For engines that compile a graph for fixed shapes: a few sizes of each, and inputs made to fit.
+
+What is smaller is padded with zeros, which change nothing: tokens that the mask hides, windows in
+which nothing sounds, faces of which nobody reads the features.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.runtime.engines import Arrays
+from dcet.runtime.errors import EngineError
+from dcet.runtime.images import LUMA
+from dcet.runtime.manifest import Manifest, Tensor
+
+FACE_PIXELS = 48  # along a side: the size at which the face encoder looks
+LEVELS = 64  # of grey, between one whole number and the next
+USUAL_TOKENS = 32  # 97 % of the utterances of MELD have no more
+
+Sizes = Mapping[str, int]  # of the dimensions that may vary, by their names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """Inputs of a size that a graph was compiled for."""
+
+    choice: int  # which of its sizes
+    inputs: dict[str, NDArray[Any]]
+    sizes: Sizes  # before they were padded
+
+
+class FixedShapes:
+    """The sizes that each graph of a bundle is compiled for."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._graphs = manifest.graphs
+        audio, face = manifest.modalities["audio"], manifest.modalities["face"]
+        # Most turns are short, of one window, and have one face or all that fit.
+        self._choices = {
+            "tokens": (min(USUAL_TOKENS, most := manifest.tokenizer.max_tokens), most),
+            "windows": (1, audio.length or 1),
+            "faces": (1, face.length or 1),
+            "height": (FACE_PIXELS, FACE_PIXELS),
+            "width": (FACE_PIXELS, FACE_PIXELS),
+        }
+
+    def sizes(self, graph: str) -> list[Sizes]:
+        """Smallest first; a graph of which nothing varies has one. Raises EngineError."""
+        names = [
+            name
+            for tensor in self._graphs[graph].inputs
+            for name in tensor.shape
+            if isinstance(name, str)
+        ]
+        for name in names:
+            if name not in self._choices:
+                raise EngineError(
+                    f"graph {graph!r}: expected dimensions named {', '.join(self._choices)}, got "
+                    f"{name!r}, and how large it gets is not known; try another engine"
+                )
+        choices: list[Sizes] = [{name: self._choices[name][i] for name in names} for i in range(2)]
+        return choices[:1] if choices[0] == choices[1] else choices
+
+    def shapes(self, graph: str, sizes: Sizes) -> dict[str, tuple[int, ...]]:
+        """Of every input, by its name."""
+        return {
+            tensor.name: tuple(
+                sizes[size] if isinstance(size, str) else size for size in tensor.shape
+            )
+            for tensor in self._graphs[graph].inputs
+        }
+
+    def fit(self, graph: str, inputs: Arrays) -> Fitted:
+        """The inputs in the smallest size that holds them. Raises EngineError where none does."""
+        tensors = {tensor.name: tensor for tensor in self._graphs[graph].inputs}
+        scaled = {
+            name: _scale(array) if "height" in tensors[name].shape else array
+            for name, array in inputs.items()
+        }
+        given = {
+            size: array.shape[axis]
+            for name, array in scaled.items()
+            for axis, size in _varying(tensors[name])
+        }
+        choices = self.sizes(graph)
+        for choice, sizes in enumerate(choices):
+            if all(given[name] <= size for name, size in sizes.items()):
+                padded = {name: _pad(array, tensors[name], sizes) for name, array in scaled.items()}
+                return Fitted(choice, padded, given)
+        raise EngineError(f"graph {graph!r}: expected at most {choices[-1]}, got {given}")
+
+    def cut(self, graph: str, outputs: Arrays, sizes: Sizes) -> dict[str, NDArray[np.float32]]:
+        """The outputs without those of the padding."""
+        return {
+            tensor.name: outputs[tensor.name][
+                tuple(
+                    slice(sizes[size] if isinstance(size, str) else size) for size in tensor.shape
+                )
+            ]
+            for tensor in self._graphs[graph].outputs
+        }
+
+
+def _varying(tensor: Tensor) -> list[tuple[int, str]]:
+    """Axis and name of each dimension that may vary."""
+    return [(axis, size) for axis, size in enumerate(tensor.shape) if isinstance(size, str)]
+
+
+def _pad(array: NDArray[Any], tensor: Tensor, sizes: Sizes) -> NDArray[Any]:
+    behind = [0] * array.ndim
+    for axis, name in _varying(tensor):
+        behind[axis] = sizes[name] - array.shape[axis]
+    return np.pad(array, [(0, count) for count in behind]) if any(behind) else array
+
+
+def _scale(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(n, h, w, 3) -> (n, 48, 48, 3) of the greys that the face encoder would have scaled it to.
+
+    Red, green and blue differ a little, so that their mix is nearer to it than any whole number:
+    within 0.02. Rounded to whole greys, probabilities were up to 0.017 off.
+    """
+    rows, columns = (_triangles(size) for size in pixels.shape[1:3])
+    grey = rows @ (pixels.astype(np.float32) @ LUMA) @ columns.T
+    whole = np.rint(grey)
+    steps = _colour_steps()[((grey - whole + 0.5) * LEVELS).round().astype(int)]
+    coloured: NDArray[np.uint8] = (whole[..., None] + steps).clip(0, 255).astype(np.uint8)
+    return coloured
+
+
+@cache
+def _colour_steps() -> NDArray[np.float32]:
+    """(65, 3): what to add to red, green and blue for a grey that is lighter by -0.5 to 0.5."""
+    steps = np.array(list(product(range(-5, 6), repeat=3)), np.float32)
+    lighter = np.linspace(-0.5, 0.5, LEVELS + 1, dtype=np.float32)
+    nearest: NDArray[np.float32] = steps[np.abs(steps @ LUMA - lighter[:, None]).argmin(-1)]
+    return nearest
+
+
+@cache
+def _triangles(size: int) -> NDArray[np.float32]:
+    """(48, size): what each pixel takes from a line, bilinear and antialiased."""
+    scale = size / FACE_PIXELS
+    source = np.arange(size) + 0.5
+    target = (np.arange(FACE_PIXELS) + 0.5) * scale
+    weights = np.clip(1 - np.abs(source - target[:, None]) / max(scale, 1.0), 0, None)
+    shares: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares

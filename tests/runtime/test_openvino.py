@@ -1,0 +1,158 @@
+"""OpenVINO's GPU and NPU, on a machine that has neither: the CPU stands in for them."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from dcet.runtime import Bundle
+from dcet.runtime.engines import Engine
+from dcet.runtime.errors import EngineError
+from tests.tiny_bundle import MAX_TOKENS, write_tiny_bundle
+
+openvino = pytest.importorskip("openvino")
+
+
+class AllDevices:
+    """OpenVINO's Core, with a GPU and an NPU that are the CPU."""
+
+    available_devices: ClassVar[list[str]] = ["CPU", "GPU.0", "GPU.1", "NPU"]
+    compiled: ClassVar[list[tuple[str, dict[str, Any], Any]]] = []
+
+    def __init__(self, real: Any) -> None:
+        self.core = real()
+
+    def read_model(self, *contents: bytes) -> Any:
+        return self.core.read_model(*contents)
+
+    def compile_model(self, model: Any, device: str, config: dict[str, Any]) -> Any:
+        compiled = self.core.compile_model(model, "CPU", config)
+        self.compiled.append((device, config, compiled))
+        return compiled
+
+    def get_property(self, device: str, name: str) -> Any:
+        return f"{device} of nobody"
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, Any]]:
+    """What was compiled, as (device, config, model), on a machine with all devices."""
+    real = openvino.Core
+    monkeypatch.setattr(openvino, "Core", lambda: AllDevices(real))
+    monkeypatch.setattr(AllDevices, "compiled", [])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return AllDevices.compiled
+
+
+@pytest.fixture
+def bundle(tiny_openvino: Path) -> Bundle:
+    return Bundle.open(tiny_openvino)
+
+
+def tokens(count: int) -> dict[str, Any]:
+    ids = np.arange(4, 4 + count, dtype=np.int32)[None]
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+
+@pytest.mark.parametrize("device", ["GPU", "NPU"])
+def test_the_ladder_falls_on_where_the_device_is_missing(tmp_path: Path, device: str) -> None:
+    engines = (f"openvino-{device.lower()}", "openvino")
+    bundle = Bundle.open(write_tiny_bundle(tmp_path / "tiny.dcet", engines=engines))
+    engine = bundle.engine()
+    assert engine.name == "openvino-cpu"
+    assert f"{engines[0]}: OpenVINO {openvino.__version__} finds no {device} here, only CPU" in (
+        engine.reason
+    )
+
+
+def test_the_gpu_is_taken_where_there_is_one(
+    tmp_path: Path, compiled: list[tuple[str, Any, Any]]
+) -> None:
+    engines = ("openvino-gpu", "openvino")
+    bundle = Bundle.open(write_tiny_bundle(tmp_path / "tiny.dcet", engines=engines))
+    engine = bundle.engine()
+    assert (engine.name, engine.reason) == ("openvino-gpu", "first choice of target cpu")
+    for device, config, _ in compiled:
+        assert (device, config["PERFORMANCE_HINT"]) == ("GPU", "LATENCY")
+        assert config["INFERENCE_PRECISION_HINT"] == "f32"  # graphs in fp32 promise 1e-4
+    assert engine.run("text", tokens(3))["features"].shape == (1, 8)
+
+
+def test_what_was_compiled_is_kept_in_the_users_cache(
+    tmp_path: Path, bundle: Bundle, compiled: list[tuple[str, Any, Any]]
+) -> None:
+    first = bundle.engine("openvino-gpu").run("text", tokens(3))["features"]
+    kept = set((tmp_path / "cache").rglob("*.blob"))
+    assert len(kept) == len(bundle.manifest.graphs)
+    again = Bundle.open(bundle.path).engine("openvino-gpu")
+    assert [model.get_property("LOADED_FROM_CACHE") for *_, model in compiled[4:]] == [True] * 4
+    assert np.array_equal(again.run("text", tokens(3))["features"], first)
+    assert set((tmp_path / "cache").rglob("*.blob")) == kept
+
+
+@pytest.mark.parametrize("damage", ["changed", "no hash"])
+def test_what_was_damaged_in_the_cache_is_compiled_again(
+    tmp_path: Path, bundle: Bundle, compiled: list[tuple[str, Any, Any]], damage: str
+) -> None:
+    """OpenVINO itself would run it."""
+    first = bundle.engine("openvino-gpu").run("text", tokens(3))["features"]
+    for blob in (tmp_path / "cache").rglob("*.blob"):
+        if damage == "changed":
+            data = bytearray(blob.read_bytes())
+            data[len(data) // 2] ^= 0x40
+            blob.write_bytes(data)
+        else:
+            blob.with_suffix(".sha256").unlink()
+    again = Bundle.open(bundle.path).engine("openvino-gpu")
+    assert [model.get_property("LOADED_FROM_CACHE") for *_, model in compiled[4:]] == [False] * 4
+    assert np.array_equal(again.run("text", tokens(3))["features"], first)
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    tmp_path: Path, bundle: Bundle, compiled: list[tuple[str, Any, Any]]
+) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    bundle.engine("openvino-gpu").run("text", tokens(3))
+    assert all("CACHE_DIR" not in config for _, config, _ in compiled)
+
+
+@pytest.fixture
+def npu(bundle: Bundle, compiled: list[tuple[str, Any, Any]]) -> Engine:
+    return bundle.engine("openvino-npu")
+
+
+def test_the_npu_gets_fixed_shapes(npu: Engine, compiled: list[tuple[str, Any, Any]]) -> None:
+    assert npu.name == "openvino-npu"
+    for device, config, model in compiled:
+        assert (device, config["INFERENCE_PRECISION_HINT"]) == ("NPU", "f16")
+        assert all(port.get_partial_shape().is_static for port in model.inputs)
+
+
+@pytest.mark.parametrize("count", [1, 3, MAX_TOKENS])
+def test_padded_text_is_the_same(bundle: Bundle, npu: Engine, count: int) -> None:
+    expected = bundle.engine("openvino").run("text", tokens(count))
+    got = npu.run("text", tokens(count))
+    np.testing.assert_allclose(got["features"], expected["features"], atol=2e-3)
+
+
+@pytest.mark.parametrize("windows", [1, 2, 8])
+def test_padded_sound_is_the_same(bundle: Bundle, npu: Engine, windows: int) -> None:
+    """Features of the windows there are, and nothing new in the voice."""
+    rng = np.random.default_rng(windows)
+    pcm = rng.uniform(-0.1, 0.1, (windows, 48_000)).astype(np.float32)
+    heard = {"pcm": pcm, "voice": rng.random((1, 3, 64), np.float32)}
+    expected, got = bundle.engine("openvino").run("audio", heard), npu.run("audio", heard)
+    for name in ("features", "next_voice"):
+        np.testing.assert_allclose(got[name], expected[name], rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_faces_of_any_size(npu: Engine, count: int) -> None:
+    pixels = np.zeros((count, 131, 97, 3), np.uint8)
+    assert npu.run("face", {"pixels": pixels})["features"].shape == (count, 4)
+
+
+def test_more_than_fits_is_an_engine_error(npu: Engine) -> None:
+    with pytest.raises(EngineError, match=r"graph 'text': expected at most .*16.*, got .*17"):
+        npu.run("text", tokens(17))
