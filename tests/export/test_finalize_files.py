@@ -69,7 +69,7 @@ def test_the_lines_are_those_that_were_agreed_on(major: int) -> None:
 
 def test_there_is_a_script_for_each_major_version() -> None:
     build, files = tensorrt_build(
-        TensorrtRange(min="10.13", max="11"), GRAPHS, MODALITIES, max_tokens=128
+        TensorrtRange(min="10.13", max="11"), {}, GRAPHS, MODALITIES, max_tokens=128
     )
     assert (build.min, build.max) == ("10.13", "11")
     assert build.scripts == {major: f"finalize/tensorrt-{major}.sh" for major in ("10", "11")}
@@ -83,7 +83,7 @@ def test_the_script_runs_where_a_bundle_was_unpacked(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
     tool.write_text('#!/bin/sh\nfor word in "$@"; do echo "$PWD: $word"; done\n')
     tool.chmod(0o755)
-    _, files = tensorrt_build(TensorrtRange(min="10.3", max="10"), GRAPHS, MODALITIES, 128)
+    _, files = tensorrt_build(TensorrtRange(min="10.3", max="10"), {}, GRAPHS, MODALITIES, 128)
     ((name, text),) = files.items()
     (bundle / name).write_bytes(text)
     ran = subprocess.run(

@@ -67,11 +67,12 @@ def export_bundle(
         MAX_TOKENS, (checkpoint.tokenizer.truncation or {}).get("max_length", MAX_TOKENS)
     )
     graphs = export_graphs(model, max_tokens, target.opset, target.ir_version)
-    rows, files = {}, {}
+    models, rows, files = {}, {}, {}
     for id, graph in graphs.items():
         precision = target.precision[id]
         file = f"graphs/{id}.{precision}.onnx"
         made = store_fp16(graph, keep=FRONT_END) if precision == "fp16" else graph
+        models[id] = made
         rows[id] = graph_row(made, file, precision)
         files[file] = made.SerializeToString()
         if target.openvino_ir:
@@ -82,7 +83,8 @@ def export_bundle(
     senses = modalities(model, checkpoint.trained)
     finalize = None
     if target.tensorrt is not None:
-        build, made_files = tensorrt_build(target.tensorrt, rows, senses, max_tokens)
+        progress("TensorRT's operators, types and shapes")
+        build, made_files = tensorrt_build(target.tensorrt, models, rows, senses, max_tokens)
         finalize = Finalize(tensorrt=build)
         files |= made_files
     progress("golden sequences")

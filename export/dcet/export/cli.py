@@ -139,6 +139,8 @@ def _show_result(manifest: Manifest, output: Path, as_json: bool) -> None:
     sizes_bytes = {
         id: manifest.files[graph.file].size_bytes for id, graph in manifest.graphs.items()
     }
+    build = manifest.finalize.tensorrt if manifest.finalize is not None else None
+    warnings = build.warnings if build is not None else ()
     if as_json:
         result = {
             "bundle": str(output),
@@ -148,6 +150,7 @@ def _show_result(manifest: Manifest, output: Path, as_json: bool) -> None:
                 for id, graph in manifest.graphs.items()
             },
             "parity": worst,
+            "warnings": warnings,
         }
         click.echo(json.dumps(result, indent=2))
         return
@@ -156,6 +159,8 @@ def _show_result(manifest: Manifest, output: Path, as_json: bool) -> None:
         click.echo(f"  graph {id}: {sizes_bytes[id] / 1e6:.1f} MB, {graph.precision}")
     for engine, difference in worst.items():
         click.echo(f"  {engine}: largest difference from torch {difference:.1e}")
+    for warning in warnings:
+        click.echo(f"  warning: {warning}")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 
+from onnx import ModelProto
+
+from dcet.export.graphs import ExportError
+from dcet.export.lint import lint
 from dcet.runtime.images import ENOUGH_PIXELS, MIN_PIXELS
 from dcet.runtime.manifest import Graph, Modality, Profile, TensorrtBuild
 from dcet.targets import TensorrtRange
 
 USUAL_TOKENS = 32
+SHOWN = 5  # findings in a message
 # A crop is made smaller by a whole factor, so that its sides are less than twice as long as needed.
 CROP_PIXELS = (MIN_PIXELS, ENOUGH_PIXELS, 2 * ENOUGH_PIXELS)
 
@@ -15,12 +20,28 @@ Profiles = Mapping[str, Mapping[str, Profile]]  # by graph and input
 
 def tensorrt_build(
     tensorrt: TensorrtRange,
+    models: Mapping[str, ModelProto],
     graphs: Mapping[str, Graph],
     modalities: Mapping[str, Modality],
     max_tokens: int,
 ) -> tuple[TensorrtBuild, dict[str, bytes]]:
-    """What the manifest says of it, and its files."""
+    """What the manifest says of it, and its files.
+
+    Raises ExportError for graphs that TensorRT would not take.
+    """
     shapes = profiles(graphs, modalities, max_tokens)
+    findings = [
+        finding
+        for id, model in models.items()
+        for finding in lint(id, model, tensorrt, shapes.get(id, {}))
+    ]
+    errors = [str(finding) for finding in findings if finding.is_error]
+    if errors:
+        more = f" (and {len(errors) - SHOWN} more)" if len(errors) > SHOWN else ""
+        raise ExportError(
+            f"TensorRT {tensorrt.min} to {tensorrt.max}.x would not take these graphs, and the "
+            f"bundle was not written: {'. '.join(errors[:SHOWN])}{more}"
+        )
     scripts = {
         str(major): (f"finalize/tensorrt-{major}.sh", script(graphs, shapes, major))
         for major in tensorrt.majors
@@ -30,6 +51,7 @@ def tensorrt_build(
         max=tensorrt.max,
         profiles=shapes,
         scripts={major: file for major, (file, _) in scripts.items()},
+        warnings=tuple(str(finding) for finding in findings),
     )
     return build, {file: text.encode() for file, text in scripts.values()}
 

@@ -47,8 +47,13 @@ class TensorrtRange:
 
     def admits(self, version: str) -> bool:
         """Whether an installed TensorRT, such as 10.3.0.30, is in the range."""
-        found, least, most = _numbers(version), _numbers(self.min), _numbers(self.max)
-        return least <= found and found[: len(most)] <= most
+        return self.overlaps(f"{version}-{version}")
+
+    def overlaps(self, versions: str) -> bool:
+        """Whether some version is in this range and in another, such as `10.1-10.4` or `10.5-`."""
+        since, _, until = (_numbers(end) for end in versions.partition("-"))
+        least, most = _numbers(self.min), _numbers(self.max)
+        return since[: len(most)] <= most and (until == () or least[: len(until)] <= until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
