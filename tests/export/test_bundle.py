@@ -30,7 +30,7 @@ from dcet.runtime.engines import Engine, open_engine
 from dcet.runtime.errors import WriteError
 from dcet.runtime.golden import replay_golden
 from dcet.runtime.meld import read_meld
-from dcet.targets import load_target
+from dcet.targets import TensorrtRange, load_target
 from dcet.training.batches import examples
 from dcet.training.checkpoint import Checkpoint, load, save
 from dcet.training.corpus import Corpus
@@ -350,6 +350,56 @@ def test_modalities_name_their_encoders(bundle: Bundle) -> None:
     assert (rows["face"].sample_rate_hz, rows["text"].sample_rate_hz) == (None, None)
     lengths = [rows[name].length for name in ENCODERS]
     assert lengths == [None, TINY.audio_length, TINY.face_length]
+
+
+TENSORRT = dataclasses.replace(
+    load_target("cpu"),
+    engines=("tensorrt", "onnxruntime"),
+    tensorrt=TensorrtRange(min="10.3", max="11"),
+)
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_bundle_for_tensorrt_says_how_engines_are_built(
+    saved: Checkpoint, tmp_path: Path
+) -> None:
+    output = tmp_path / "it.dcet"
+    export_bundle(saved, TENSORRT, output, name="tiny", progress=lambda message: None)
+    bundle = Bundle.open(output)
+    manifest = bundle.manifest
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(manifest.to_json())
+    assert manifest.deadline_ms == 50
+    assert manifest.finalize is not None
+    build = manifest.finalize.tensorrt
+    assert build is not None
+    assert (build.min, build.max, build.warnings) == ("10.3", "11", ())
+    assert build.profiles["face"]["pixels"].max == (TINY.face_length, 192, 192, 3)
+    for major, script in build.scripts.items():
+        text = bundle.read(script).decode()
+        assert text.count("trtexec --onnx=graphs/") == len(GRAPHS)
+        assert ("--stronglyTyped" in text) == (major == "10")
+
+
+def test_a_bundle_without_tensorrt_has_nothing_to_finish(bundle: Bundle) -> None:
+    assert bundle.manifest.finalize is None
+    assert bundle.manifest.deadline_ms == 50
+    assert not [file for file in bundle.manifest.files if file.startswith("finalize/")]
+
+
+def test_what_tensorrt_would_not_take_stops_the_export(
+    saved: Checkpoint,
+    graphs: dict[str, onnx.ModelProto],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graphs["face"].ir_version = 11
+    monkeypatch.setattr(dcet.export.bundle, "export_graphs", lambda *_: graphs)
+    with pytest.raises(
+        ExportError, match=r"graph 'face': expected IR version 10 or less"
+    ) as raised:
+        export_bundle(saved, TENSORRT, tmp_path / "it.dcet", name="tiny", progress=print)
+    assert "TensorRT 10.3 to 11.x would not take these graphs" in str(raised.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_of_text_alone(tmp_path: Path) -> None:
