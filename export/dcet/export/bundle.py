@@ -139,6 +139,16 @@ def export_bundle(
     return manifest
 
 
+def name_of(checkpoint: str) -> str:
+    """What a bundle of it is called."""
+    return "dcet-default" if checkpoint == "default" else Path(checkpoint).resolve().name
+
+
+def in_precision(target: Target, precision: str) -> Target:
+    """The same target, with every graph in one precision."""
+    return dataclasses.replace(target, precision=dict.fromkeys(target.precision, precision))
+
+
 def state_pairs(model: Dcet) -> tuple[StatePair, ...]:
     """The states of the step, then the voice that an audio encoder knows a speaker by."""
     pairs = tuple(

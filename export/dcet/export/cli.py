@@ -13,6 +13,8 @@ from dcet.runtime.extras import need
 from dcet.runtime.manifest import Manifest
 from dcet.targets import Device, Target, list_targets, load_target
 
+PRECISIONS = ("fp32", "fp16")
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--target", help="What the bundle is for: a name of --list-targets, or a .toml file.")
@@ -29,9 +31,26 @@ from dcet.targets import Device, Target, list_targets, load_target
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16"]),
+    type=click.Choice(PRECISIONS),
     help="Of the weights in every graph  [default: the target's]. With fp16 they are stored in "
     "half the bytes; arithmetic stays fp32.",
+)
+@click.option(
+    "--budget-ms",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Search precisions, students, faces and seconds of sound for the most accurate bundle of "
+    "which the fullest turn takes no longer on this machine (p95).",
+)
+@click.option(
+    "--student",
+    "students",
+    multiple=True,
+    help="With --budget-ms: a checkpoint to try, instead of --checkpoint; may be given again.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of labelled turns to measure accuracy on  [default: the set that ships]",
 )
 @click.option("--list-targets", "is_list", is_flag=True, help="Show the targets and leave.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -41,6 +60,9 @@ def main(
     checkpoint: str,
     output: Path | None,
     precision: str | None,
+    budget_ms: float | None,
+    students: tuple[str, ...],
+    calibration: Path | None,
     is_list: bool,
     as_json: bool,
 ) -> None:
@@ -49,6 +71,7 @@ def main(
     \b
     Example:
       dcet-export --target openvino-cpu --output companion.dcet
+      dcet-export --target openvino-cpu --budget-ms 20
     """
     if is_list:
         _show_targets(as_json)
@@ -56,15 +79,26 @@ def main(
     if target is None:
         raise click.UsageError("name a --target; see dcet-export --list-targets")
     row = load_target(target)
-    if precision is not None:
-        row = dataclasses.replace(row, precision=dict.fromkeys(row.precision, precision))
+    if budget_ms is None and (students or calibration):
+        raise click.UsageError("--student and --calibration are for --budget-ms")
 
     for package in ("onnx", "onnxscript", "openvino", "torch", "transformers"):
         need(package, extra="export")
-    from dcet.export.bundle import export_bundle  # torch takes seconds: only when asked for
+    # torch takes seconds: only when asked for
+    from dcet.export.bundle import export_bundle, in_precision, name_of
     from dcet.training.checkpoint import load
 
-    name = "dcet-default" if checkpoint == "default" else Path(checkpoint).resolve().name
+    if budget_ms is not None:
+        from dcet.export.budget_view import search_and_show
+
+        precisions = PRECISIONS if precision is None else (precision,)
+        search_and_show(
+            students or (checkpoint,), row, precisions, calibration, budget_ms, output, as_json
+        )
+        return
+    if precision is not None:
+        row = in_precision(row, precision)
+    name = name_of(checkpoint)
     output = output or Path("-".join(filter(None, (name, row.name, precision))) + ".dcet")
     with Console(stderr=True).status("checkpoint") as status:
         manifest = export_bundle(

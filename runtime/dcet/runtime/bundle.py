@@ -3,6 +3,8 @@
 import hashlib
 import json
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -95,6 +97,22 @@ class Bundle:
             if name not in self._engines:
                 self._engines[name] = open_engine(self, name)
             return self._engines[name]
+
+    def limited(self, limits: Mapping[str, int]) -> Self:
+        """The same files and engines, but a turn uses only so many sounds or faces: what the
+        manifest's `limit` of these modalities would say. Its hash stays that of the files.
+
+        Raises BundleManifestError.
+        """
+        modalities = {
+            name: replace(modality, limit=limits.get(name, modality.limit))
+            for name, modality in self.manifest.modalities.items()
+        }
+        manifest = replace(self.manifest, modalities=modalities)
+        check_manifest(manifest)
+        limited = type(self)(self.path, self._container, manifest, self.sha256)
+        limited._engines, limited._opening = self._engines, self._opening
+        return limited
 
     @cached_property
     def tokenizer(self) -> "Tokenizer":

@@ -50,6 +50,9 @@ def _check_modality(manifest: Manifest, name: str, modality: Modality) -> None:
     where = f"modalities.{name}"
     is_sequence = modality.length is not None and modality.mask is not None
     _expect(is_sequence == (name != "text"), where, "length and mask of a sequence", modality)
+    length, limit = modality.length or 0, modality.limit
+    fits = limit is None or 1 <= limit <= length
+    _expect(fits, f"{where}.limit", f"1 to {length}, of a sequence", limit)
     if modality.encoder is None:
         return
     _expect(

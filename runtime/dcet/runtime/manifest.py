@@ -63,11 +63,17 @@ class Modality:
     input: str
     width: int
     length: int | None = None  # of a sequence
+    limit: int | None = None  # how many of its items a turn uses; all that there is room for
     mask: str | None = None  # input that says which of its items are there
     encoder: str | None = None  # a graph's id
     trained: bool
     sample_rate_hz: int | None = None  # of the PCM that an audio encoder takes
     window_samples: int | None = None  # of which it takes this many at once
+
+    @property
+    def most(self) -> int:
+        """How many windows or faces of a turn the encoder is given; 0 for text."""
+        return self.limit or self.length or 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,7 @@ class Senses:
                 audio,
                 sample_rate_hz,
                 window_samples=modality.window_samples or 0,
-                most=modality.length or 0,
+                most=modality.most,
             )
             inputs = {"pcm": sound.windows, **recalled.states.get(graph, {})}
             outputs = run_finite(self._engine, graph, inputs)
@@ -124,7 +124,7 @@ class Senses:
         self, images: Sequence[Image], turn: Turn, recalled: Recalled, perceived: Perceived
     ) -> None:
         graph = self._encoder("face")
-        most = self._modalities["face"].length or 0
+        most = self._modalities["face"].most
         if len(images) == 0:
             raise Unusable("empty")
         if len(images) > most:

@@ -1,0 +1,84 @@
+"""The search for a latency budget, as `dcet-export --budget-ms` shows it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from dcet.export.budget import Search, search_budget
+from dcet.export.bundle import export_bundle, in_precision, name_of
+from dcet.runtime.turns import read_turns
+from dcet.targets import Target
+from dcet.training.calibration_turns import default_turns
+from dcet.training.checkpoint import load
+
+
+def search_and_show(
+    students: Sequence[str],
+    target: Target,
+    precisions: Sequence[str],
+    calibration: Path | None,
+    budget_ms: float,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the best bundle and print the Pareto table. Raises what `search_budget` raises."""
+    output = output or Path(f"{name_of(students[0])}-{target.name}-{budget_ms:g}ms.dcet")
+    with Console(stderr=True).status("labelled turns") as status:
+
+        def export(student: str, precision: str, file: Path) -> None:
+            export_bundle(
+                load(student),
+                in_precision(target, precision),
+                file,
+                name=name_of(student),
+                progress=lambda message: status.update(f"{student} in {precision}: {message}"),
+            )
+
+        found = search_budget(
+            students,
+            precisions,
+            default_turns() if calibration is None else read_turns(calibration),
+            budget_ms,
+            output,
+            export=export,
+            progress=lambda message: status.update(message),
+        )
+    if as_json:
+        shown = {"bundle": str(output), "size_bytes": output.stat().st_size, **found.as_dict()}
+        click.echo(json.dumps(shown, indent=2))
+    else:
+        _show(found, output)
+
+
+def _show(found: Search, output: Path) -> None:
+    table = Table(
+        title=f"the best of {len(found.candidates)} candidates on {found.engine}, which none "
+        f"faster equals; weighted F1 of {found.turns}",
+        title_justify="left",
+    )
+    for name in ("student", "precision", *found.chosen.limits, "MB", "p50 ms", "p95 ms", "F1", ""):
+        table.add_column(name)
+    for row in found.candidates:
+        if row not in found.front and row != found.chosen:
+            continue
+        mark = "chosen" if row == found.chosen else "too slow" * (row.p95_ms > found.budget_ms)
+        table.add_row(
+            row.student,
+            row.precision,
+            *map(str, row.limits.values()),
+            f"{row.size_bytes / 1e6:.1f}",
+            f"{row.p50_ms:.1f}",
+            f"{row.p95_ms:.1f}",
+            f"{row.weighted_f1:.4f}",
+            mark,
+        )
+    Console().print(table)
+    size_mb = output.stat().st_size / 1e6
+    click.echo(
+        f"{output}  {size_mb:.1f} MB: {found.confirmed_p95_ms:.1f} ms (p95) of "
+        f"{found.budget_ms:g} ms, measured again by itself"
+    )
