@@ -64,15 +64,15 @@ const encoders = {
     const attention_mask = { data: new Int32Array(ids.length).fill(1), dims };
     return bundle.run('text', { input_ids: { data: ids, dims }, attention_mask });
   },
-  audio: (bundle, pcm, { length, window_samples: window }, states) => {
-    const used = pcm.subarray(Math.max(0, pcm.length - length * window));
+  audio: (bundle, pcm, { length, limit = length, window_samples: window }, states) => {
+    const used = pcm.subarray(Math.max(0, pcm.length - limit * window));
     const starts = spread(Math.max(0, used.length - window), Math.ceil(used.length / window));
     const data = new Float32Array(starts.length * window);
     starts.forEach((start, i) => data.set(used.subarray(start, start + window), i * window));
     return bundle.run('audio', { ...states, pcm: { data, dims: [starts.length, window] } });
   },
-  face: async (bundle, faces, { length, width }) => {
-    const chosen = spread(faces.length - 1, Math.min(faces.length, length));
+  face: async (bundle, faces, { length, limit = length, width }) => {
+    const chosen = spread(faces.length - 1, Math.min(faces.length, limit));
     const features = new Float32Array(chosen.length * width);
     for (const [i, place] of chosen.entries()) { // one by one: sizes may differ
       const { data, width: columns, height: rows } = faces[place];

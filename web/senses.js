@@ -21,8 +21,8 @@ export function prepare(bundle, tokenizer, { text, pcm, faces }) {
   const { audio, face } = bundle.manifest.modalities;
   const [said, heard, seen] = [
     text && read(text, tokenizer, bundle.manifest.tokenizer.max_tokens),
-    pcm && hear(pcm, audio.length * audio.window_samples),
-    faces && look(faces, face.length),
+    pcm && hear(pcm, (audio.limit ?? audio.length) * audio.window_samples),
+    faces && look(faces, face.limit ?? face.length),
   ];
   const quality = { text: said?.quality, audio: heard?.quality, face: seen?.quality };
   return { inputIds: said?.ids, pcm: heard?.pcm, faces: seen?.crops, quality };

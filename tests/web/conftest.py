@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import dcet.quantization.fp16
+from dcet.export.budget import write_limited
 from dcet.export.bundle import export_bundle
 from dcet.runtime import Bundle
 from dcet.targets import load_target
@@ -42,7 +43,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A model with random weights, exported for the web."""
+    """A model with random weights, exported for the web; it hears two windows a turn, not four."""
     folder = tmp_path_factory.mktemp("web")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dcet.quantization.fp16, "MIN_ELEMENTS", 64)  # these weights are tiny
@@ -53,4 +54,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
             name="tiny",
             progress=lambda message: None,
         )
-    return Bundle.open(folder / "tiny.dcet")
+    limited = Bundle.open(folder / "tiny.dcet").limited({"audio": 2})
+    write_limited(limited, 50, folder / "limited.dcet")
+    return Bundle.open(folder / "limited.dcet")

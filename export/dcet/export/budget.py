@@ -151,7 +151,7 @@ def search_budget(
         _expect_one_in_time(runners, budget_ms)
         judged = list(zip(_candidates(runners, turns, progress), runners, strict=True))
         chosen, runner, confirmed_p95_ms = _choose(judged, budget_ms, progress)
-        _write(runner.bundle, budget_ms, output)
+        write_limited(runner.bundle, budget_ms, output)
         return Search(
             budget_ms=budget_ms,
             engine=runner.conversation.engine.name,
@@ -269,8 +269,8 @@ def _choose(
     )
 
 
-def _write(bundle: Bundle, budget_ms: float, output: Path) -> None:
-    """The same files, with the limits and the budget in the manifest."""
+def write_limited(bundle: Bundle, budget_ms: float, output: Path) -> None:
+    """Write a bundle as it was limited, with the budget in its manifest. Raises WriteError."""
     manifest = dataclasses.replace(bundle.manifest, deadline_ms=budget_ms)
     files = {name: bundle.read(name) for name in manifest.files}
     with atomic_path(output) as temporary:
