@@ -4,8 +4,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := build/demo
 BUNDLE := $(DEMO)/dcet-default.dcet
+TARGETS := $(patsubst targets/dcet/targets/devices/%.toml,%,$(wildcard targets/dcet/targets/devices/*.toml))
 
-.PHONY: help install demo test check clean
+.PHONY: help install demo targets test check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -20,6 +21,9 @@ demo: $(INSTALLED) ## Export the shipped checkpoint, play a scene with voices an
 	  --html $(DEMO)/report.html --json $(DEMO)/report.json
 	@printf '\nBundle:  %s\nReport:  %s\nFigures: %s\n' \
 	  $(BUNDLE) $(DEMO)/report.html $(DEMO)/report.json
+
+targets: $(INSTALLED) ## Export the shipped checkpoint for every target, to build/targets
+	$(BIN)/dcet-export $(TARGETS:%=--target %) --output build/targets
 
 test: $(INSTALLED) ## Run the tests
 	$(BIN)/python -m pytest --quiet --durations=10

@@ -4,7 +4,9 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -14,6 +16,7 @@ from dcet.export.cli import main
 from dcet.export.graphs import ExportError
 from dcet.runtime import Bundle, Conversation
 from dcet.targets import list_targets
+from dcet.targets.target import DEVICES
 
 
 def run(*arguments: object) -> Result:
@@ -30,7 +33,7 @@ def message(result: Result) -> str:
 def test_help_has_an_example() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    assert "dcet-export --target" in result.output.partition("Example:")[2]
+    assert "dcet-export --target" in result.output.partition("Examples:")[2]
 
 
 def test_targets_are_listed_for_people_and_machines() -> None:
@@ -91,6 +94,64 @@ def test_a_precision_overrides_the_targets(
     bundle = Bundle.open(tmp_path / "tiny-cpu-fp16.dcet")
     assert {graph.precision for graph in bundle.manifest.graphs.values()} == {"fp16"}
     assert re.search(r"graph audio: 0\.\d MB, fp16", result.stdout)
+
+
+def test_several_targets_share_what_is_equal(
+    folder: Path,
+    tmp_path: Path,
+    graphs: dict[str, onnx.ModelProto],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    traced, output = [], tmp_path / "all" / "bundles"
+
+    def export_graphs(*arguments: object) -> dict[str, onnx.ModelProto]:
+        traced.append(arguments)
+        return graphs
+
+    monkeypatch.setattr(dcet.export.bundle, "export_graphs", export_graphs)
+    targets = [word for name in ("cpu", "openvino-cpu", "cpu") for word in ("--target", name)]
+    result = run(*targets, "--checkpoint", folder, "--output", output, "--json")
+    assert result.exit_code == 0, result.output
+    assert len(traced) == 1
+    names = ["tiny-cpu.dcet", "tiny-openvino-cpu.dcet"]
+    assert sorted(path.name for path in output.iterdir()) == names
+    shown = json.loads(result.stdout)
+    assert [row["bundle"] for row in shown] == [str(output / name) for name in names]
+    one, other = (Bundle.open(output / name).manifest for name in names)
+    assert (one.target, other.target) == ("cpu", "openvino-cpu")
+    shared = {file for file in one.files if one.files[file] == other.files.get(file)}
+    assert set(one.files) == shared
+
+
+def test_one_target_goes_into_a_file_and_several_into_a_folder(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    one = ("--target", "cpu", "--checkpoint", folder, "--output")
+    result = run(*one, tmp_path)
+    assert result.exit_code == 2
+    assert "expected a file for one target" in result.output
+    result = run("--target", "web", *one, tmp_path / "file")
+    assert result.exit_code == 2
+    assert "expected a folder for 2 targets" in result.output
+    assert "could not make the folder" in message(run("--target", "web", *one, tmp_path / "file/x"))
+
+
+@pytest.mark.usefixtures("traced")
+def test_warnings_are_shown_and_kept(folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(dcet.quantization.fp16, "MIN_ELEMENTS", 64)  # these weights are tiny
+    target = tmp_path / "board.toml"
+    shipped = (DEVICES / "cpu.toml").read_text().replace("[", '["tensorrt", ', 1)
+    target.write_text(shipped.replace("fp32", "fp16") + '\n[tensorrt]\nmin = "10.3"\nmax = "10"\n')
+    output = tmp_path / "it.dcet"
+    result = run("--target", target, "--checkpoint", folder, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("warning: graph") == 4
+    assert "TensorRT multiplies them: it is strongly typed" in result.stdout
+    finalize = Bundle.open(output).manifest.finalize
+    assert finalize is not None
+    assert finalize.tensorrt is not None
+    assert len(finalize.tensorrt.warnings) == 4
 
 
 def test_a_precision_that_cannot_be_made_is_a_usage_error(folder: Path) -> None:

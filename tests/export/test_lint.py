@@ -246,7 +246,7 @@ def test_weights_that_are_stored_as_float16_are_computed_in_float32(
 ) -> None:
     (finding,) = found(store_fp16(graphs["step"]), id="step")
     assert not finding.is_error
-    assert 'write arithmetic = "fp16" in the target\'s file' in str(finding)
+    assert 'export with arithmetic = "fp16", a key of the target' in str(finding)
 
 
 def test_what_no_graph_can_tell_is_a_warning() -> None:

@@ -7,8 +7,11 @@ import platform
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
+
+from onnx import ModelProto
 
 from dcet.export.finalize_files import tensorrt_build
 from dcet.export.golden import npz, record
@@ -20,6 +23,7 @@ from dcet.export.graphs import (
     graph_row,
     state_owner,
 )
+from dcet.export.once import Once
 from dcet.export.openvino_ir import openvino_ir
 from dcet.export.parity import measure
 from dcet.quantization.fp16 import store_fp16
@@ -56,22 +60,28 @@ def export_bundle(
     *,
     name: str,
     progress: Callable[[str], None],
+    once: Once | None = None,
 ) -> Manifest:
     """Write `output`, unless an engine disagrees with torch on the golden sequences.
 
+    Bundles of one checkpoint that are given the same `once` share what is equal in them.
+
     Raises ExportError, MissingExtra or WriteError.
     """
+    once = once or Once()
     model = checkpoint.model
     progress("graphs")
     max_tokens = min(
         MAX_TOKENS, (checkpoint.tokenizer.truncation or {}).get("max_length", MAX_TOKENS)
     )
-    graphs = export_graphs(model, max_tokens, target.opset, target.ir_version)
+    plain = (max_tokens, target.opset, target.ir_version)
+    graphs = once(("graphs", *plain), partial(export_graphs, model, *plain))
     models, rows, files = {}, {}, {}
     for id, graph in graphs.items():
         precision = target.precision[id]
         file = f"graphs/{id}.{precision}.onnx"
-        made = store_fp16(graph, keep=FRONT_END) if precision == "fp16" else graph
+        key = (id, precision, *plain)
+        made = once(key, partial(store_in, graph, precision))
         models[id] = made
         rows[id] = graph_row(made, file, precision)
         files[file] = made.SerializeToString()
@@ -79,7 +89,7 @@ def export_bundle(
             progress(f"OpenVINO IR of {id}")
             ir = OpenvinoFiles(xml=f"openvino/{id}.xml", bin=f"openvino/{id}.bin")
             rows[id] = dataclasses.replace(rows[id], openvino=ir)
-            files[ir.xml], files[ir.bin] = openvino_ir(files[file])
+            files[ir.xml], files[ir.bin] = once(("IR", *key), partial(openvino_ir, files[file]))
     senses = modalities(model, checkpoint.trained)
     finalize = None
     if target.tensorrt is not None:
@@ -88,7 +98,7 @@ def export_bundle(
         finalize = Finalize(tensorrt=build)
         files |= made_files
     progress("golden sequences")
-    golden = record(checkpoint)
+    golden = once("golden", partial(record, checkpoint))
     files["golden/inputs.npz"] = npz({case: played.inputs for case, played in golden.items()})
     files["golden/expected.npz"] = npz({case: played.expected for case, played in golden.items()})
     files["tokenizer.json"] = checkpoint.tokenizer.to_str().encode()
@@ -147,6 +157,11 @@ def name_of(checkpoint: str) -> str:
 def in_precision(target: Target, precision: str) -> Target:
     """The same target, with every graph in one precision."""
     return dataclasses.replace(target, precision=dict.fromkeys(target.precision, precision))
+
+
+def store_in(graph: ModelProto, precision: str) -> ModelProto:
+    """The graph with its weights in this precision."""
+    return store_fp16(graph, keep=FRONT_END) if precision == "fp16" else graph
 
 
 def state_pairs(model: Dcet) -> tuple[StatePair, ...]:

@@ -3,12 +3,16 @@
 import dataclasses
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
+from rich.status import Status
 
 from dcet.runtime.cli import handle_errors
+from dcet.runtime.errors import WriteError
 from dcet.runtime.extras import need
 from dcet.runtime.manifest import Manifest
 from dcet.targets import Device, Target, list_targets, load_target
@@ -17,7 +21,13 @@ PRECISIONS = ("fp32", "fp16")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--target", help="What the bundle is for: a name of --list-targets, or a .toml file.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    help="What the bundle is for: a name of --list-targets, or a .toml file. May be repeated: "
+    "bundles share what is equal in them.",
+)
 @click.option(
     "--checkpoint",
     default="default",
@@ -26,8 +36,9 @@ PRECISIONS = ("fp32", "fp16")
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The bundle to write  [default: NAME-TARGET.dcet, or NAME-TARGET-PRECISION.dcet]",
+    type=click.Path(path_type=Path),
+    help="The bundle to write, or of several targets the folder to write them into  "
+    "[default: NAME-TARGET.dcet, or NAME-TARGET-PRECISION.dcet]",
 )
 @click.option(
     "--precision",
@@ -56,7 +67,7 @@ PRECISIONS = ("fp32", "fp16")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @handle_errors
 def main(
-    target: str | None,
+    targets: tuple[str, ...],
     checkpoint: str,
     output: Path | None,
     precision: str | None,
@@ -69,23 +80,27 @@ def main(
     """Export a checkpoint to a bundle that is checked against torch before it is written.
 
     \b
-    Example:
+    Examples:
       dcet-export --target openvino-cpu --output companion.dcet
+      dcet-export --target jetson --target web --output bundles
       dcet-export --target openvino-cpu --budget-ms 20
     """
     if is_list:
         _show_targets(as_json)
         return
-    if target is None:
+    if not targets:
         raise click.UsageError("name a --target; see dcet-export --list-targets")
-    row = load_target(target)
+    rows = list({target.name: target for target in map(load_target, targets)}.values())
     if budget_ms is None and (students or calibration):
         raise click.UsageError("--student and --calibration are for --budget-ms")
+    if budget_ms is not None and len(rows) > 1:
+        raise click.UsageError("--budget-ms is for one --target")
 
     for package in ("onnx", "onnxscript", "openvino", "torch", "transformers"):
         need(package, extra="export")
     # torch takes seconds: only when asked for
     from dcet.export.bundle import export_bundle, in_precision, name_of
+    from dcet.export.once import Once
     from dcet.training.checkpoint import load
 
     if budget_ms is not None:
@@ -93,22 +108,57 @@ def main(
 
         precisions = PRECISIONS if precision is None else (precision,)
         search_and_show(
-            students or (checkpoint,), row, precisions, calibration, budget_ms, output, as_json
+            students or (checkpoint,), rows[0], precisions, calibration, budget_ms, output, as_json
         )
         return
-    if precision is not None:
-        row = in_precision(row, precision)
     name = name_of(checkpoint)
-    output = output or Path("-".join(filter(None, (name, row.name, precision))) + ".dcet")
+    outputs = _outputs(output, [(name, row.name, precision) for row in rows])
+    if precision is not None:
+        rows = [in_precision(row, precision) for row in rows]
+    results = []
     with Console(stderr=True).status("checkpoint") as status:
-        manifest = export_bundle(
-            load(checkpoint),
-            row,
-            output,
-            name=name,
-            progress=lambda message: status.update(message),
+        loaded, once = load(checkpoint), Once()
+        for row, path in zip(rows, outputs, strict=True):
+            manifest = export_bundle(
+                loaded,
+                row,
+                path,
+                name=name,
+                progress=partial(_report, status, row.name),
+                once=once,
+            )
+            results.append(_result(manifest, path))
+            if not as_json:
+                _show_result(results[-1])
+    if as_json:
+        click.echo(json.dumps(results[0] if len(results) == 1 else results, indent=2))
+
+
+def _report(status: Status, target: str, message: str) -> None:
+    status.update(f"{target}: {message}")
+
+
+def _outputs(output: Path | None, names: list[tuple[str | None, ...]]) -> list[Path]:
+    """Where each bundle goes; the folder of several is made."""
+    files = ["-".join(filter(None, parts)) + ".dcet" for parts in names]
+    if len(files) == 1:
+        if output is not None and output.is_dir():
+            raise click.UsageError(
+                f"--output: expected a file for one target, {output} is a folder"
+            )
+        return [output or Path(files[0])]
+    folder = output or Path()
+    if folder.exists() and not folder.is_dir():
+        raise click.UsageError(
+            f"--output: expected a folder for {len(files)} targets, {folder} is a file"
         )
-    _show_result(manifest, output, as_json)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"could not make the folder {folder}: {error.strerror}; choose another place"
+        ) from error
+    return [folder / file for file in files]
 
 
 def _show_targets(as_json: bool) -> None:
@@ -164,36 +214,37 @@ def _figures(device: Device) -> dict[str, str]:
     }
 
 
-def _show_result(manifest: Manifest, output: Path, as_json: bool) -> None:
-    worst = {
-        engine: max(row.max_abs_probability for row in manifest.parity if row.engine == engine)
-        for engine in dict.fromkeys(row.engine for row in manifest.parity)
-    }
-    size_bytes = output.stat().st_size
-    sizes_bytes = {
-        id: manifest.files[graph.file].size_bytes for id, graph in manifest.graphs.items()
-    }
+def _result(manifest: Manifest, output: Path) -> dict[str, Any]:
+    """What a person and a program are told of a bundle."""
     build = manifest.finalize.tensorrt if manifest.finalize is not None else None
-    warnings = build.warnings if build is not None else ()
-    if as_json:
-        result = {
-            "bundle": str(output),
-            "size_bytes": size_bytes,
-            "graphs": {
-                id: {"precision": graph.precision, "size_bytes": sizes_bytes[id]}
-                for id, graph in manifest.graphs.items()
-            },
-            "parity": worst,
-            "warnings": warnings,
-        }
-        click.echo(json.dumps(result, indent=2))
-        return
-    click.echo(f"{output}  {size_bytes / 1e6:.1f} MB, target {manifest.target}")
-    for id, graph in manifest.graphs.items():
-        click.echo(f"  graph {id}: {sizes_bytes[id] / 1e6:.1f} MB, {graph.precision}")
-    for engine, difference in worst.items():
+    return {
+        "bundle": str(output),
+        "target": manifest.target,
+        "size_bytes": output.stat().st_size,
+        "graphs": {
+            id: {
+                "precision": graph.precision,
+                "size_bytes": manifest.files[graph.file].size_bytes,
+            }
+            for id, graph in manifest.graphs.items()
+        },
+        "parity": {
+            engine: max(row.max_abs_probability for row in manifest.parity if row.engine == engine)
+            for engine in dict.fromkeys(row.engine for row in manifest.parity)
+        },
+        "warnings": list(build.warnings) if build is not None else [],
+    }
+
+
+def _show_result(result: dict[str, Any]) -> None:
+    click.echo(
+        f"{result['bundle']}  {result['size_bytes'] / 1e6:.1f} MB, target {result['target']}"
+    )
+    for id, graph in result["graphs"].items():
+        click.echo(f"  graph {id}: {graph['size_bytes'] / 1e6:.1f} MB, {graph['precision']}")
+    for engine, difference in result["parity"].items():
         click.echo(f"  {engine}: largest difference from torch {difference:.1e}")
-    for warning in warnings:
+    for warning in result["warnings"]:
         click.echo(f"  warning: {warning}")
 
 

@@ -156,7 +156,7 @@ def _weights(graph: _Graph) -> Iterator[Finding]:
                 node,
                 "weights are stored as float16 and multiplied as float32, and so TensorRT "
                 "multiplies them: it is strongly typed",
-                'write arithmetic = "fp16" in the target\'s file',
+                'export with arithmetic = "fp16", a key of the target',
                 is_error=False,
             )
             return  # once is enough
