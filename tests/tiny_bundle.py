@@ -52,6 +52,15 @@ FEATURES: dict[str, tuple[int, ...]] = {
     "episodes_mask": (1, 2),
     "speaker": (1, 1),
 }
+PROFILES: dict[str, dict[str, dict[str, list[int]]]] = {
+    "text": {
+        name: {"min": [1, 1], "opt": [1, 8], "max": [1, MAX_TOKENS]}
+        for name in ("input_ids", "attention_mask")
+    },
+    "audio": {"pcm": {"min": [1, 48_000], "opt": [1, 48_000], "max": [8, 48_000]}},
+    "face": {"pixels": {"min": [1, 12, 12, 3], "opt": [8, 96, 96, 3], "max": [8, 192, 192, 3]}},
+    "step": {},
+}
 STATES: dict[str, tuple[str, tuple[int, ...]]] = {
     "speaker_memory": ("speaker", (1, 2, WIDTH)),
     "speaker_ring": ("speaker", (1, 2, WIDTH)),
@@ -78,8 +87,8 @@ def write_tiny_bundle(
 ) -> Path:
     """Write the bundle to `path`, as a stored zip or as a directory, and return `path`.
 
-    It holds OpenVINO IR where `engines` names openvino, and encoders of the `senses`. Without them
-    it is trained on audio but not on faces.
+    It holds OpenVINO IR and profiles for TensorRT where `engines` names them, and encoders of the
+    `senses`. Without them it is trained on audio but not on faces.
     """
     graphs = {"text": text_graph(), "step": step_graph()}
     graphs |= {
@@ -98,6 +107,10 @@ def write_tiny_bundle(
         for id, graph in graphs.items():
             files |= openvino_files(id, graph)
     manifest = tiny_manifest(files, target=target, engines=list(engines), senses=senses)
+    if "tensorrt" in engines:
+        profiles = {id: PROFILES[id] for id in graphs}
+        build = {"min": "10.3", "max": "11", "profiles": profiles, "scripts": {}}
+        manifest |= {"schema_version": "1.2", "finalize": {"tensorrt": build}}
     return write_container(path, manifest, files, as_zip=as_zip)
 
 

@@ -48,7 +48,8 @@ def prepare(audio: Array, sample_rate_hz: int = 16_000) -> Sound:
 
 
 def voice(conversation: Conversation, speaker: str) -> Array:
-    return conversation._arena.recall(speaker).states["audio"]["voice"].copy()
+    voice: NDArray[Any] = conversation._arena.recall(speaker).states["audio"]["voice"]
+    return voice.copy()
 
 
 # Sound

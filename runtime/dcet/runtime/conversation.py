@@ -40,7 +40,7 @@ class Conversation:
         self.bundle = bundle
         self.engine = bundle.engine(engine)
         self.turns = 0  # that were answered since the beginning or the last reset
-        self._arena = Arena(bundle.manifest.state, max_speakers)
+        self._arena = Arena(bundle.manifest.state, max_speakers, self.engine)
         self._senses = Senses(bundle, self.engine, face_finder)
         self._modalities = bundle.manifest.modalities
         self._speaker_input = bundle.manifest.speaker_input

@@ -85,11 +85,8 @@ def cache_key(bundle: "Bundle", engine: str, platform: Mapping[str, str]) -> str
             id: [graph.precision, manifest.files[graph.file].sha256]
             for id, graph in manifest.graphs.items()
         },
-        "files": {
-            name: file.sha256
-            for name, file in manifest.files.items()
-            if name in golden or name.startswith("finalize/")
-        },
+        "golden": [manifest.files[name].sha256 for name in golden],
+        "finalize": None if manifest.finalize is None else dataclasses.asdict(manifest.finalize),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

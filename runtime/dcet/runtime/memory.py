@@ -8,10 +8,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcet.runtime.engines import Engine, KeepsStates
 from dcet.runtime.errors import UnknownSpeaker
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.manifest import StatePair
@@ -47,7 +49,8 @@ class Recalled:
 
     number: int  # the speaker's, from 1
     is_first: bool  # nothing was said by this speaker yet
-    states: dict[str, dict[str, Floats]]  # of each graph that has some, by its input names
+    # Of each graph that has some, by its input names: Floats, or DeviceState.
+    states: dict[str, dict[str, Any]]
     face_place: Floats | None  # (3,) where the speaker's face was last seen, as FoundFace.place
 
 
@@ -57,8 +60,14 @@ class Arena:
     Only `commit` writes what a turn brought, so a turn that failed before it changes nothing.
     """
 
-    def __init__(self, state: tuple[StatePair, ...], max_speakers: int) -> None:
-        self._state = state
+    def __init__(
+        self, state: tuple[StatePair, ...], max_speakers: int, engine: Engine | None = None
+    ) -> None:
+        """engine: that may keep the states on its device; else they are in the block"""
+        self._device = (
+            engine.keep_states(state, max_speakers) if isinstance(engine, KeepsStates) else None
+        )
+        self._state = state = state if self._device is None else ()
         speakers, scenes = (
             [(pair.input, np.float32, pair.shape) for pair in state if pair.per == owner]
             for owner in ("speaker", "scene")
@@ -82,6 +91,8 @@ class Arena:
     def reset(self) -> None:
         """Forget everybody and everything."""
         self.block.fill(0)
+        if self._device is not None:
+            self._device.reset()
         self._places.clear()
         self._free = list(range(len(self._slots)))
         self._numbers = 0  # given so far; exact as float32 up to 16 million speakers
@@ -97,10 +108,12 @@ class Arena:
         place = self._places.get(speaker)
         slot = self._blank if place is None else self._slots[place]
         number = self._numbers + 1 if place is None else int(slot["number"])
-        states: dict[str, dict[str, Floats]] = {}
+        states: dict[str, dict[str, Any]] = {}
         for pair in self._state:
             owner = slot if pair.per == "speaker" else self._scene
             states.setdefault(pair.graph, {})[pair.input] = owner[pair.input]
+        if self._device is not None:
+            states.update(self._device.recall(place))
         place_seen = slot["face_place"].copy() if slot["face_place"].any() else None
         return Recalled(number, slot["turns"] == 0, states, place_seen)
 
@@ -117,7 +130,10 @@ class Arena:
         face where None is given.
         """
         outputs = graphs["step"]
-        slot = self._slots[self._place(speaker)]
+        place = self._place(speaker)
+        slot = self._slots[place]
+        if self._device is not None:
+            self._device.commit(place, graphs)
         for pair in self._state:
             if pair.graph in graphs:
                 owner = slot if pair.per == "speaker" else self._scene
@@ -142,6 +158,8 @@ class Arena:
         elif not self._has_evicted:
             raise self._unknown(speaker)
         self._scene.fill(0)
+        if self._device is not None:
+            self._device.forget_scene()
 
     def trajectory(self, speaker: str) -> Trajectory:
         """A copy of this speaker's last turns. Raises UnknownSpeaker."""
@@ -174,6 +192,8 @@ class Arena:
     def _release(self, speaker: str) -> None:
         place = self._places.pop(speaker)
         self._slots[place] = self._blank
+        if self._device is not None:
+            self._device.forget(place)
         self._free.append(place)
 
     def _unknown(self, speaker: str) -> UnknownSpeaker:

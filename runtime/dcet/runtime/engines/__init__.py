@@ -1,21 +1,36 @@
 """Engines run a bundle's graphs. Each is imported only when a bundle asks for it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcet.runtime.device_cache import find_built, refuse_condemned
 from dcet.runtime.errors import ConfigError, EngineError, MissingExtra
+from dcet.runtime.manifest import StatePair
 
 if TYPE_CHECKING:
     from dcet.runtime.bundle import Bundle
 
-Arrays = Mapping[str, NDArray[Any]]
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """A state that lies on the device of an engine, float32.
+
+    A graph that is given it reads `address`, and also leaves the state that follows, the output of
+    the same pair, at `next_address`.
+    """
+
+    address: int
+    next_address: int
+    shape: tuple[int, ...]
+
+
+Arrays = Mapping[str, Any]  # NDArray, or DeviceState where it is a state of this engine's
 
 # Threads of a graph; the engine decides on those not named. Handing parts of a step of one
 # millisecond to other threads gains nothing, and on a busy machine it waits for them: with one of
@@ -49,6 +64,33 @@ class Engine(Protocol):
 
     def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         """All outputs of a graph, in arrays of the caller's own. Raises EngineError."""
+
+
+class States(Protocol):
+    """What the graphs remember: a slot for each speaker, and one for the scene; zeros at first."""
+
+    def recall(self, place: int | None) -> dict[str, dict[str, DeviceState]]:
+        """What the graphs read, by graph and input; None is the place of somebody new."""
+
+    def commit(self, place: int, graphs: Iterable[str]) -> None:
+        """Keep what these graphs wrote."""
+
+    def forget(self, place: int) -> None:
+        """Zero a slot. Nothing of it is left when this returns."""
+
+    def forget_scene(self) -> None:
+        """Zero the scene's slot."""
+
+    def reset(self) -> None:
+        """Zero everything."""
+
+
+@runtime_checkable
+class KeepsStates(Protocol):
+    """An engine whose states stay on its device from turn to turn."""
+
+    def keep_states(self, state: Sequence[StatePair], slots: int) -> States:
+        """Room for the states of `slots` speakers and of the scene. Raises EngineError."""
 
 
 def run_finite(engine: Engine, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
@@ -92,6 +134,8 @@ class Rung:
 
 
 ENGINES: Mapping[str, Rung] = {
+    "tensorrt": Rung("tensorrt", "TensorrtEngine", is_built=True),
+    "onnxruntime-cuda": Rung("onnxruntime_cuda", "OnnxRuntimeCudaEngine"),
     "onnxruntime": Rung("onnxruntime", "OnnxRuntimeEngine"),
     "openvino": Rung("openvino", "OpenvinoEngine"),
     "openvino-gpu": Rung("openvino", "OpenvinoGpuEngine"),

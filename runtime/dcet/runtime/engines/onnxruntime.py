@@ -1,7 +1,7 @@
 """ONNX Runtime on the CPU."""
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dcet.runtime.bundle import Bundle
 
 # ONNX Runtime's errors have no base class of their own.
-_FAILURES = (
+FAILURES = (
     failures.Fail,
     failures.InvalidArgument,
     failures.InvalidGraph,
@@ -29,6 +29,7 @@ _FAILURES = (
 )
 _DTYPES = {"tensor(float)": "float32", "tensor(int32)": "int32", "tensor(uint8)": "uint8"}
 _ENGINE_DECIDES = 0
+CPU = "CPUExecutionProvider"
 _ONLY_FATAL = 4  # whatever fails is raised; the log would say it a second time
 
 
@@ -40,7 +41,7 @@ class OnnxRuntimeEngine:
     def __init__(self, bundle: "Bundle", reason: str) -> None:
         self.reason = reason
         graphs = bundle.manifest.graphs
-        self._sessions = {id: _load(bundle, id) for id in graphs}
+        self._sessions = {id: load_session(bundle, id) for id in graphs}
         self._outputs = {id: [tensor.name for tensor in graphs[id].outputs] for id in graphs}
 
     @staticmethod
@@ -51,11 +52,14 @@ class OnnxRuntimeEngine:
         names = self._outputs[graph]
         try:
             return dict(zip(names, self._sessions[graph].run(names, dict(inputs)), strict=True))
-        except _FAILURES as error:
+        except FAILURES as error:
             raise EngineError(f"ONNX Runtime could not run graph {graph!r}: {error}") from error
 
 
-def _load(bundle: "Bundle", id: str) -> onnxruntime.InferenceSession:
+def load_session(
+    bundle: "Bundle", id: str, providers: Sequence[str | tuple[str, dict[str, str]]] = (CPU,)
+) -> onnxruntime.InferenceSession:
+    """A graph, verified against the manifest. Raises EngineError or BundleShapeMismatch."""
     file = bundle.manifest.graphs[id].file
     data = bundle.read(file)
     options = onnxruntime.SessionOptions()
@@ -67,8 +71,8 @@ def _load(bundle: "Bundle", id: str) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except _FAILURES as error:
+        session = onnxruntime.InferenceSession(data, options, providers=list(providers))
+    except FAILURES as error:
         raise EngineError(
             f"{bundle.path}: {file}: ONNX Runtime {onnxruntime.__version__} cannot load it: "
             f"{error}; try a newer onnxruntime, or export the bundle again"

@@ -13,4 +13,6 @@ become `cache/KEY/` of the bundle once the engine made of them reproduces the go
 from collections.abc import Mapping
 
 # The module of each engine that dcet.runtime.engines.ENGINES says is built.
-BUILDERS: Mapping[str, str] = {}
+BUILDERS: Mapping[str, str] = {
+    "tensorrt": "dcet.targets.finalize.tensorrt",
+}

@@ -36,7 +36,8 @@ class Attempt:
 def try_rung(bundle: Path, engine: str, folder: Path, kept: Path, timeout_s: float) -> Attempt:
     """Build in `folder`, which also gets the log. Raises OSError where that cannot be written."""
     arguments = [str(os.getpid()), str(bundle), engine, str(folder), str(kept)]
-    command = [sys.executable, "-m", "dcet.targets.finalize.worker", *arguments]
+    # -P: a file of the folder that this was called in must not be taken for a module.
+    command = [sys.executable, "-P", "-m", "dcet.targets.finalize.worker", *arguments]
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(
             command,

@@ -34,22 +34,22 @@ Report = dict[str, Any]
 def main() -> None:
     parent, path, engine, folder, kept = sys.argv[1:]
     die_with(int(parent))
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as reports:
-        os.dup2(2, 1)
+    reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
 
-        def write(report: Report) -> None:
-            print(json.dumps(report), file=reports, flush=True)
+    def write(report: Report) -> None:
+        print(json.dumps(report), file=reports, flush=True)
 
-        def write_failure(
-            kind: type[BaseException], error: BaseException, trace: TracebackType | None
-        ) -> None:
-            message = str(error) if isinstance(error, DcetError) else f"{kind.__name__}: {error}"
-            write({"outcome": "failed", "message": message})
-            traceback.print_exception(kind, error, trace)
+    def write_failure(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        message = str(error) if isinstance(error, DcetError) else f"{kind.__name__}: {error}"
+        write({"outcome": "failed", "message": message})
+        traceback.print_exception(kind, error, trace)
 
-        sys.excepthook = write_failure
-        for report in attempt(Bundle.open(path), engine, Path(folder), Path(kept)):
-            write(report)
+    sys.excepthook = write_failure
+    for report in attempt(Bundle.open(path), engine, Path(folder), Path(kept)):
+        write(report)
 
 
 def die_with(parent: int) -> None:

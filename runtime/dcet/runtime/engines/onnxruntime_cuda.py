@@ -1,0 +1,93 @@
+"""ONNX Runtime on a CUDA device."""
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from dcet.runtime.engines import Arrays, DeviceState, States
+from dcet.runtime.engines.cuda import Cuda, cuda_platform
+from dcet.runtime.engines.device_states import DeviceStates
+from dcet.runtime.engines.onnxruntime import FAILURES, load_session
+from dcet.runtime.errors import EngineError
+from dcet.runtime.manifest import StatePair
+
+if TYPE_CHECKING:
+    from dcet.runtime.bundle import Bundle
+
+PROVIDER = "CUDAExecutionProvider"
+DEVICE = "cuda"
+
+
+class OnnxRuntimeCudaEngine:
+    """One session a graph, all on one stream, and one run at a time."""
+
+    name = "onnxruntime-cuda"
+
+    def __init__(self, bundle: "Bundle", reason: str) -> None:
+        self.reason = reason
+        _expect_cuda()
+        self._cuda = Cuda()
+        options = {
+            "user_compute_stream": str(self._cuda.stream),  # so that states are there when read
+            "use_tf32": "0",  # 10 bits of mantissa are outside the tolerance of an fp32 graph
+        }
+        self._sessions = {}
+        for id in bundle.manifest.graphs:
+            session = load_session(bundle, id, [(PROVIDER, options)])
+            if PROVIDER not in session.get_providers():
+                raise EngineError(
+                    "ONNX Runtime fell back to the CPU without a word: its CUDA provider does not "
+                    "load; install the CUDA and cuDNN that this onnxruntime-gpu was made for"
+                )
+            self._sessions[id] = session
+        graphs = bundle.manifest.graphs
+        self._outputs = {id: [tensor.name for tensor in graphs[id].outputs] for id in graphs}
+        self._following = {pair.input: pair.output for pair in bundle.manifest.state}
+        self._running = threading.Lock()
+
+    @staticmethod
+    def platform() -> dict[str, str]:
+        _expect_cuda()
+        return {"onnxruntime": onnxruntime.__version__, **cuda_platform()}
+
+    def keep_states(self, state: Sequence[StatePair], slots: int) -> States:
+        return DeviceStates(self._cuda, state, slots)
+
+    def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        names = self._outputs[graph]
+        session = self._sessions[graph]
+        # A binding of its own, which keeps nothing of what went in and out of it.
+        binding = session.io_binding()
+        following: dict[str, DeviceState] = {}
+        try:
+            for name, value in inputs.items():
+                if isinstance(value, DeviceState):
+                    binding.bind_input(name, DEVICE, 0, np.float32, value.shape, value.address)
+                    following[self._following[name]] = value
+                else:
+                    binding.bind_cpu_input(name, np.ascontiguousarray(value))
+            for name in names:
+                state = following.get(name)
+                if state is None:
+                    binding.bind_output(name)
+                else:
+                    binding.bind_output(
+                        name, DEVICE, 0, np.float32, state.shape, state.next_address
+                    )
+            with self._running:
+                session.run_with_iobinding(binding)
+            return dict(zip(names, binding.copy_outputs_to_cpu(), strict=True))
+        except FAILURES as error:
+            raise EngineError(f"ONNX Runtime could not run graph {graph!r}: {error}") from error
+
+
+def _expect_cuda() -> None:
+    if PROVIDER not in onnxruntime.get_available_providers():
+        raise EngineError(
+            f"onnxruntime {onnxruntime.__version__} was built without CUDA; run: "
+            "pip uninstall onnxruntime && pip install onnxruntime-gpu"
+        )

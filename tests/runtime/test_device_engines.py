@@ -1,0 +1,296 @@
+"""Engines whose states stay on a CUDA device, on one that is made up (tests/device_fakes)."""
+
+import ctypes
+import gc
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dcet.runtime import Bundle, Conversation, Estimate
+from dcet.runtime.engines import DeviceState, Engine, find_rung, onnxruntime_cuda
+from dcet.runtime.engines.onnxruntime import CPU, load_session
+from dcet.runtime.errors import EngineError, UnknownSpeaker
+from dcet.runtime.golden import is_held, replay_golden
+from dcet.targets.finalize import tensorrt as builder
+from tests.runtime.signals import face, speech
+from tests.tiny_bundle import write_tiny_bundle
+
+LADDER = ("tensorrt", "onnxruntime-cuda", "onnxruntime")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return Bundle.open(write_tiny_bundle(tmp_path / "tiny.dcet", engines=LADDER))
+
+
+@pytest.fixture(params=["tensorrt", "onnxruntime-cuda"])
+def engine(
+    request: pytest.FixtureRequest,
+    bundle: Bundle,
+    tmp_path: Path,
+    fake_device: pytest.MonkeyPatch,
+) -> Engine:
+    if request.param == "tensorrt":
+        built = tmp_path / "built"
+        built.mkdir()
+        builder.build(bundle, built, tmp_path)
+        return find_rung("tensorrt").open(bundle, "tested", built)
+    # ONNX Runtime here has no CUDA: it reads and writes the made-up device's memory as its own, and
+    # takes its turn at once, as it would on the stream that it is given.
+    fake_device.setenv("DCET_FAKE_CUDA", "eager")
+    fake_device.setattr(onnxruntime_cuda, "DEVICE", "cpu")
+    fake_device.setattr(onnxruntime_cuda, "PROVIDER", CPU)
+    fake_device.setattr(
+        onnxruntime_cuda, "load_session", lambda bundle, id, providers: load_session(bundle, id)
+    )
+    return find_rung("onnxruntime-cuda").open(bundle, "tested")
+
+
+def talk(bundle: Bundle, engine: Engine | None = None, **options: Any) -> Conversation:
+    """On this engine, or on the host."""
+    if engine is not None:
+        bundle._engines["tested"] = engine
+    return Conversation(bundle, "onnxruntime" if engine is None else "tested", **options)
+
+
+LINES = [
+    "i am happy",
+    "you are angry !",
+    "so sad",
+    "we are fine .",
+    "they are afraid",
+    "i am so sad",
+]
+
+
+def say(conversation: Conversation, number: int) -> Estimate:
+    return conversation.turn(
+        "Ann Ben Cleo".split()[number % 3],
+        LINES[number % len(LINES)],
+        audio=speech(0.5 + number % 4, seed=number) if number % 2 else None,
+        faces=[face(seed=number + i) for i in range(1 + number % 3)] if number % 3 else None,
+    )
+
+
+def same(one: Estimate, other: Estimate) -> None:
+    assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+    assert one.sentiment == pytest.approx(other.sentiment, abs=1e-6)
+    assert one.modality_weights == pytest.approx(other.modality_weights, abs=1e-6)
+    assert (one.shift is None) == (other.shift is None)
+
+
+def device_memory() -> dict[int, bytes]:
+    """All that is allocated, once everything that was asked is done."""
+    from cuda.bindings import runtime  # type: ignore[import-untyped]
+
+    gc.collect()
+    for stream in runtime.streams:
+        runtime.cudaStreamSynchronize(stream)
+    return {
+        address: ctypes.string_at(address, size) for address, (size, _) in runtime.allocated.items()
+    }
+
+
+def test_golden_sequences(bundle: Bundle, engine: Engine) -> None:
+    rows = replay_golden(bundle, engine)
+    assert all(is_held(row) for row in rows)
+    assert max(row.max_abs_probability for row in rows) < 1e-5
+
+
+def test_states_on_the_device_are_those_of_the_host(bundle: Bundle, engine: Engine) -> None:
+    here, there = talk(bundle), talk(bundle, engine)
+    for number in range(12):
+        same(say(there, number), say(here, number))
+    for speaker in ("Ann", "Ben", "Nobody"):
+        kept, recalled = (c._arena.recall(speaker).states for c in (there, here))
+        for graph, states in recalled.items():
+            for name, state in states.items():
+                lies = kept[graph][name]
+                assert isinstance(lies, DeviceState)
+                device_memory()
+                found = np.frombuffer(ctypes.string_at(lies.address, state.nbytes), np.float32)
+                np.testing.assert_allclose(found.reshape(state.shape), state, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda conversation: conversation.forget("Ben"),
+        lambda conversation: conversation.reset(),
+        lambda conversation: conversation.turn("Dan", "i am happy"),  # somebody must make room
+    ],
+    ids=["forget", "reset", "evict"],
+)
+def test_what_is_forgotten_on_the_device_is_what_is_forgotten_on_the_host(
+    bundle: Bundle, engine: Engine, change: Callable[[Conversation], Any]
+) -> None:
+    here, there = talk(bundle, max_speakers=3), talk(bundle, engine, max_speakers=3)
+    for conversation in (here, there):
+        for number in range(7):
+            say(conversation, number)
+        change(conversation)
+    for number in range(7, 14):
+        same(say(there, number), say(here, number))
+
+
+def test_forgetting_leaves_no_trace_on_the_device(bundle: Bundle, engine: Engine) -> None:
+    conversation = talk(bundle, engine)
+    before = device_memory()
+    assert not any(map(any, before.values()))
+    for number in range(0, 9, 3):
+        say(conversation, number)
+    assert conversation.speakers == ("Ann",)
+    assert any(map(any, device_memory().values()))
+    conversation.forget("Ann")
+    assert device_memory() == before
+    say(conversation, 4)
+    conversation.reset()
+    assert device_memory() == before
+    with pytest.raises(UnknownSpeaker):
+        conversation.forget("Ann")
+
+
+def test_between_turns_only_the_memory_knows_what_was_said(bundle: Bundle, engine: Engine) -> None:
+    """Not the buffers through which it went, nor the drafts that were kept."""
+    conversation = talk(bundle, engine)
+    states: Any = conversation._arena._device
+    for number in range(4):
+        say(conversation, number)
+        for address, content in device_memory().items():
+            if address == states._block.address:
+                begin, end = states._scene_draft - address, states._scene_bytes
+                assert not any(content[begin : begin + end])
+                begin = states._nobody - address
+                assert not any(content[begin : begin + 2 * states._slot_bytes])
+            else:
+                assert not any(content)
+
+
+def test_a_turn_that_fails_leaves_the_memory_on_the_device(
+    bundle: Bundle, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = talk(bundle), talk(bundle, engine)
+    for conversation in (here, there):
+        for number in range(5):
+            say(conversation, number)
+    run = engine.run
+
+    def poisoned(graph: str, inputs: Any) -> Any:
+        outputs = run(graph, inputs)
+        if graph == "step":
+            outputs["sentiment"][:] = np.nan
+        return outputs
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "run", poisoned)
+        for number in (5, 6):
+            with pytest.raises(EngineError, match="expected finite estimates"):
+                say(there, number)
+    for number in range(7, 12):
+        same(say(there, number), say(here, number))
+
+
+def test_conversations_on_one_device_do_not_mix(bundle: Bundle, engine: Engine) -> None:
+    talk(bundle, engine)
+
+    def play(offset: int) -> list[float]:
+        conversation = Conversation(bundle, "tested")
+        return [say(conversation, number).sentiment for number in range(offset, offset + 8)]
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(play, range(4)))
+    assert together == [play(offset) for offset in range(4)]
+
+
+def test_a_conversation_that_is_over_leaves_nothing_on_the_device(
+    bundle: Bundle, engine: Engine
+) -> None:
+    before = device_memory().keys()
+    conversation = talk(bundle, engine)
+    say(conversation, 0)
+    assert device_memory().keys() > before
+    del conversation
+    assert device_memory().keys() == before
+
+
+def test_states_are_not_sent_again(
+    bundle: Bundle, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes into the step from the host is features alone."""
+    conversation = talk(bundle, engine)
+    taken: list[set[str]] = []
+    run = engine.run
+
+    def seen(graph: str, inputs: Any) -> Any:
+        taken.append({name for name, value in inputs.items() if isinstance(value, DeviceState)})
+        return run(graph, inputs)
+
+    monkeypatch.setattr(engine, "run", seen)
+    say(conversation, 1)
+    states = {pair.input for pair in bundle.manifest.state if pair.graph == "step"}
+    assert taken[-1] == states
+    assert {"voice"} in taken
+
+
+@pytest.mark.parametrize(
+    ("graph", "inputs", "says"),
+    [
+        ("text", {}, "'input_ids' is missing"),
+        (
+            "text",
+            {"input_ids": np.zeros((1, 3)), "attention_mask": np.ones((1, 3), np.int32)},
+            "'input_ids': expected int32, got float64",
+        ),
+        (
+            "face",
+            {"pixels": np.zeros((1, 300, 40, 3), np.uint8)},
+            r"'pixels' of shape \(1, 300, 40, 3\) is none it was built for",
+        ),
+    ],
+)
+@pytest.mark.parametrize("engine", ["tensorrt"], indirect=True)
+def test_what_no_plan_was_built_for(
+    engine: Engine, graph: str, inputs: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(EngineError, match=f"could not run graph '{graph}': {says}"):
+        engine.run(graph, inputs)
+
+
+def test_without_a_plan_tensorrt_says_how_to_get_one(
+    bundle: Bundle, fake_device: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake_device.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(EngineError, match="not built on this device yet; run: dcet-finalize /"):
+        bundle.engine("tensorrt")
+    reason = bundle.engine().reason
+    assert reason.startswith("choice 3 of 3 of target cpu; tensorrt: it was not built on this")
+    assert "; onnxruntime-cuda: onnxruntime " in reason
+    assert "was built without CUDA; run: pip uninstall onnxruntime && pip" in reason
+
+
+def test_onnxruntime_that_leaves_cuda_unused_is_refused(
+    bundle: Bundle, fake_device: pytest.MonkeyPatch
+) -> None:
+    """As ONNX Runtime does without a word where cuDNN does not load."""
+    fake_device.setattr(onnxruntime_cuda, "_expect_cuda", lambda: None)
+    fake_device.setattr(
+        onnxruntime_cuda, "load_session", lambda bundle, id, providers: load_session(bundle, id)
+    )
+    with pytest.raises(EngineError, match="fell back to the CPU without a word"):
+        bundle.engine("onnxruntime-cuda")
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [("out of memory", "the CUDA device is out of memory"), ("no device", "cudaErrorNoDevice")],
+)
+def test_a_device_that_fails_is_an_engine_error(
+    bundle: Bundle, engine: Engine, fake_device: pytest.MonkeyPatch, fault: str, says: str
+) -> None:
+    fake_device.setenv("DCET_FAKE_CUDA", fault)
+    with pytest.raises(EngineError, match=says):
+        talk(bundle, engine)
