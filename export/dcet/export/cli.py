@@ -14,7 +14,7 @@ from rich.status import Status
 from dcet.runtime.cli import handle_errors
 from dcet.runtime.errors import WriteError
 from dcet.runtime.extras import need
-from dcet.runtime.manifest import Manifest
+from dcet.runtime.manifest import Manifest, Parity
 from dcet.targets import Device, Target, list_targets, load_target
 
 PRECISIONS = ("fp32", "fp16")
@@ -93,42 +93,40 @@ def main(
     rows = list({target.name: target for target in map(load_target, targets)}.values())
     if budget_ms is None and (students or calibration):
         raise click.UsageError("--student and --calibration are for --budget-ms")
-    if budget_ms is not None and len(rows) > 1:
-        raise click.UsageError("--budget-ms is for one --target")
+    if budget_ms is not None and (len(rows) > 1 or rows[0].layout != "bundle"):
+        raise click.UsageError("--budget-ms is for one --target, and one of bundles")
 
     for package in ("onnx", "onnxscript", "openvino", "torch", "transformers"):
         need(package, extra="export")
     # torch takes seconds: only when asked for
     from dcet.export.bundle import export_bundle, in_precision, name_of
     from dcet.export.once import Once
+    from dcet.export.triton import export_repository
     from dcet.training.checkpoint import load
 
     if budget_ms is not None:
         from dcet.export.budget_view import search_and_show
 
-        students = students or (checkpoint,)
         precisions = PRECISIONS if precision is None else (precision,)
-        budget = f"{budget_ms:g}ms"
-        (path,) = _outputs(output, [(name_of(students[0]), rows[0].name, budget)])
-        search_and_show(students, rows[0], precisions, calibration, budget_ms, path, as_json)
+        search_and_show(
+            students or (checkpoint,), rows[0], precisions, calibration, budget_ms, output, as_json
+        )
         return
     name = name_of(checkpoint)
-    outputs = _outputs(output, [(name, row.name, precision) for row in rows])
+    outputs = _outputs(output, [_file_name(name, row, precision) for row in rows])
     if precision is not None:
         rows = [in_precision(row, precision) for row in rows]
     results = []
     with Console(stderr=True).status("checkpoint") as status:
         loaded, once = load(checkpoint), Once()
         for row, path in zip(rows, outputs, strict=True):
-            manifest = export_bundle(
-                loaded,
-                row,
-                path,
-                name=name,
-                progress=partial(_report, status, row.name),
-                once=once,
-            )
-            results.append(_result(manifest, path))
+            progress = partial(_report, status, row.name)
+            if row.layout == "triton":
+                parity = export_repository(loaded, row, path, progress=progress, once=once)
+                results.append(_repository_result(row, path, parity))
+            else:
+                manifest = export_bundle(loaded, row, path, name=name, progress=progress, once=once)
+                results.append(_result(manifest, path))
             if not as_json:
                 _show_result(results[-1])
     if as_json:
@@ -139,11 +137,15 @@ def _report(status: Status, target: str, message: str) -> None:
     status.update(f"{target}: {message}")
 
 
-def _outputs(output: Path | None, names: list[tuple[str | None, ...]]) -> list[Path]:
-    """Where each bundle goes; the folder of several is made."""
-    files = ["-".join(filter(None, parts)) + ".dcet" for parts in names]
+def _file_name(name: str, target: Target, precision: str | None) -> str:
+    suffix = ".dcet" if target.layout == "bundle" else ""
+    return "-".join(filter(None, (name, target.name, precision))) + suffix
+
+
+def _outputs(output: Path | None, files: list[str]) -> list[Path]:
+    """Where each bundle or repository goes; the folder of several is made."""
     if len(files) == 1:
-        if output is not None and output.is_dir():
+        if output is not None and output.is_dir() and files[0].endswith(".dcet"):
             raise click.UsageError(
                 f"--output: expected a file for one target, {output} is a folder"
             )
@@ -215,6 +217,30 @@ def _figures(device: Device) -> dict[str, str]:
     }
 
 
+def _repository_result(target: Target, output: Path, parity: tuple[Parity, ...]) -> dict[str, Any]:
+    """What a person and a program are told of a model repository."""
+    graphs = {path.parts[-3].removeprefix("dcet_"): path for path in output.glob("*/1/model.onnx")}
+    return {
+        "repository": str(output),
+        "target": target.name,
+        "size_bytes": sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
+        "graphs": {
+            id: {"precision": target.precision[id], "size_bytes": path.stat().st_size}
+            for id, path in sorted(graphs.items())
+        },
+        "parity": _worst(parity),
+        "warnings": [],
+    }
+
+
+def _worst(parity: tuple[Parity, ...]) -> dict[str, float]:
+    """The largest difference of each engine from torch."""
+    return {
+        engine: max(row.max_abs_probability for row in parity if row.engine == engine)
+        for engine in dict.fromkeys(row.engine for row in parity)
+    }
+
+
 def _result(manifest: Manifest, output: Path) -> dict[str, Any]:
     """What a person and a program are told of a bundle."""
     build = manifest.finalize.tensorrt if manifest.finalize is not None else None
@@ -229,18 +255,14 @@ def _result(manifest: Manifest, output: Path) -> dict[str, Any]:
             }
             for id, graph in manifest.graphs.items()
         },
-        "parity": {
-            engine: max(row.max_abs_probability for row in manifest.parity if row.engine == engine)
-            for engine in dict.fromkeys(row.engine for row in manifest.parity)
-        },
+        "parity": _worst(manifest.parity),
         "warnings": list(build.warnings) if build is not None else [],
     }
 
 
 def _show_result(result: dict[str, Any]) -> None:
-    click.echo(
-        f"{result['bundle']}  {result['size_bytes'] / 1e6:.1f} MB, target {result['target']}"
-    )
+    place = result.get("bundle") or result["repository"]
+    click.echo(f"{place}  {result['size_bytes'] / 1e6:.1f} MB, target {result['target']}")
     for id, graph in result["graphs"].items():
         click.echo(f"  graph {id}: {graph['size_bytes'] / 1e6:.1f} MB, {graph['precision']}")
     for engine, difference in result["parity"].items():

@@ -102,7 +102,7 @@ def step_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 def export_step(step: Step, opset: int, ir_version: int) -> onnx.ModelProto:
     """One turn as a graph of float32 inputs and fixed shapes."""
     features = [torch.ones(shape) for shape in step_shapes(step.config).values()]
-    return _export(
+    return trace(
         step,
         (*features, *initial_state(step.config)),
         [*STEP_INPUTS, *State._fields],
@@ -118,7 +118,7 @@ def export_text(
     """Token ids of any length up to `max_tokens` to text features."""
     ids = torch.ones(1, 8, dtype=torch.int32)
     tokens = {1: torch.export.Dim("tokens", min=2, max=max_tokens)}
-    return _export(
+    return trace(
         TextGraph(encoder),
         (ids, torch.ones_like(ids)),
         ["input_ids", "attention_mask"],
@@ -131,7 +131,7 @@ def export_text(
 
 def export_audio(encoder: AudioEncoder, opset: int, ir_version: int) -> onnx.ModelProto:
     """Any number of windows of PCM and a speaker's voice to features and the voice afterwards."""
-    return _export(
+    return trace(
         fold_norms(encoder),
         (torch.zeros(2, WINDOW_SAMPLES), torch.zeros(1, *VOICE_SHAPE)),
         ["pcm", "voice"],
@@ -145,7 +145,7 @@ def export_audio(encoder: AudioEncoder, opset: int, ir_version: int) -> onnx.Mod
 def export_face(encoder: FaceEncoder, opset: int, ir_version: int) -> onnx.ModelProto:
     """Any number of RGB pictures of any one size to features."""
     sizes = {0: ("faces", 1), 1: ("height", 2), 2: ("width", 2)}
-    return _export(
+    return trace(
         encoder,
         (torch.zeros(2, SIDE + 1, SIDE + 2, 3, dtype=torch.uint8),),
         ["pixels"],
@@ -158,7 +158,7 @@ def export_face(encoder: FaceEncoder, opset: int, ir_version: int) -> onnx.Model
     )
 
 
-def _export(
+def trace(
     module: nn.Module,
     inputs: tuple[Tensor, ...],
     input_names: list[str],
@@ -167,6 +167,7 @@ def _export(
     ir_version: int,
     dynamic_shapes: tuple[Any, ...] | None = None,
 ) -> onnx.ModelProto:
+    """A module as ONNX with its weights inside, and nothing in it of the machine it came from."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own deprecations; what went wrong is raised

@@ -78,11 +78,7 @@ class AudioEncoder(nn.Module):
         -> features (windows, width) and the voice with these windows in it.
         """
         level = self.level(self.log_mel(pcm))
-        following = voice + sums(level).sum(dim=0, keepdim=True)
-        following = following * (
-            REMEMBERED_WINDOWS / following[:, :1].clamp_min(REMEMBERED_WINDOWS)
-        )
-        return self.encode(level, voice), following
+        return self.encode(level, voice), remember(voice, sums(level).sum(dim=0, keepdim=True))
 
     @staticmethod
     def level(db: Tensor) -> Tensor:
@@ -130,3 +126,9 @@ def sums(level: Tensor) -> Tensor:
     heard = level * sounding
     counted = sounding.sum(dim=-1).expand(-1, MELS)
     return torch.stack([counted, heard.sum(dim=-1), (heard * heard).sum(dim=-1)], dim=1) / STEPS
+
+
+def remember(voice: Tensor, heard: Tensor) -> Tensor:
+    """A voice and the sums of what was heard since, (N, 3, 64) both -> the voice afterwards."""
+    following = voice + heard
+    return following * (REMEMBERED_WINDOWS / following[:, :1].clamp_min(REMEMBERED_WINDOWS))

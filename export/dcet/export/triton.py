@@ -1,0 +1,373 @@
+"""A model repository for Triton Inference Server, whose sequences are conversations.
+
+`config.pbtxt` is written with Triton's own protobuf schema, and read with it again before anything
+is published: the models are played through ONNX Runtime by what the configurations say, with the
+states handled as Triton does, and must give what torch gives.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from dcet.export.bundle import documents, store_in
+from dcet.export.folding import fold_norms
+from dcet.export.golden import GoldenSequence, record
+from dcet.export.graphs import (
+    STATE_OUTPUTS,
+    STEP_OUTPUTS,
+    ExportError,
+    TextGraph,
+    export_face,
+    step_shapes,
+    trace,
+)
+from dcet.export.once import Once
+from dcet.export.served import ServedAudio, ServedStep
+from dcet.runtime.extras import need
+from dcet.runtime.golden import TOLERANCES, is_held
+from dcet.runtime.labels import EMOTIONS, MODALITIES
+from dcet.runtime.manifest import Parity
+from dcet.targets import Target
+from dcet.training.audio_encoder import VOICE_SHAPE, AudioEncoder
+from dcet.training.checkpoint import Checkpoint
+from dcet.training.folders import atomic_folder
+from dcet.training.log_mel import WINDOW_SAMPLES
+from dcet.training.model import SPEAKER_STATES, Step, TextEncoder, initial_state
+
+SLOTS = 8  # speakers of one conversation who are remembered at once
+CONVERSATIONS = 4096  # at once, for each instance of a model; more wait until one ends
+IDLE_MICROSECONDS = 600_000_000  # ten minutes of silence end a conversation
+QUEUE_MICROSECONDS = 1_000  # that a turn waits for others to run with
+MAX_BATCH = {"text": 32, "audio": 8, "face": 64, "step": 64}  # requests; of `face`, faces
+START = "start"
+DTYPES: Mapping[int, str] = {
+    onnx.TensorProto.FLOAT: "TYPE_FP32",
+    onnx.TensorProto.INT32: "TYPE_INT32",
+    onnx.TensorProto.UINT8: "TYPE_UINT8",
+}
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def export_repository(
+    checkpoint: Checkpoint,
+    target: Target,
+    output: Path,
+    *,
+    progress: Callable[[str], None],
+    once: Once | None = None,
+) -> tuple[Parity, ...]:
+    """Write the folder `output`, unless what is in it disagrees with torch in ONNX Runtime.
+
+    It takes the place of a repository that was written before, and of nothing else. What it has in
+    common with bundles of the same checkpoint is made once.
+
+    Raises ExportError, MissingExtra or WriteError.
+    """
+    once = once or Once()
+    for package in ("tritonclient", "grpc", "google.protobuf"):
+        need(package, extra="triton")
+    if "int8" in target.precision.values():
+        raise ExportError(
+            f"target {target.name}: expected fp32 or fp16 for a model repository, got int8; "
+            "a bundle may be int8"
+        )
+    if output.exists() and not _is_ours(output):
+        raise ExportError(
+            f"{output}: expected nothing there, or a repository that dcet-export wrote, got "
+            "something else; remove it, or give another --output"
+        )
+    progress("graphs")
+    graphs = served_graphs(checkpoint, target.opset, target.ir_version)
+    progress("golden sequences")
+    golden = once("golden", partial(record, checkpoint))
+    with atomic_folder(output) as repository:
+        for id, graph in graphs.items():
+            write_model(repository, id, store_in(graph, target.precision[id]))
+        extra = {"dcet_text/tokenizer.json": checkpoint.tokenizer.to_str().encode()} | {
+            # A folder at the top would be taken for a model.
+            f"dcet_step/{Path(name).name}": data
+            for name, data in documents(checkpoint).items()
+        }
+        for name, data in extra.items():
+            (repository / name).write_bytes(data)
+        progress("parity of onnxruntime")
+        rows = replay(repository, golden, target.precision)
+        for row in rows:
+            if not is_held(row):
+                raise ExportError(
+                    f"{output}: golden sequence {row.case!r}: expected to be within "
+                    f"{row.tolerance} of torch, got {row.max_abs_probability:.2e}; the repository "
+                    "was not written. Try another version of onnxruntime"
+                )
+    return rows
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nothing but models of ours would be lost with it."""
+    models = {f"dcet_{id}" for id in MAX_BATCH}
+    return folder.is_dir() and all(
+        entry.name in models and (entry / "config.pbtxt").is_file() for entry in folder.iterdir()
+    )
+
+
+def served_graphs(
+    checkpoint: Checkpoint, opset: int, ir_version: int
+) -> dict[str, onnx.ModelProto]:
+    """The graphs by id, each for a batch of any size; `audio` and `step` with slots of speakers."""
+    model = checkpoint.model
+    graphs = {"text": _text(model.text, opset, ir_version)}
+    if model.audio is not None:
+        graphs["audio"] = _audio(model.audio, opset, ir_version)
+    if model.face is not None:
+        graphs["face"] = export_face(model.face, opset, ir_version)
+    graphs["step"] = _step(model.step, opset, ir_version)
+    return graphs
+
+
+def _text(encoder: TextEncoder, opset: int, ir_version: int) -> onnx.ModelProto:
+    ids = torch.ones(2, 8, dtype=torch.int32)
+    axes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("tokens", min=2)}
+    return trace(
+        TextGraph(encoder),
+        (ids, torch.ones_like(ids)),
+        ["input_ids", "attention_mask"],
+        ["features"],
+        opset,
+        ir_version,
+        dynamic_shapes=(axes, axes),
+    )
+
+
+def _audio(encoder: AudioEncoder, opset: int, ir_version: int) -> onnx.ModelProto:
+    batch, windows = torch.export.Dim("batch", min=1), torch.export.Dim("windows", min=1)
+    return trace(
+        ServedAudio(fold_norms(encoder)),
+        (
+            torch.zeros(2, 3, WINDOW_SAMPLES),
+            torch.ones(2, 1, dtype=torch.int32),
+            torch.zeros(2, 1),
+            torch.zeros(2, SLOTS),
+            torch.zeros(2, SLOTS, *VOICE_SHAPE),
+        ),
+        ["pcm", "speaker", START, "holders", "voice"],
+        ["features", "next_holders", "next_voice"],
+        opset,
+        ir_version,
+        dynamic_shapes=({0: batch, 1: windows}, *[{0: batch}] * 4),
+    )
+
+
+def _step(step: Step, opset: int, ir_version: int) -> onnx.ModelProto:
+    batch = torch.export.Dim("batch", min=1)
+    features = {
+        name: torch.ones(2, *shape[1:])
+        for name, shape in step_shapes(step.config).items()
+        if name not in ("episodes", "episodes_mask", "speaker")
+    }
+    states = {
+        name: torch.zeros(2, *([SLOTS] if name in SPEAKER_STATES else []), *value.shape[1:])
+        for name, value in initial_state(step.config)._asdict().items()
+    }
+    control = (torch.ones(2, 1, dtype=torch.int32), torch.zeros(2, 1), torch.zeros(2, SLOTS))
+    return trace(
+        ServedStep(step),
+        (*features.values(), *control, *states.values()),
+        [*features, "speaker", START, "holders", *states],
+        [*STEP_OUTPUTS, "next_holders", *(STATE_OUTPUTS[name] for name in states)],
+        opset,
+        ir_version,
+        dynamic_shapes=(*[{0: batch}] * (len(features) + 3), ({0: batch},) * len(states)),
+    )
+
+
+def write_model(repository: Path, id: str, graph: onnx.ModelProto) -> None:
+    """The folder of one model: its configuration, and its graph as version 1."""
+    folder = repository / f"dcet_{id}"
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.onnx").write_bytes(graph.SerializeToString())
+    config = model_config(id, graph)
+    text_format = need("google.protobuf.text_format", extra="triton")
+    (folder / "config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
+    if any(output.label_filename for output in config.output):
+        (folder / "labels.txt").write_text("\n".join(EMOTIONS) + "\n", encoding="utf-8")
+
+
+def model_config(id: str, graph: onnx.ModelProto) -> Any:
+    """Triton's ModelConfig of a graph. A pair of an input X and an output next_X is a state."""
+    schema = need("tritonclient.grpc.model_config_pb2", extra="triton")
+    inputs = {value.name: _tensor(value) for value in graph.graph.input}
+    outputs = {value.name: _tensor(value) for value in graph.graph.output}
+    states = [name for name in inputs if f"next_{name}" in outputs]
+    config = schema.ModelConfig(
+        name=f"dcet_{id}",
+        backend="onnxruntime",
+        max_batch_size=MAX_BATCH[id],
+        input=[
+            schema.ModelInput(name=name, **tensor)
+            for name, tensor in inputs.items()
+            if name not in (*states, START)
+        ],
+        output=[
+            schema.ModelOutput(
+                name=name,
+                label_filename="labels.txt" if name == "probabilities" else "",
+                **tensor,
+            )
+            for name, tensor in outputs.items()
+            if name.removeprefix("next_") not in states
+        ],
+    )
+    if not states:
+        config.dynamic_batching.max_queue_delay_microseconds = QUEUE_MICROSECONDS
+        return config
+    batching = schema.ModelSequenceBatching
+    config.sequence_batching.CopyFrom(
+        batching(
+            max_sequence_idle_microseconds=IDLE_MICROSECONDS,
+            oldest=batching.StrategyOldest(
+                max_candidate_sequences=CONVERSATIONS,
+                max_queue_delay_microseconds=QUEUE_MICROSECONDS,
+            ),
+            control_input=[
+                batching.ControlInput(
+                    name=START,
+                    control=[
+                        batching.Control(
+                            kind=batching.Control.CONTROL_SEQUENCE_START, fp32_false_true=[0, 1]
+                        )
+                    ],
+                )
+            ],
+            state=[
+                batching.State(
+                    input_name=name,
+                    output_name=f"next_{name}",
+                    initial_state=[
+                        batching.InitialState(name="zeros", zero_data=True, **inputs[name])
+                    ],
+                    **inputs[name],
+                )
+                for name in states
+            ],
+        )
+    )
+    return config
+
+
+def _tensor(value: onnx.ValueInfoProto) -> dict[str, Any]:
+    """Type and shape of one request; -1 where a dimension may vary."""
+    tensor = value.type.tensor_type
+    dims = [-1 if size.dim_param else size.dim_value for size in tensor.shape.dim[1:]]
+    return {"data_type": DTYPES[tensor.elem_type], "dims": dims}
+
+
+class ServedModel:
+    """A model of a repository as Triton runs it, for one batch of sequences that never changes.
+
+    Everything but the graph's numbers is read from its configuration.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        schema = need("tritonclient.grpc.model_config_pb2", extra="triton")
+        text_format = need("google.protobuf.text_format", extra="triton")
+        text = (folder / "config.pbtxt").read_text(encoding="utf-8")
+        self.config = text_format.Parse(text, schema.ModelConfig())
+        self.states: dict[str, NDArray[Any]] = {}
+        self.session = onnxruntime.InferenceSession(
+            folder / "1" / "model.onnx", providers=["CPUExecutionProvider"]
+        )
+
+    def run(self, inputs: Arrays, start: Sequence[bool] = ()) -> dict[str, NDArray[Any]]:
+        """The outputs of one batch of requests; `start` for each sequence that begins."""
+        sequences = self.config.sequence_batching
+        begins = np.array(start, np.float32)[:, None]
+        feed = dict(inputs)
+        for control in sequences.control_input:
+            feed[control.name] = begins
+        for state in sequences.state:
+            fresh = np.zeros((len(begins), *state.dims), np.float32)
+            kept = self.states.get(state.input_name, fresh)
+            is_new = begins.reshape(-1, *[1] * len(state.dims)) > 0
+            feed[state.input_name] = np.where(is_new, fresh, kept)
+        names = [output.name for output in self.session.get_outputs()]
+        outputs = dict(zip(names, self.session.run(names, feed), strict=True))
+        for state in sequences.state:
+            self.states[state.input_name] = outputs.pop(state.output_name)
+        return outputs
+
+
+def replay(
+    repository: Path, golden: Mapping[str, GoldenSequence], precision: Mapping[str, str]
+) -> tuple[Parity, ...]:
+    """How far the models are from torch, from raw inputs to estimates.
+
+    All cases of the step are played at once, each a sequence of one batch.
+    """
+    features: dict[str, NDArray[Any]] = {}
+    rows = []
+
+    def judge(case: str, got: NDArray[Any], output: str, tolerance: float) -> None:
+        expected = golden[case].expected[output].reshape(got.shape)
+        agreement = float((got.argmax(-1) == expected.argmax(-1)).mean())
+        is_encoder = output == "features"
+        rows.append(
+            Parity(
+                engine="onnxruntime-cpu",
+                case=case,
+                steps=golden[case].steps,
+                max_abs_probability=float(np.abs(got - expected).max()),
+                tolerance=tolerance,
+                same_label=is_encoder or agreement == 1,
+                label_agreement=None if is_encoder else agreement,
+            )
+        )
+
+    for id in [id for id in ("text", "audio", "face") if id in golden]:
+        model = ServedModel(repository / f"dcet_{id}")
+        made = np.stack([model.run(*turn)["features"] for turn in _requests(id, golden[id])])
+        judge(id, made, "features", TOLERANCES[precision[id]])
+        features[id] = made.reshape(-1, made.shape[-1])
+    cases = [case for case in golden if case not in precision]
+    model = ServedModel(repository / "dcet_step")
+    taken = [row.name for row in model.config.input]
+    got = []
+    for i in range(golden[cases[0]].steps):
+        turns = [_turn(golden[case].inputs, i, features) for case in cases]
+        inputs = {name: np.concatenate([turn[name] for turn in turns]) for name in taken}
+        inputs["speaker"] = inputs["speaker"].astype(np.int32)
+        start = [i == 0 or bool(turn["reset"]) for turn in turns]
+        got.append(model.run(inputs, start)["probabilities"])
+    tolerance = max(TOLERANCES[precision[id]] for id in precision)
+    for case, probabilities in zip(cases, np.stack(got, axis=1), strict=True):
+        judge(case, probabilities, "probabilities", tolerance)
+    return tuple(rows)
+
+
+def _requests(id: str, sequence: GoldenSequence) -> list[tuple[Arrays, list[bool]]]:
+    """The requests to an encoder, with whether they start a sequence."""
+    requests: list[tuple[Arrays, list[bool]]] = []
+    for i in range(sequence.steps):
+        inputs = {name: values[i] for name, values in sequence.inputs.items()}
+        if id == "audio":
+            inputs = {"pcm": inputs["pcm"][None], "speaker": np.ones((1, 1), np.int32)}
+        requests.append((inputs, [i == 0]))
+    return requests
+
+
+def _turn(inputs: Arrays, i: int, features: Arrays) -> dict[str, NDArray[Any]]:
+    """Step `i` of a case, of the features that the encoders made."""
+    turn = {name: values[i] for name, values in inputs.items()}
+    for name in MODALITIES:
+        rows = turn.get(f"{name}_rows")
+        if rows is not None:
+            taken = features[name][rows] * (rows >= 0)[:, None]
+            turn[name] = taken.astype(np.float32).reshape(turn[name].shape)
+    return turn
