@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from dcet.export.budget import Search, search_budget
 from dcet.export.bundle import export_bundle, in_precision, name_of
+from dcet.export.once import Once
 from dcet.runtime.turns import read_turns
 from dcet.targets import Target
 from dcet.training.calibration_turns import default_turns
@@ -22,20 +24,22 @@ def search_and_show(
     precisions: Sequence[str],
     calibration: Path | None,
     budget_ms: float,
-    output: Path | None,
+    output: Path,
     as_json: bool,
 ) -> None:
     """Write the best bundle and print the Pareto table. Raises what `search_budget` raises."""
-    output = output or Path(f"{name_of(students[0])}-{target.name}-{budget_ms:g}ms.dcet")
+    loaded = cache(load)
+    once = {student: Once() for student in students}
     with Console(stderr=True).status("labelled turns") as status:
 
         def export(student: str, precision: str, file: Path) -> None:
             export_bundle(
-                load(student),
+                loaded(student),
                 in_precision(target, precision),
                 file,
                 name=name_of(student),
                 progress=lambda message: status.update(f"{student} in {precision}: {message}"),
+                once=once[student],
             )
 
         found = search_budget(

@@ -107,10 +107,11 @@ def main(
     if budget_ms is not None:
         from dcet.export.budget_view import search_and_show
 
+        students = students or (checkpoint,)
         precisions = PRECISIONS if precision is None else (precision,)
-        search_and_show(
-            students or (checkpoint,), rows[0], precisions, calibration, budget_ms, output, as_json
-        )
+        budget = f"{budget_ms:g}ms"
+        (path,) = _outputs(output, [(name_of(students[0]), rows[0].name, budget)])
+        search_and_show(students, rows[0], precisions, calibration, budget_ms, path, as_json)
         return
     name = name_of(checkpoint)
     outputs = _outputs(output, [_file_name(name, row, precision) for row in rows])

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from dcet.quantization.cost import GraphCost, Kernel, NodeCost, graph_cost
     from dcet.quantization.fp16 import store_fp16
     from dcet.quantization.inspect import GraphPrecision, PrecisionError, inspect_precision
+    from dcet.quantization.int8 import QuantizationError, quantize_int8
+    from dcet.quantization.restoring import restore
     from dcet.quantization.tensors import CostError
 
 _HOMES = {
@@ -18,8 +20,11 @@ _HOMES = {
     "Kernel": "cost",
     "NodeCost": "cost",
     "PrecisionError": "inspect",
+    "QuantizationError": "int8",
     "graph_cost": "cost",
     "inspect_precision": "inspect",
+    "quantize_int8": "int8",
+    "restore": "restoring",
     "store_fp16": "fp16",
 }
 __all__ = [
@@ -29,8 +34,11 @@ __all__ = [
     "Kernel",
     "NodeCost",
     "PrecisionError",
+    "QuantizationError",
     "graph_cost",
     "inspect_precision",
+    "quantize_int8",
+    "restore",
     "store_fp16",
 ]
 

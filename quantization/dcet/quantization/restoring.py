@@ -1,0 +1,62 @@
+"""Layers of a quantised graph put back to float32, as if they had never been quantised."""
+
+from collections.abc import Collection
+
+from onnx import ModelProto, NodeProto
+
+from dcet.quantization.layers import bias_of, residual_sums, weighted_layers
+
+
+def restore(quantised: ModelProto, model: ModelProto, nodes: Collection[str]) -> ModelProto:
+    """A copy of `quantised` in which the layers at `nodes` compute what they compute in `model`.
+
+    model: the float32 graph that it was made from
+
+    Quantisers keep the names of nodes and of what comes out of them, so a layer is restored by
+    reading what it once read: neither their scales and corrected biases nor what SmoothQuant put in
+    between are of use to it any more, and they go. Only layers that stay int8, and the residual
+    sums of their results, read quantised activations afterwards.
+    """
+    made = ModelProto()
+    made.CopyFrom(quantised)
+    in_float = {layer.node for layer in weighted_layers(quantised)} | set(nodes)
+    layers = [layer for layer in weighted_layers(model) if layer.node not in in_float]
+    reads_int8 = {*residual_sums(model, layers), *(layer.node for layer in layers)}
+    corrected = {*nodes, *filter(None, (bias_of(model, node) for node in nodes))}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    before = {node.name: node for node in model.graph.node}
+    present = {tensor.name for tensor in made.graph.initializer}
+    for node in made.graph.node:
+        if node.name not in before:
+            continue
+        for place, name in enumerate(before[node.name].input):
+            if name not in constants:
+                if node.name not in reads_int8:
+                    node.input[place] = name
+            elif node.name in corrected:
+                original = f"{name}.float"  # under its own name lies what the quantiser made of it
+                node.input[place] = original
+                if original not in present:
+                    present.add(original)
+                    copy = made.graph.initializer.add()
+                    copy.CopyFrom(constants[name])
+                    copy.name = original
+    _prune(made)
+    return made
+
+
+def _prune(model: ModelProto) -> None:
+    """Remove nodes and constants that no output depends on."""
+    graph = model.graph
+    needed = {value.name for value in graph.output}
+    left: list[NodeProto] = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            left.append(node)
+    left.reverse()
+    constants = [tensor for tensor in graph.initializer if tensor.name in needed]
+    del graph.node[:]
+    del graph.initializer[:]
+    graph.node.extend(left)
+    graph.initializer.extend(constants)
