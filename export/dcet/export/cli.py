@@ -110,7 +110,7 @@ def main(
         students = students or (checkpoint,)
         precisions = PRECISIONS if precision is None else (precision,)
         budget = f"{budget_ms:g}ms"
-        (path,) = _outputs(output, [(name_of(students[0]), rows[0].name, budget)])
+        (path,) = _outputs(output, [_file_name(name_of(students[0]), rows[0], budget)])
         search_and_show(students, rows[0], precisions, calibration, budget_ms, path, as_json)
         return
     name = name_of(checkpoint)
@@ -138,9 +138,10 @@ def _report(status: Status, target: str, message: str) -> None:
     status.update(f"{target}: {message}")
 
 
-def _file_name(name: str, target: Target, precision: str | None) -> str:
+def _file_name(name: str, target: Target, asked: str | None) -> str:
+    """`asked`: what sets it apart from the target's plain bundle."""
     suffix = ".dcet" if target.layout == "bundle" else ""
-    return "-".join(filter(None, (name, target.name, precision))) + suffix
+    return "-".join(filter(None, (name, target.name, asked))) + suffix
 
 
 def _outputs(output: Path | None, files: list[str]) -> list[Path]:
