@@ -167,6 +167,7 @@ def test_strict_refuses_to_fall(folder: Path, device: pytest.MonkeyPatch, option
     device.setenv("DCET_FAKE_TENSORRT", "crash")
     line = message(folder, option)
     assert "tensorrt: crashed: it crashed with SIGABRT (see " in line
+    assert f"leave {option.partition('=')[0]} out to try" in line
     assert published(folder) == []
 
 

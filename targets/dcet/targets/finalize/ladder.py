@@ -107,12 +107,14 @@ def finalize(
                 )
             fallen.append(done)
             notify(str(done))
-    asked = f"the engine asked for, {engine}," if engine is not None else "any of its engines"
-    if strict and engine is None:
-        asked = f"{ladder[0]}, which --strict allows alone,"
+    asked, cure = "any of its engines", "the logs say more"
+    if engine is not None:
+        asked, cure = f"{engine}, the engine asked for,", "leave --engine out to try all of them"
+    elif strict:
+        asked, cure = f"its first engine, {ladder[0]},", "leave --strict out to try the next one"
     raise FinalizeError(
         f"{bundle.path}: expected {asked} to work on this device, got: "
-        f"{'; '.join(map(str, fallen))}; the log says more"
+        f"{'; '.join(map(str, fallen))}; {cure}"
     )
 
 
