@@ -16,7 +16,8 @@ from tests.tiny_bundle import write_tiny_bundle
 def test_greys_are_those_of_the_face_encoder(tmp_path: Path, size: tuple[int, int]) -> None:
     bundle = Bundle.open(write_tiny_bundle(tmp_path / "tiny.dcet"))
     pixels = np.random.default_rng(0).integers(10, 245, (2, *size, 3), dtype=np.uint8)
-    scaled = FixedShapes(bundle.manifest).fit("face", {"pixels": pixels}).inputs["pixels"][:2]
+    shapes = FixedShapes(bundle.manifest, scales_faces=True)
+    scaled = shapes.fit("face", {"pixels": pixels}).inputs["pixels"][:2]
     assert scaled.shape == (2, 48, 48, 3)
     grey, wanted = (to_grey(torch.from_numpy(array)) for array in (scaled, pixels))
     assert (grey - wanted).abs().max() < 0.02

@@ -71,7 +71,7 @@ def test_no_engine_at_all_names_every_reason(
 
 
 def test_an_unknown_engine_lists_those_there_are(bundle: Bundle) -> None:
-    with pytest.raises(ConfigError, match=r"one of tensorrt, .*, onnxruntime, .*, got 'cuda'"):
+    with pytest.raises(ConfigError, match=r"one of tensorrt, .*, onnxruntime, got 'cuda'"):
         Conversation(bundle, engine="cuda")
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from dcet.export.folding import fold_norms
+from dcet.export.tensor_rows import tensor_row
 from dcet.quantization.inspect import inspect_precision
 from dcet.runtime.errors import DcetError
 from dcet.runtime.manifest import Graph
-from dcet.runtime.manifest import Tensor as TensorRow
 from dcet.training.audio_encoder import VOICE_SHAPE, AudioEncoder
 from dcet.training.face_encoder import SIDE, FaceEncoder
 from dcet.training.log_mel import WINDOW_SAMPLES
@@ -210,16 +210,9 @@ def graph_row(model: onnx.ModelProto, file: str, precision: str) -> Graph:
         opset=next(row.version for row in model.opset_import if row.domain == ""),
         ir_version=model.ir_version,
         qdq_count=found.qdq_count,
-        inputs=tuple(_tensor_row(value) for value in model.graph.input),
-        outputs=tuple(_tensor_row(value) for value in model.graph.output),
+        inputs=tuple(tensor_row(value) for value in model.graph.input),
+        outputs=tuple(tensor_row(value) for value in model.graph.output),
     )
-
-
-def _tensor_row(value: onnx.ValueInfoProto) -> TensorRow:
-    tensor = value.type.tensor_type
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-    shape = tuple(dimension.dim_param or int(dimension.dim_value) for dimension in tensor.shape.dim)
-    return TensorRow(name=value.name, dtype=dtype, shape=shape)
 
 
 def state_owner(name: str) -> Literal["speaker", "scene"]:

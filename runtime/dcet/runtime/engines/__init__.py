@@ -135,11 +135,14 @@ class Rung:
 
 ENGINES: Mapping[str, Rung] = {
     "tensorrt": Rung("tensorrt", "TensorrtEngine", is_built=True),
+    "torch-tensorrt": Rung("torch_package", "TorchTensorrtEngine", is_built=True),
     "onnxruntime-cuda": Rung("onnxruntime_cuda", "OnnxRuntimeCudaEngine"),
-    "onnxruntime": Rung("onnxruntime", "OnnxRuntimeEngine"),
-    "openvino": Rung("openvino", "OpenvinoEngine"),
+    "torch-cuda": Rung("torch_package", "TorchCudaEngine", is_built=True),
+    "torch-cpu": Rung("torch_package", "TorchCpuEngine", is_built=True),
     "openvino-gpu": Rung("openvino", "OpenvinoGpuEngine"),
     "openvino-npu": Rung("openvino", "OpenvinoNpuEngine"),
+    "openvino": Rung("openvino", "OpenvinoEngine"),
+    "onnxruntime": Rung("onnxruntime", "OnnxRuntimeEngine"),
 }
 
 

@@ -20,6 +20,7 @@ from dcet.runtime.manifest import Manifest, Tensor
 
 FACE_PIXELS = 48  # along a side: the size at which the face encoder looks
 LEVELS = 64  # of grey, between one whole number and the next
+PICTURE = ("height", "width")
 USUAL_TOKENS = 32  # 97 % of the utterances of MELD have no more
 
 Sizes = Mapping[str, int]  # of the dimensions that may vary, by their names
@@ -35,64 +36,81 @@ class Fitted:
 
 
 class FixedShapes:
-    """The sizes that each graph of a bundle is compiled for."""
+    """The sizes that each graph of a bundle is compiled for.
 
-    def __init__(self, manifest: Manifest) -> None:
+    scales_faces: pictures have one size, too; else `height` and `width` stay as they come
+    """
+
+    def __init__(self, manifest: Manifest, *, scales_faces: bool) -> None:
         self._graphs = manifest.graphs
+        self._scales_faces = scales_faces
         audio, face = manifest.modalities["audio"], manifest.modalities["face"]
         # Most turns are short, of one window, and have one face or all that fit.
         self._choices = {
             "tokens": (min(USUAL_TOKENS, most := manifest.tokenizer.max_tokens), most),
             "windows": (1, audio.length or 1),
             "faces": (1, face.length or 1),
-            "height": (FACE_PIXELS, FACE_PIXELS),
-            "width": (FACE_PIXELS, FACE_PIXELS),
         }
+        if scales_faces:
+            self._choices |= dict.fromkeys(PICTURE, (FACE_PIXELS, FACE_PIXELS))
 
     def sizes(self, graph: str) -> list[Sizes]:
         """Smallest first; a graph of which nothing varies has one. Raises EngineError."""
-        names = [
-            name
-            for tensor in self._graphs[graph].inputs
-            for name in tensor.shape
-            if isinstance(name, str)
-        ]
-        for name in names:
+        names = {name for tensor in self._graphs[graph].inputs for _, name in _varying(tensor)}
+        names -= set() if self._scales_faces else {*PICTURE}
+        for name in sorted(names):
             if name not in self._choices:
                 raise EngineError(
                     f"graph {graph!r}: expected dimensions named {', '.join(self._choices)}, got "
                     f"{name!r}, and how large it gets is not known; try another engine"
                 )
-        choices: list[Sizes] = [{name: self._choices[name][i] for name in names} for i in range(2)]
+        choices: list[Sizes] = [
+            {name: self._choices[name][i] for name in sorted(names)} for i in range(2)
+        ]
         return choices[:1] if choices[0] == choices[1] else choices
 
-    def shapes(self, graph: str, sizes: Sizes) -> dict[str, tuple[int, ...]]:
+    def shapes(self, graph: str, sizes: Sizes) -> dict[str, tuple[int | str, ...]]:
         """Of every input, by its name."""
         return {
             tensor.name: tuple(
-                sizes[size] if isinstance(size, str) else size for size in tensor.shape
+                sizes.get(size, size) if isinstance(size, str) else size for size in tensor.shape
             )
             for tensor in self._graphs[graph].inputs
         }
 
+    def zeros(self, graph: str, sizes: Sizes) -> list[NDArray[Any]] | None:
+        """Inputs of one size in the graph's order, or None where its pictures have any."""
+        shapes = self.shapes(graph, sizes).values()
+        fixed = [tuple(size for size in shape if isinstance(size, int)) for shape in shapes]
+        if fixed != [*shapes]:
+            return None
+        dtypes = (tensor.dtype for tensor in self._graphs[graph].inputs)
+        return [np.zeros(shape, dtype) for shape, dtype in zip(fixed, dtypes, strict=True)]
+
     def fit(self, graph: str, inputs: Arrays) -> Fitted:
-        """The inputs in the smallest size that holds them. Raises EngineError where none does."""
+        """The inputs in the smallest size that holds them.
+
+        Raises EngineError where none does, and for inputs that are not the graph's.
+        """
         tensors = {tensor.name: tensor for tensor in self._graphs[graph].inputs}
-        scaled = {
-            name: _scale(array) if "height" in tensors[name].shape else array
-            for name, array in inputs.items()
-        }
-        given = {
-            size: array.shape[axis]
-            for name, array in scaled.items()
-            for axis, size in _varying(tensors[name])
-        }
+        if inputs.keys() != tensors.keys():
+            raise _cannot_run(graph, f"inputs {', '.join(tensors)}", ", ".join(inputs))
+        fitted = dict(inputs)
+        given: dict[str, int] = {}
+        for name, tensor in tensors.items():
+            array = inputs[name]
+            if not _is_like(array, tensor):
+                found = f"{array.dtype} {array.shape}"
+                raise _cannot_run(graph, f"{name!r} as {tensor.dtype} {tensor.shape}", found)
+            if self._scales_faces and tensor.shape[1:3] == PICTURE:
+                fitted[name] = array = _scale(array)
+            given |= {size: array.shape[axis] for axis, size in _varying(tensor)}
         choices = self.sizes(graph)
         for choice, sizes in enumerate(choices):
             if all(given[name] <= size for name, size in sizes.items()):
-                padded = {name: _pad(array, tensors[name], sizes) for name, array in scaled.items()}
+                padded = {name: _pad(array, tensors[name], sizes) for name, array in fitted.items()}
                 return Fitted(choice, padded, given)
-        raise EngineError(f"graph {graph!r}: expected at most {choices[-1]}, got {given}")
+        raise _cannot_run(graph, f"at most {choices[-1]}", str(given))
 
     def cut(self, graph: str, outputs: Arrays, sizes: Sizes) -> dict[str, NDArray[np.float32]]:
         """The outputs without those of the padding."""
@@ -106,6 +124,21 @@ class FixedShapes:
         }
 
 
+def _cannot_run(graph: str, expected: str, found: str) -> EngineError:
+    return EngineError(f"could not run graph {graph!r}: expected {expected}, got {found}")
+
+
+def _is_like(array: NDArray[Any], tensor: Tensor) -> bool:
+    return (
+        array.dtype == tensor.dtype
+        and array.ndim == len(tensor.shape)
+        and all(
+            size == stated or isinstance(stated, str)
+            for size, stated in zip(array.shape, tensor.shape, strict=True)
+        )
+    )
+
+
 def _varying(tensor: Tensor) -> list[tuple[int, str]]:
     """Axis and name of each dimension that may vary."""
     return [(axis, size) for axis, size in enumerate(tensor.shape) if isinstance(size, str)]
@@ -114,7 +147,7 @@ def _varying(tensor: Tensor) -> list[tuple[int, str]]:
 def _pad(array: NDArray[Any], tensor: Tensor, sizes: Sizes) -> NDArray[Any]:
     behind = [0] * array.ndim
     for axis, name in _varying(tensor):
-        behind[axis] = sizes[name] - array.shape[axis]
+        behind[axis] = sizes.get(name, array.shape[axis]) - array.shape[axis]
     return np.pad(array, [(0, count) for count in behind]) if any(behind) else array
 
 

@@ -100,7 +100,7 @@ class OpenvinoNpuEngine(OpenvinoEngine):
     device = "NPU"
 
     def __init__(self, bundle: "Bundle", reason: str) -> None:
-        self._shapes = FixedShapes(bundle.manifest)
+        self._shapes = FixedShapes(bundle.manifest, scales_faces=True)
         self._cache = OpenvinoCache(bundle, self.name)
         super().__init__(bundle, reason)
         self._cache.seal()

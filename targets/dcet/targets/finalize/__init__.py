@@ -15,4 +15,7 @@ from collections.abc import Mapping
 # The module of each engine that dcet.runtime.engines.ENGINES says is built.
 BUILDERS: Mapping[str, str] = {
     "tensorrt": "dcet.targets.finalize.tensorrt",
+    "torch-cpu": "dcet.export.torch_rungs.cpu",
+    "torch-cuda": "dcet.export.torch_rungs.cuda",
+    "torch-tensorrt": "dcet.export.torch_rungs.tensorrt",
 }
