@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from dcet.runtime.engines import ENGINE_NAMES, ENGINES
 from dcet.runtime.errors import DcetError
 from dcet.targets import (
     Device,
@@ -80,10 +79,6 @@ def test_the_shipped_targets() -> None:
     }
     # Whatever else fails, every machine has this one.
     assert {engines[-1] for engines in ladders.values()} == {"onnxruntime"}
-
-
-def test_a_target_may_name_every_engine_of_the_runtime() -> None:
-    assert set(ENGINES) <= set(ENGINE_NAMES)
 
 
 def test_the_name_of_a_family_stands_for_its_default() -> None:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from dcet.runtime.engines import ENGINE_NAMES
+from dcet.runtime.engines import ENGINES
 from dcet.runtime.errors import DcetError
 
 DEVICES = Path(__file__).with_name("devices")
@@ -238,7 +238,7 @@ def _is_subset(names: tuple[str, ...]) -> Callable[[Any], bool]:
 
 
 def _is_ladder(value: Any) -> bool:
-    return _is_subset(ENGINE_NAMES)(value) and len(value) > 0
+    return _is_subset(tuple(ENGINES))(value) and len(value) > 0
 
 
 def _is_precision(value: Any) -> bool:
@@ -300,7 +300,7 @@ _RULES: Mapping[Any, Mapping[str, _Rule]] = {
         "name": _NAME,
         "description": _TEXT,
         "engines": _Rule(
-            f"a list of {_either(list(ENGINE_NAMES))}, best first, each once", _is_ladder, _names
+            f"a list of {_either(list(ENGINES))}, best first, each once", _is_ladder, _names
         ),
         "opset": _COUNT,
         "ir_version": _COUNT,

@@ -38,19 +38,6 @@ Arrays = Mapping[str, Any]  # NDArray, or DeviceState where it is a state of thi
 THREADS: Mapping[str, int] = {"step": 1}
 
 
-# Every engine that a target may name, best first on a machine that has them all.
-ENGINE_NAMES = (
-    "tensorrt",
-    "torch-tensorrt",
-    "onnxruntime-cuda",
-    "torch-cuda",
-    "openvino-gpu",
-    "openvino-npu",
-    "openvino",
-    "onnxruntime",
-)
-
-
 class Engine(Protocol):
     """Runs graphs by their id. Safe to call from several threads at once."""
 
@@ -133,6 +120,7 @@ class Rung:
         return getattr(import_module(f"dcet.runtime.engines.{self.module}"), self.factory)
 
 
+# Best first, on a machine that has them all.
 ENGINES: Mapping[str, Rung] = {
     "tensorrt": Rung("tensorrt", "TensorrtEngine", is_built=True),
     "torch-tensorrt": Rung("torch_package", "TorchTensorrtEngine", is_built=True),
