@@ -31,6 +31,7 @@ def search_and_show(
     loaded = cache(load)
     once = {student: Once() for student in students}
     with Console(stderr=True).status("labelled turns") as status:
+        turns = default_turns() if calibration is None else read_turns(calibration)
 
         def export(student: str, precision: str, file: Path) -> None:
             export_bundle(
@@ -45,7 +46,7 @@ def search_and_show(
         found = search_budget(
             students,
             precisions,
-            default_turns() if calibration is None else read_turns(calibration),
+            turns,
             budget_ms,
             output,
             export=export,
