@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
 from dcet.benchmarks.cli import main
 from dcet.benchmarks.latency import LATENCY_SCHEMA
+from dcet.benchmarks.peers import PEERS_SCHEMA
+from dcet.benchmarks.predict import PREDICT_SCHEMA
 from dcet.benchmarks.robustness import ROBUSTNESS_SCHEMA
 
 PERCENTILES_MS = {"p50": 1.0, "p95": 2.0, "p99": 3.0}
@@ -54,6 +56,28 @@ ROBUSTNESS: dict[str, Any] = {
     "missing": [{"modalities": ["text"], "pattern": "bursts", "rate": 0.3, "outcome": OUTCOME}],
     "corruptions": [{"corruption": "blur", "points": [{"strength": 2, "outcome": OUTCOME}]}],
 }
+PEERS: dict[str, Any] = {
+    "schema": PEERS_SCHEMA,
+    "bundle": {"sha256": "aa"},
+    "engine": {"name": "onnxruntime-cpu"},
+    "stages": [
+        {"name": "text", "dcet_ms": {"p50": 2.0}, "ratio": {"torch": 40.0, "openvino": 8.0}},
+        {"name": "step", "dcet_ms": {"p50": 1.0}, "ratio": {}},
+    ],
+}
+PREDICTION: dict[str, Any] = {
+    "schema": PREDICT_SCHEMA,
+    "bundle": {"sha256": "aa"},
+    "engine": {"name": "onnxruntime-cpu"},
+    "target": "jetson-orin-nano",
+    "graphs": [
+        {
+            "name": "step",
+            "there": {"latency_ms": 0.5},
+            "here": {"measured_ms": {"p50": 1.0}, "ratio": 1.5},
+        }
+    ],
+}
 THREE_SENSES = {"name": "three, back to back", "latency_ms": LATENCY["fixed"]["latency_ms"]}
 
 
@@ -75,7 +99,7 @@ def compare(folder: Path, before: object, after: object, *options: str) -> Resul
     return CliRunner().invoke(main, ["compare", *map(str, paths), *options])
 
 
-@pytest.mark.parametrize("report", [LATENCY, ACCURACY, ROBUSTNESS])
+@pytest.mark.parametrize("report", [LATENCY, ACCURACY, ROBUSTNESS, PEERS, PREDICTION])
 def test_a_report_does_not_regress_from_itself(tmp_path: Path, report: dict[str, Any]) -> None:
     assert compare(tmp_path, report, report).exit_code == 0
 
@@ -95,6 +119,12 @@ def test_a_report_does_not_regress_from_itself(tmp_path: Path, report: dict[str,
         (ROBUSTNESS, "masks.0.outcome.figures.weighted_f1", 0.59),
         (ROBUSTNESS, "missing.0.outcome.figures.weighted_f1", 0.59),
         (ROBUSTNESS, "corruptions.0.points.0.outcome.figures.weighted_f1", 0.59),
+        (PEERS, "stages.1.dcet_ms.p50", 1.11),
+        (PEERS, "stages.0.ratio.torch", 36.0),
+        (PEERS, "stages.0.ratio.openvino", 7.0),
+        (PREDICTION, "graphs.0.there.latency_ms", 0.6),
+        (PREDICTION, "graphs.0.here.measured_ms.p50", 1.2),
+        (PREDICTION, "graphs.0.here.ratio", 1.7),
         ({**LATENCY, "three_senses": THREE_SENSES}, "three_senses.latency_ms.turn.p50", 1.2),
     ],
 )

@@ -8,10 +8,12 @@ from typing import Any
 
 from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
 from dcet.benchmarks.latency import LATENCY_SCHEMA
+from dcet.benchmarks.peers import PEERS_SCHEMA
+from dcet.benchmarks.predict import PREDICT_SCHEMA
 from dcet.benchmarks.robustness import ROBUSTNESS_SCHEMA
 from dcet.runtime.errors import DcetError
 
-SCHEMAS = (LATENCY_SCHEMA, ACCURACY_SCHEMA, ROBUSTNESS_SCHEMA)
+SCHEMAS = (LATENCY_SCHEMA, ACCURACY_SCHEMA, ROBUSTNESS_SCHEMA, PEERS_SCHEMA, PREDICT_SCHEMA)
 COMPARISON_SCHEMA = "dcet-bench/comparison/1"
 LATENCY_TOLERANCE = 0.10  # share of the first report's figure; machines are noisy
 MEMORY_TOLERANCE_KIB = 1024
@@ -68,6 +70,10 @@ def compare_reports(before: Path, after: Path, tolerance: float = LATENCY_TOLERA
         elif first["schema"] == ROBUSTNESS_SCHEMA:
             _same_conversations(before, first, after, second)
             rows = tuple(_robustness_rows(first, second))
+        elif first["schema"] == PEERS_SCHEMA:
+            rows = tuple(_peers_rows(first, second, tolerance))
+        elif first["schema"] == PREDICT_SCHEMA:
+            rows = tuple(_predict_rows(first, second, tolerance))
         else:
             rows = tuple(_latency_rows(first, second, tolerance))
         notes = tuple(_differences(first, second))
@@ -133,6 +139,48 @@ def _latency_rows(before: Report, after: Report, tolerance: float) -> Iterator[R
             after=second["value"],
             regressed=first["kept"] and not second["kept"],
         )
+
+
+def _peers_rows(before: Report, after: Report, tolerance: float) -> Iterator[Row]:
+    """Our latencies, and how many times longer the peers took in the same run."""
+    for first, second in zip(before["stages"], after["stages"], strict=True):
+        a, b = _at(first, "dcet_ms", "p50"), _at(second, "dcet_ms", "p50")
+        yield Row(
+            name=f"{first['name']} p50",
+            unit="ms",
+            before=a,
+            after=b,
+            regressed=b > a * (1 + tolerance),
+        )
+        for stack, a in first["ratio"].items():
+            b = second["ratio"][stack]
+            yield Row(
+                name=f"{first['name']}, times of {stack}",
+                unit="×",
+                before=a,
+                after=b,
+                regressed=b < a / (1 + tolerance),
+            )
+
+
+def _predict_rows(before: Report, after: Report, tolerance: float) -> Iterator[Row]:
+    """What was measured here, and what is predicted for the device."""
+    graphs = {graph["name"]: graph for graph in after["graphs"]}
+    for first in before["graphs"]:
+        second = graphs[first["name"]]
+        for name, unit, path in (
+            ("here, p50", "ms", ("here", "measured_ms", "p50")),
+            ("here, times the limit", "×", ("here", "ratio")),
+            ("predicted", "ms", ("there", "latency_ms")),
+        ):
+            a, b = _at(first, *path), _at(second, *path)
+            yield Row(
+                name=f"{first['name']} {name}",
+                unit=unit,
+                before=a,
+                after=b,
+                regressed=b > a * (1 + tolerance),
+            )
 
 
 def _accuracy_rows(before: Report, after: Report) -> Iterator[Row]:
@@ -203,6 +251,7 @@ def _differences(before: Report, after: Report) -> Iterator[str]:
     paths = {
         "bundle": ("bundle", "sha256"),
         "engine": ("engine", "name"),
+        "target": ("target",),
         "data": ("data",),
         "memory reset after every turn": ("reset_memory",),
         "processor": ("machine", "cpu"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("dcet", "numpy", "onnxruntime", "openvino", "tokenizers", "torch", "transformers")
+PACKAGES = tuple("dcet nncf numpy onnxruntime openvino tokenizers torch transformers".split())
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 

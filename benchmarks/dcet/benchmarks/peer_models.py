@@ -36,15 +36,22 @@ RECIPES = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Peer:
-    """Stands for one of our encoders."""
+    """Stands for one of our encoders, in eager torch and float32."""
 
-    name: str
-    parameters: int
-    run: Callable[[], object]  # one turn's forward pass
+    recipe: Recipe
+    module: Any  # torch.nn.Module
+    given: Any  # torch.Tensor: what a turn hands over
+    prepared: Callable[[Any], Any]  # of what was given, what the module takes
+
+    run: Callable[[], Any]  # one turn's forward pass: its hidden states
+
+    @property
+    def parameters(self) -> int:
+        return sum(weights.numel() for weights in self.module.parameters())
 
 
 def build_peers(turn: RawTurn, threads: int) -> dict[str, Peer]:
-    """By the stage they stand for; eager torch, float32, on `threads` threads.
+    """By the stage they stand for; they run on `threads` threads.
 
     Each takes what it gets in practice: BERT token ids, Wav2Vec2 the PCM, ResNet the crops, which
     are scaled to 224×224 and normalised within its time. Raises MissingExtra.
@@ -54,32 +61,33 @@ def build_peers(turn: RawTurn, threads: int) -> dict[str, Peer]:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     models = {stage: _build(transformers, recipe) for stage, recipe in RECIPES.items()}
-    ids = torch.randint(0, models["text"].config.vocab_size, (1, turn.tokens))
-    pcm = torch.from_numpy(turn.audio)[None]
-    crops = torch.from_numpy(np.stack(turn.faces or [])).permute(0, 3, 1, 2)
+    given = {
+        "text": torch.randint(0, models["text"].config.vocab_size, (1, turn.tokens)),
+        "audio": torch.from_numpy(turn.audio)[None],
+        "face": torch.from_numpy(np.stack(turn.faces or [])).permute(0, 3, 1, 2).contiguous(),
+    }
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
 
-    def see() -> object:
-        scaled = torch.nn.functional.interpolate(
+    def scaled(crops: Any) -> Any:
+        larger = torch.nn.functional.interpolate(
             crops.float() / 255, size=(FACE_SIDE, FACE_SIDE), mode="bilinear", antialias=False
         )
-        return models["face"]((scaled - mean) / std)
+        return (larger - mean) / std
 
-    passes: dict[str, Callable[[], object]] = {
-        "text": lambda: models["text"](ids),
-        "audio": lambda: models["audio"](pcm),
-        "face": see,
-    }
-    return {
-        stage: Peer(
-            RECIPES[stage].name,
-            sum(weights.numel() for weights in models[stage].parameters()),
-            torch.inference_mode()(forward),
-        )
-        for stage, forward in passes.items()
-    }
+    def peer(stage: str) -> Peer:
+        module, turns = models[stage], given[stage]
+        prepared = scaled if stage == "face" else _as_is
+        run = torch.inference_mode()(lambda: module(prepared(turns))[0])
+        return Peer(RECIPES[stage], module, turns, prepared, run)
+
+    return {stage: peer(stage) for stage in RECIPES}
+
+
+def _as_is(given: Any) -> Any:
+    return given
 
 
 def _build(transformers: Any, recipe: Recipe) -> Any:
-    config = getattr(transformers, recipe.config)(**recipe.settings)
+    # As a tuple, which can be traced into other formats.
+    config = getattr(transformers, recipe.config)(**recipe.settings, return_dict=False)
     return getattr(transformers, recipe.model)(config).eval()

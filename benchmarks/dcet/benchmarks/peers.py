@@ -1,7 +1,7 @@
-"""One turn with three senses: the bundle's, beside that of three large encoders."""
+"""One turn with three senses: the bundle's, beside that of three large encoders in two stacks."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from dcet.benchmarks.identity import (
 from dcet.benchmarks.loops import SPEAKERS
 from dcet.benchmarks.machine import Machine, read_machine
 from dcet.benchmarks.peer_models import Peer, build_peers
+from dcet.benchmarks.peer_openvino import openvino_peers
 from dcet.benchmarks.pinning import pinned
 from dcet.benchmarks.progress import Track
 from dcet.benchmarks.raw_turn import (
@@ -28,9 +29,15 @@ from dcet.benchmarks.raw_turn import (
 from dcet.benchmarks.stats import Summary, summarise
 from dcet.runtime import Bundle, Conversation
 
-PEERS_SCHEMA = "dcet-bench/peers/1"
+PEERS_SCHEMA = "dcet-bench/peers/2"
 WARM_UP_ROUNDS = 3
 REST_S = 0.02  # for the threads of whoever ran last to go to sleep
+
+# What runs the peers.
+STACKS: Mapping[str, str] = {
+    "torch": "torch eager, FP32",
+    "openvino": "OpenVINO, INT8 by NNCF's post-training quantisation",
+}
 
 # Our stages by the encoder they are compared with; the last has none.
 STAGES: Mapping[str, tuple[str, ...]] = {
@@ -39,6 +46,9 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "face": ("face",),
     "step": ("step",),
 }
+
+Round = Mapping[str, Mapping[str, float]]  # milliseconds by who ran (a stack, or dcet) and stage
+Runs = Mapping[str, Mapping[str, Callable[[], object]]]  # by stack and stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +81,13 @@ class Stage:
 
     name: str
     peer: PeerModel | None
-    peer_ms: Summary | None
+    peer_ms: Mapping[str, Summary]  # by stack; empty where ours has no peer
     dcet_ms: Summary
 
     @property
-    def ratio(self) -> float | None:
-        """How many times longer the peer takes, by the medians."""
-        return self.peer_ms.p50 / self.dcet_ms.p50 if self.peer_ms else None
+    def ratio(self) -> dict[str, float]:
+        """How many times longer the peer takes in each stack, by the medians."""
+        return {stack: latency.p50 / self.dcet_ms.p50 for stack, latency in self.peer_ms.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +97,7 @@ class PeersReport:
     engine: EngineIdentity
     machine: Machine
     settings: PeerSettings
-    peers: str  # what runs them
+    stacks: Mapping[str, str]  # what runs the peers
     turn: PeerTurn
     stages: tuple[Stage, ...]
 
@@ -100,7 +110,8 @@ class PeersReport:
 def measure_peers(bundle: Bundle, settings: PeerSettings, track: Track) -> PeersReport:
     """Rounds of one turn by each, in one process, on the same cores and as many threads.
 
-    Raises ConfigError for a bundle without all three encoders, MissingExtra without torch.
+    Raises ConfigError for a bundle without all three encoders, MissingExtra without torch, openvino
+    or nncf.
     """
     require_three_senses(bundle)
     machine = read_machine()
@@ -108,43 +119,47 @@ def measure_peers(bundle: Bundle, settings: PeerSettings, track: Track) -> Peers
     with pinned(settings.threads):
         conversation = Conversation(bundle, settings.engine)
         peers = build_peers(turn, settings.threads)
+        in_openvino = openvino_peers(peers, settings.threads, track)
+        runs = {
+            "torch": {stage: peer.run for stage, peer in peers.items()},
+            "openvino": in_openvino,
+        }
         for _ in track(range(WARM_UP_ROUNDS), "warm-up"):
-            _round(conversation, turn, peers)
+            _round(conversation, turn, runs)
         # Once more, now that every engine has all of its threads.
         with pinned(settings.threads):
-            ours, theirs = zip(
-                *(
-                    _round(conversation, turn, peers)
-                    for _ in track(range(settings.repeats), "rounds")
-                ),
-                strict=True,
-            )
+            rounds = [
+                _round(conversation, turn, runs) for _ in track(range(settings.repeats), "rounds")
+            ]
     return PeersReport(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         bundle=identify_bundle(bundle),
         engine=identify_engine(bundle, settings.engine),
         machine=machine,
         settings=settings,
-        peers="torch eager, FP32, random weights",
+        stacks=STACKS,
         turn=PeerTurn(
             tokens=turn.tokens, audio_s=settings.audio_s, faces=FACES, face_side=FACE_SIDE
         ),
-        stages=tuple(
-            Stage(
-                name=name,
-                peer=_model(peers.get(name)),
-                peer_ms=summarise([row[name] for row in theirs]) if name in theirs[0] else None,
-                dcet_ms=summarise([row[name] for row in ours]),
-            )
-            for name in (*STAGES, "total")
-        ),
+        stages=tuple(_stage(name, peers.get(name), rounds) for name in (*STAGES, "total")),
     )
 
 
-def _round(
-    conversation: Conversation, turn: RawTurn, peers: Mapping[str, Peer]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Milliseconds of our stages, and of the peers."""
+def _stage(name: str, peer: Peer | None, rounds: Sequence[Round]) -> Stage:
+    return Stage(
+        name=name,
+        peer=PeerModel(name=peer.recipe.name, parameters=peer.parameters) if peer else None,
+        peer_ms={
+            stack: summarise([row[stack][name] for row in rounds])
+            for stack in STACKS
+            if name in rounds[0][stack]
+        },
+        dcet_ms=summarise([row["dcet"][name] for row in rounds]),
+    )
+
+
+def _round(conversation: Conversation, turn: RawTurn, runs: Runs) -> Round:
+    """One turn by each."""
     time.sleep(REST_S)
     speaker = SPEAKERS[conversation.turns % len(SPEAKERS)]
     started = time.perf_counter()
@@ -153,14 +168,13 @@ def _round(
     ours = {
         name: sum(estimate.latency_ms[part] for part in parts) for name, parts in STAGES.items()
     }
-    theirs = {}
-    for name, peer in peers.items():
-        time.sleep(REST_S)
-        started = time.perf_counter()
-        peer.run()
-        theirs[name] = (time.perf_counter() - started) * 1000
-    return {**ours, "total": total_ms}, {**theirs, "total": sum(theirs.values())}
-
-
-def _model(peer: Peer | None) -> PeerModel | None:
-    return None if peer is None else PeerModel(name=peer.name, parameters=peer.parameters)
+    round_ms = {"dcet": {**ours, "total": total_ms}}
+    for stack, stages in runs.items():
+        theirs = {}
+        for name, run in stages.items():
+            time.sleep(REST_S)
+            started = time.perf_counter()
+            run()
+            theirs[name] = (time.perf_counter() - started) * 1000
+        round_ms[stack] = {**theirs, "total": sum(theirs.values())}
+    return round_ms

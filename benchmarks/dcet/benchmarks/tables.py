@@ -68,25 +68,36 @@ def _promise_table(report: LatencyReport) -> Table:
 
 
 def print_peers(report: PeersReport, console: Console) -> None:
-    turn, machine = report.turn, report.machine
-    console.print(f"[bold]{report.bundle.name} {report.bundle.version}[/], {report.engine.name}")
-    console.print(f"beside {report.peers}")
+    turn, machine, engine = report.turn, report.machine, report.engine
+    console.print(f"[bold]{report.bundle.name} {report.bundle.version}[/] ({report.bundle.target})")
+    console.print(f"{engine.name}: {engine.reason}")
     console.print(
         f"{machine.cpu}, {report.settings.threads} of {machine.cores} cores; "
         f"{turn.tokens} tokens, {turn.audio_s:g} s of sound, {turn.faces} faces of "
-        f"{turn.face_side}×{turn.face_side}\n"
+        f"{turn.face_side}×{turn.face_side}"
     )
-    columns = ("", "peer", "p50", "p99", "DCET p50", "p99", "ratio")
-    table = _table(f"one turn ({report.settings.repeats} rounds), ms", *columns)
+    for stack, what in report.stacks.items():
+        console.print(f"{stack}: {what}, random weights")
+    console.print()
+    table = _table(
+        f"one turn ({report.settings.repeats} rounds), p50 in ms, and how many times DCET's",
+        *("", "peer", *(column for stack in report.stacks for column in (stack, "×"))),
+        *("DCET", "its p99"),
+    )
     for stage in report.stages:
         last_part = stage is report.stages[-2]
-        peer = ["", "", ""]
-        if stage.peer_ms:
-            name = stage.peer.name if stage.peer else "all of them"
-            peer = [name, figure(stage.peer_ms.p50), figure(stage.peer_ms.p99)]
+        name = stage.peer.name if stage.peer else "all of them" if stage.peer_ms else ""
+        theirs = [
+            text
+            for stack in report.stacks
+            for text in (
+                (figure(stage.peer_ms[stack].p50), f"{stage.ratio[stack]:.1f}")
+                if stage.peer_ms
+                else ("", "")
+            )
+        ]
         ours = [figure(stage.dcet_ms.p50), figure(stage.dcet_ms.p99)]
-        ratio = f"{stage.ratio:.1f}×" if stage.ratio else ""
-        table.add_row(stage.name, *peer, *ours, ratio, end_section=last_part)
+        table.add_row(stage.name, name, *theirs, *ours, end_section=last_part)
     console.print(table)
 
 
