@@ -85,6 +85,7 @@ def test_report_says_what_was_measured(bundle: Path, data: Path, tmp_path: Path)
     assert (report["corpus"], report["data"]) == ("meld", "dev.csv")
     assert report["bundle"]["sha256"] == Bundle.open(bundle).sha256
     assert report["engine"]["name"] == "onnxruntime-cpu"
+    assert report["engine"]["reason"] == "first choice of target cpu"
 
 
 def test_the_memory_changes_the_figures(bundle: Path, data: Path, tmp_path: Path) -> None:

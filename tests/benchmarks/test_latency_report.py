@@ -54,7 +54,8 @@ def test_report_says_what_was_measured(report: dict[str, Any]) -> None:
     assert report["schema"] == latency.LATENCY_SCHEMA
     assert report["bundle"]["file"] == "tiny.dcet"
     assert report["engine"]["name"] == "onnxruntime-cpu"
-    assert report["engine"]["reason"]
+    assert report["engine"]["reason"] == "first choice of target cpu"
+    assert report["bundle"]["precision"] == dict.fromkeys(["text", "step", "audio", "face"], "fp32")
     assert report["machine"]["cores"] >= 1
     assert report["settings"]["growth_turns"] == 1000
 
@@ -181,6 +182,12 @@ def test_page_is_whole_and_needs_nothing_else(folder: Path) -> None:
     assert page.seen.count("svg") >= 8
     assert not {"script", "link", "iframe", "img"} & set(page.seen)
     assert not re.search(r"https?://|url\(|@import|nan\b", text)
+
+
+def test_page_names_the_rung_and_the_precisions(folder: Path) -> None:
+    lead, *_ = (folder / "report.html").read_text(encoding="utf-8").partition("</p>")
+    assert "onnxruntime-cpu (first choice of target cpu)" in lead
+    assert "text fp32, step fp32, audio fp32, face fp32" in lead
 
 
 def test_page_shows_each_promise_with_its_verdict(folder: Path, report: dict[str, Any]) -> None:

@@ -76,7 +76,7 @@ def run(bundle: Path, output: Path, *options: str) -> dict[str, Any]:
     result = CliRunner().invoke(main, [*command, *options])
     assert result.exit_code == 0, result.output
     peers = ("BERT-base", "Wav2Vec2-base", "ResNet-50", "all of them")
-    for name in (*peers, *STACKS, "onnxruntime-cpu: first choice of target cpu"):
+    for name in (*peers, *STACKS, "onnxruntime-cpu (first choice of target cpu)"):
         assert name in result.stdout
     return dict(json.loads(output.read_text()))
 

@@ -1,5 +1,6 @@
 """Which bundle and which engine a report is about."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dcet.runtime import Bundle
@@ -11,8 +12,13 @@ class BundleIdentity:
     name: str
     version: str
     target: str
+    precision: Mapping[str, str]  # by graph
     sha256: str  # of manifest.json, which holds the hash of every other file
     size_bytes: int
+
+    @property
+    def precisions(self) -> str:
+        return ", ".join(f"{graph} {precision}" for graph, precision in self.precision.items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +26,10 @@ class EngineIdentity:
     requested: str
     name: str
     reason: str  # why this one ran
+
+    @property
+    def rung(self) -> str:
+        return f"{self.name} ({self.reason})"
 
 
 def identify_bundle(bundle: Bundle) -> BundleIdentity:
@@ -29,6 +39,7 @@ def identify_bundle(bundle: Bundle) -> BundleIdentity:
         name=manifest.name,
         version=manifest.version,
         target=manifest.target,
+        precision={name: graph.precision for name, graph in manifest.graphs.items()},
         sha256=bundle.sha256,
         size_bytes=sum(entry.size_bytes for entry in manifest.files.values()),
     )

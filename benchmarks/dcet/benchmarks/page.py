@@ -33,8 +33,9 @@ def _header(report: LatencyReport) -> str:
     return (
         f"<h1>{escape(report.bundle.name)} {escape(report.bundle.version)}</h1>"
         f'<p class="lead">Latency of one conversation turn on {machine.cores} '
-        f"{'core' if machine.cores == 1 else 'cores'} of {escape(machine.cpu)}, engine "
-        f"{escape(report.engine.name)}. Measured {escape(report.created[:10])}.</p>"
+        f"{'core' if machine.cores == 1 else 'cores'} of {escape(machine.cpu)}. Engine: "
+        f"{escape(report.engine.rung)}. Graphs: {escape(report.bundle.precisions)}. Measured "
+        f"{escape(report.created[:10])}.</p>"
     )
 
 
@@ -69,6 +70,7 @@ def _machine_section(report: LatencyReport) -> str:
     rows = {
         "Bundle": f"{report.bundle.file}, {report.bundle.size_bytes / 2**20:,.1f} MiB, target "
         f"{report.bundle.target}",
+        "Graphs": report.bundle.precisions,
         "Manifest SHA-256": report.bundle.sha256,
         "Engine": f"{report.engine.name}: {report.engine.reason} (asked for "
         f"{report.engine.requested})",

@@ -61,6 +61,7 @@ def _place(peer: Peer) -> Path:
 def _write(openvino: Any, peer: Peer, file: Path) -> None:
     nncf = need("nncf", extra="bench")
     nncf.set_log_level(logging.ERROR)
+    need("transformers", extra="bench").logging.set_verbosity_error()
     torch = need("torch", extra="bench")
     example = peer.prepared(peer.given)
     is_transformer = example.dim() < 4

@@ -187,7 +187,9 @@ def _stagger(
 def _x_axis(svg: Svg, x: Scale, y: float, top: float, unit: str) -> None:
     for tick in x.ticks():
         svg.line((x(tick), y), (x(tick), top), "grid")
-        svg.text(x(tick), y + 18, f"{tick_label(tick)} {unit}".strip(), "muted", anchor="middle")
+        label = f"{tick_label(tick)} {unit}".strip()
+        place = min(x(tick), svg.width - text_width(label) / 2)  # all of it inside the plot
+        svg.text(place, y + 18, label, "muted", anchor="middle")
     svg.line((x.start, y), (x.end, y), "axis")
 
 

@@ -205,6 +205,7 @@ def _made_with(report: PredictReport) -> str:
         "Source": device.source.removeprefix("https://"),
         "Estimated": ", ".join(device.estimated) or "none of these figures",
         "Bundle": f"{report.bundle.file}, target {report.bundle.target}",
+        "Graphs": report.bundle.precisions,
         "Manifest SHA-256": report.bundle.sha256,
         "Engine here": f"{report.engine.name}: {report.engine.reason}",
         "This machine": f"{machine.cpu}, {machine.cores} usable cores, {machine.os}, "

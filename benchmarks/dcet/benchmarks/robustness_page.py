@@ -130,6 +130,7 @@ def _curve(report: RobustnessReport, curve: Curve) -> str:
 def _measured_with(report: RobustnessReport) -> str:
     rows = {
         "Bundle": f"{report.bundle.file}, target {report.bundle.target}",
+        "Graphs": report.bundle.precisions,
         "Manifest SHA-256": report.bundle.sha256,
         "Engine": f"{report.engine.name}: {report.engine.reason}",
         "Conversations": f"{report.constructed.what}; split {report.constructed.split}, "

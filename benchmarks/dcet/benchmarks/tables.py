@@ -6,6 +6,7 @@ from rich.table import Table
 
 from dcet.benchmarks.accuracy import AccuracyReport
 from dcet.benchmarks.compare import Comparison, Row
+from dcet.benchmarks.identity import BundleIdentity, EngineIdentity
 from dcet.benchmarks.latency import LatencyReport
 from dcet.benchmarks.loops import Loop
 from dcet.benchmarks.peers import PeersReport
@@ -18,15 +19,19 @@ PERCENTILES = ("p50", "p90", "p95", "p99", "p99_9", "max")
 
 
 def print_latency(report: LatencyReport, console: Console) -> None:
-    bundle, engine, machine = report.bundle, report.engine, report.machine
-    console.print(f"[bold]{bundle.name} {bundle.version}[/] ({bundle.target}), {bundle.file}")
-    console.print(f"{engine.name}: {engine.reason}")
+    machine = report.machine
+    _print_identity(report.bundle, report.engine, console)
     console.print(f"{machine.cpu}, {machine.cores} cores, {machine.os}, {machine.python}\n")
     with_senses = [] if report.three_senses is None else [report.three_senses]
     for loop in (report.mixed, report.fixed, *with_senses, *report.paced):
         console.print(_stage_table(loop))
     console.print(_growth_table(report))
     console.print(_promise_table(report))
+
+
+def _print_identity(bundle: BundleIdentity, engine: EngineIdentity, console: Console) -> None:
+    console.print(f"[bold]{bundle.name} {bundle.version}[/] ({bundle.target}), {bundle.file}")
+    console.print(f"{bundle.precisions}; {engine.rung}", soft_wrap=True)
 
 
 def _stage_table(loop: Loop) -> Table:
@@ -68,9 +73,8 @@ def _promise_table(report: LatencyReport) -> Table:
 
 
 def print_peers(report: PeersReport, console: Console) -> None:
-    turn, machine, engine = report.turn, report.machine, report.engine
-    console.print(f"[bold]{report.bundle.name} {report.bundle.version}[/] ({report.bundle.target})")
-    console.print(f"{engine.name}: {engine.reason}")
+    turn, machine = report.turn, report.machine
+    _print_identity(report.bundle, report.engine, console)
     console.print(
         f"{machine.cpu}, {report.settings.threads} of {machine.cores} cores; "
         f"{turn.tokens} tokens, {turn.audio_s:g} s of sound, {turn.faces} faces of "
@@ -102,8 +106,8 @@ def print_peers(report: PeersReport, console: Console) -> None:
 
 
 def print_prediction(report: PredictReport, console: Console) -> None:
-    bundle, device, mode, machine = report.bundle, report.device, report.power_mode, report.machine
-    console.print(f"[bold]{bundle.name} {bundle.version}[/] ({bundle.target}), {bundle.file}")
+    device, mode, machine = report.device, report.power_mode, report.machine
+    _print_identity(report.bundle, report.engine, console)
     console.print(f"on {device.model} in mode {mode.name}, {mode.watts:g} W: [bold]{KIND}[/]")
     for note in report.notes:
         console.print(f"[yellow]{note}[/]")
@@ -128,9 +132,7 @@ def print_prediction(report: PredictReport, console: Console) -> None:
     turn = (report.turn_ms, report.turn_as_far_as_here_ms, report.turn_energy_mj)
     there.add_row("turn", "", "", "", "", *map(figure, turn))
     console.print(there)
-    console.print(
-        f"{machine.cpu}, {machine.cores} cores, {report.engine.name}: {report.engine.reason}"
-    )
+    console.print(f"{machine.cpu}, {machine.cores} cores, {report.engine.name}")
     here = _table(
         "the same predictor on this machine, ms",
         *("", "threads", "GFLOP/s", "GB/s", "limit", "measured", "ratio", "predicted", "error"),
@@ -154,7 +156,7 @@ def print_prediction(report: PredictReport, console: Console) -> None:
 def print_accuracy(report: AccuracyReport, console: Console) -> None:
     memory = "memory reset after every turn" if report.reset_memory else "with memory"
     metrics = report.metrics
-    console.print(f"[bold]{report.bundle.name} {report.bundle.version}[/], {report.engine.name}")
+    _print_identity(report.bundle, report.engine, console)
     console.print(f"{report.data}: {metrics['n']:,} utterances, {memory}")
     table = _table("", "", "")
     for name in ("weighted_f1", "macro_f1", "accuracy", "ece", "nll"):
@@ -167,7 +169,7 @@ def print_accuracy(report: AccuracyReport, console: Console) -> None:
 
 def print_robustness(report: RobustnessReport, console: Console) -> None:
     played = report.constructed
-    console.print(f"[bold]{report.bundle.name} {report.bundle.version}[/], {report.engine.name}")
+    _print_identity(report.bundle, report.engine, console)
     console.print(f"{played.turns:,} turns of {played.dialogues} dialogues, {played.what}\n")
     masks = _table("senses (constructed)", "", *FIGURES, *MODALITIES)
     for mask in report.masks:
