@@ -35,8 +35,8 @@ REST_S = 0.02  # for the threads of whoever ran last to go to sleep
 
 # What runs the peers.
 STACKS: Mapping[str, str] = {
-    "torch": "torch eager, FP32",
-    "openvino": "OpenVINO, INT8 by NNCF's post-training quantisation",
+    "torch": "eager, FP32",
+    "openvino": "INT8 by NNCF's post-training quantisation",
 }
 
 # Our stages by the encoder they are compared with; the last has none.

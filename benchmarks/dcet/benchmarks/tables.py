@@ -84,8 +84,8 @@ def print_peers(report: PeersReport, console: Console) -> None:
         console.print(f"{stack}: {what}, random weights")
     console.print()
     table = _table(
-        f"one turn ({report.settings.repeats} rounds), p50 in ms, and how many times DCET's",
-        *("", "peer", *(column for stack in report.stacks for column in (stack, "×"))),
+        f"one turn ({report.settings.repeats} rounds), p50, ms",
+        *("", "peer", *(column for stack in report.stacks for column in (stack, "× DCET"))),
         *("DCET", "its p99"),
     )
     for stage in report.stages:
