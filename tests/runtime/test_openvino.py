@@ -156,3 +156,18 @@ def test_faces_of_any_size(npu: Engine, count: int) -> None:
 def test_more_than_fits_is_an_engine_error(npu: Engine) -> None:
     with pytest.raises(EngineError, match=r"graph 'text': expected at most .*16.*, got .*17"):
         npu.run("text", tokens(17))
+
+
+def test_nothing_of_a_turn_stays_in_a_request(bundle: Bundle) -> None:
+    engine: Any = bundle.engine("openvino")
+    graph = bundle.manifest.graphs["step"]
+    said: dict[str, Any] = {
+        tensor.name: np.ones(tensor.shape, np.float32) for tensor in graph.inputs
+    }
+    first, again = (engine.run("step", said)["probabilities"] for _ in range(2))
+    assert np.array_equal(first, again)
+    (kept,) = engine._requests["step"][0]._idle
+    for array in (*kept.inputs.values(), *kept.outputs.values()):
+        assert not array.any()
+    with pytest.raises(EngineError, match=r"text: expected float32 \(1, 8\), got float32 \(1, 3\)"):
+        engine.run("step", said | {"text": np.ones((1, 3), np.float32)})

@@ -1,0 +1,101 @@
+"""How a model that OpenVINO compiled is run: it takes requests, which no two threads may share.
+
+A request keeps what went in and out of it, which is what somebody said.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.runtime.engines import Arrays
+from dcet.runtime.extras import need
+
+
+class Requests(Protocol):
+    """Of one compiled model."""
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Raises RuntimeError, as OpenVINO does."""
+
+
+def requests_of(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Requests:
+    """The way that fits a compiled model, whose ports have these names in this order."""
+    is_fixed = all(port.get_partial_shape().is_static for port in (*model.inputs, *model.outputs))
+    return KeptRequests(model, inputs, outputs) if is_fixed else NewRequests(model, outputs)
+
+
+class NewRequests:
+    """One for each run, dropped with what went in and out."""
+
+    def __init__(self, model: Any, outputs: Sequence[str]) -> None:
+        self._model = model
+        self._outputs = outputs
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        made = self._model.create_infer_request().infer(dict(inputs), share_inputs=True)
+        return dict(zip(self._outputs, made.to_tuple(), strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    request: Any
+    inputs: dict[str, NDArray[Any]]  # what it reads and writes
+    outputs: dict[str, NDArray[np.float32]]
+
+
+class KeptRequests:
+    """For fixed shapes: kept with arrays of their own, which are zeroed after every run.
+
+    To make a request and to hand it the step's 16 inputs takes a quarter of a step: 1.05 ms in all,
+    and 0.79 with one that is kept.
+    """
+
+    def __init__(self, model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        self._model = model
+        self._inputs, self._outputs = inputs, outputs
+        self._idle: list[_Request] = []  # as many as ever ran at once
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        try:
+            kept = self._idle.pop()
+        except IndexError:
+            kept = self._make()
+        # One that fails is not kept.
+        self._fill(kept, inputs)
+        kept.request.infer()
+        made = {name: array.copy() for name, array in kept.outputs.items()}
+        for array in (*kept.inputs.values(), *kept.outputs.values()):
+            array.fill(0)
+        self._idle.append(kept)
+        return made
+
+    def _fill(self, kept: _Request, inputs: Arrays) -> None:
+        if inputs.keys() != kept.inputs.keys():
+            raise RuntimeError(f"expected {', '.join(kept.inputs)}, got {', '.join(inputs)}")
+        for name, place in kept.inputs.items():
+            array = inputs[name]
+            if array.shape != place.shape or array.dtype != place.dtype:
+                raise RuntimeError(
+                    f"{name}: expected {place.dtype} {place.shape}, got {array.dtype} {array.shape}"
+                )
+            place[...] = array
+
+    def _make(self) -> _Request:
+        openvino = need("openvino", extra="openvino")
+        request = self._model.create_infer_request()
+        arrays = []
+        for ports, set_tensor in (
+            (self._model.inputs, request.set_input_tensor),
+            (self._model.outputs, request.set_output_tensor),
+        ):
+            arrays.append([np.zeros(p.get_shape(), p.get_element_type().to_dtype()) for p in ports])
+            for place, array in enumerate(arrays[-1]):
+                set_tensor(place, openvino.Tensor(array, shared_memory=True))
+        inputs, outputs = (
+            dict(zip(names, made, strict=True))
+            for names, made in zip((self._inputs, self._outputs), arrays, strict=True)
+        )
+        return _Request(request, inputs, outputs)
