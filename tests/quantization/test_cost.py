@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from dcet.quantization import CostError, GraphCost, graph_cost
+from dcet.quantization import CostError, GraphCost, graph_cost, quantize_int8
+from dcet.quantization.int8 import Quantizer
 from dcet.quantization.tensors import find_tensors
 from tests import tiny_bundle
 
@@ -230,6 +231,16 @@ def test_between_q_and_dq_arithmetic_and_bytes_are_int8() -> None:
     # One factor of the last product is float, so it is computed in float.
     assert last.flops == {"fp32": 2 * 2 * 4 * 3}
     assert (last.read_bytes, last.weight_bytes) == (8, 4 * 4 * 3)
+
+
+@pytest.mark.parametrize("quantizer", ["nncf", "onnxruntime"])
+def test_what_a_quantiser_made_int8_is_counted_as_int8(quantizer: Quantizer) -> None:
+    made = model([helper.make_node("MatMul", ["x", "w"], ["y"])], (16, 32), w=floats(32, 24))
+    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", FLOAT, (16, 24)))
+    batches = [{"x": np.random.default_rng(0).standard_normal((16, 32), np.float32)}]
+    found = graph_cost(quantize_int8(made, batches, quantizer=quantizer), {})
+    assert found.flops["int8"] == 2 * 16 * 32 * 24
+    assert 32 * 24 <= found.weight_bytes < 2 * 32 * 24
 
 
 def test_a_weight_is_read_in_the_type_that_an_engine_folds_it_to() -> None:
