@@ -14,7 +14,7 @@ export class Bundle {
   static async open(read, ort, engine) {
     const manifest = JSON.parse(new TextDecoder().decode(await read('manifest.json')));
     if (parseInt(manifest.schema_version) !== MAJOR)
-      throw new Error(`schema_version: expected ${MAJOR}.x, got ${manifest.schema_version}; update dcet`);
+      throw new Error(`expected schema_version ${MAJOR}.x, got ${manifest.schema_version}`);
     engine ??= (await globalThis.navigator?.gpu?.requestAdapter()) ? 'webgpu' : 'wasm';
     const bundle = Object.assign(new Bundle(), { read, ort, engine, manifest, sessions: {} });
     for (const [id, { file }] of Object.entries(manifest.graphs)) {

@@ -9,11 +9,12 @@ const KINDS = { '<f4': Float32Array, '<i4': Int32Array, '|u1': Uint8Array };
  * Each case with what came out, a row a step, and what was expected: features of an encoder, or
  * probabilities. Encoders come first: the step then reads what they made.
  * @param {import('./dcet.js').Bundle} bundle
+ * @param {number} [most] steps of each case of the step
  * @returns {Promise<{name: string, got: number[][], expected: number[][]}[]>}
  */
-export const replay = (bundle) => bundle.queue(() => play(bundle));
+export const replay = (bundle, most = Infinity) => bundle.queue(() => play(bundle, most));
 
-async function play(bundle) {
+async function play(bundle, most) {
   const { golden, graphs } = bundle.manifest;
   const read = async (file) => arrays(await bundle.file(file));
   const [inputs, expected] = [await read(golden.inputs), await read(golden.expected)];
@@ -22,7 +23,8 @@ async function play(bundle) {
   const features = {}; // by modality: all that its encoder made, one after the other
   const results = [];
   for (const { name, steps } of cases) {
-    const turns = Array.from({ length: steps }, (_, i) => row(inputs[name], i));
+    const length = isOfStep({ name }) ? Math.min(steps, most) : steps;
+    const turns = Array.from({ length }, (_, i) => row(inputs[name], i));
     const got = isOfStep({ name })
       ? await converse(bundle, turns, features)
       : await encode(bundle, name, turns);

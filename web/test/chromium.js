@@ -1,6 +1,7 @@
 /**
- * node chromium.js CHROMIUM BUNDLE TURNS [SCREENSHOT]: plays the scenario in a headless browser,
- * says something in the demo page, and prints what came of both as JSON.
+ * node chromium.js CHROMIUM BUNDLE TURNS ENGINE [SCREENSHOT]: says something in the demo page of a
+ * headless browser, plays the scenario there, and prints what came of both as JSON. With `webgpu`
+ * for ENGINE, Chromium's software is the GPU; with `wasm`, there is none.
  */
 
 import { createServer } from 'node:http';
@@ -15,15 +16,20 @@ const TYPES = {
   '.wasm': 'application/wasm',
 };
 // A browser of a test looks for no updates and calls nobody.
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+const FLAGS = ['--no-sandbox', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const GPU = {
+  wasm: ['--disable-gpu'],
+  webgpu: ['--enable-unsafe-webgpu', '--enable-features=Vulkan',
+    '--use-webgpu-adapter=swiftshader'],
+};
 
-const [executablePath, bundle, turns, screenshot] = process.argv.slice(2);
+const [executablePath, bundle, turns, engine, screenshot] = process.argv.slice(2);
 const server = createServer(async ({ url }, response) => {
   const path = new URL(url, 'http://host').pathname;
   try {
-    const file = { '/bundle.dcet': bundle, '/turns.json': turns }[path] ?? new URL(`..${path}`, import.meta.url);
-    const data = await readFile(file);
+    const given = { '/bundle.dcet': bundle, '/turns.json': turns }[path];
+    const data = await readFile(given ?? new URL(`..${path}`, import.meta.url));
     const type = TYPES[extname(path)] ?? 'application/octet-stream';
     response.writeHead(200, { 'content-type': type }).end(data);
   } catch {
@@ -31,7 +37,7 @@ const server = createServer(async ({ url }, response) => {
   }
 });
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-const browser = await chromium.launch({ executablePath, args: FLAGS });
+const browser = await chromium.launch({ executablePath, args: [...FLAGS, ...GPU[engine]] });
 try {
   const page = await browser.newPage({ viewport: { width: 900, height: 600 } });
   page.setDefaultTimeout(120_000);
