@@ -1,10 +1,13 @@
-"""A batch norm before a product becomes part of it."""
+"""Norms and products before a product become part of it, and nothing else changes."""
 
 import pytest
 import torch
 from torch import nn
 
-from dcet.export.folding import fold_norms
+from dcet.export.folding import fold_norms, fold_senses
+from dcet.export.graphs import step_shapes
+from dcet.training.model import Step, initial_state
+from tests.tiny_training import TINY
 
 
 def test_the_function_stays_and_the_norm_goes() -> None:
@@ -29,4 +32,21 @@ def test_the_function_stays_and_the_norm_goes() -> None:
     with torch.inference_mode():
         assert folded(x).numpy() == pytest.approx(module(x).numpy(), abs=1e-5)
     after = module.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_a_sense_is_multiplied_once() -> None:
+    torch.manual_seed(0)
+    step = Step(TINY).eval()
+    for parameter in step.parameters():
+        nn.init.normal_(parameter, 0.0, 0.3)
+    before = {name: value.clone() for name, value in step.state_dict().items()}
+    folded = fold_senses(step)
+    inputs = [torch.rand(shape) for shape in step_shapes(TINY).values()]
+    states = [torch.rand(state.shape) for state in initial_state(TINY)]
+    with torch.inference_mode():
+        for got, expected in zip(folded(*inputs, *states), step(*inputs, *states), strict=True):
+            assert got.numpy() == pytest.approx(expected.numpy(), abs=1e-5)
+    assert folded.fusion.listen.key_value.in_features == TINY.audio_width
+    after = step.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())

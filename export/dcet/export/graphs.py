@@ -8,7 +8,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from dcet.export.folding import fold_norms
+from dcet.export.folding import fold_norms, fold_senses
 from dcet.export.tensor_rows import tensor_row
 from dcet.quantization.inspect import inspect_precision
 from dcet.runtime.errors import DcetError
@@ -103,7 +103,7 @@ def export_step(step: Step, opset: int, ir_version: int) -> onnx.ModelProto:
     """One turn as a graph of float32 inputs and fixed shapes."""
     features = [torch.ones(shape) for shape in step_shapes(step.config).values()]
     return trace(
-        step,
+        fold_senses(step),
         (*features, *initial_state(step.config)),
         [*STEP_INPUTS, *State._fields],
         [*STEP_OUTPUTS, *STATE_OUTPUTS.values()],
