@@ -57,10 +57,10 @@ def tokens(count: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("device", ["GPU", "NPU"])
 def test_the_ladder_falls_on_where_the_device_is_missing(tmp_path: Path, device: str) -> None:
-    engines = (f"openvino-{device.lower()}", "openvino")
+    engines = (f"openvino-{device.lower()}", "onnxruntime")
     bundle = Bundle.open(write_tiny_bundle(tmp_path / "tiny.dcet", engines=engines))
     engine = bundle.engine()
-    assert engine.name == "openvino-cpu"
+    assert engine.name == "onnxruntime-cpu"
     assert f"{engines[0]}: OpenVINO {openvino.__version__} finds no {device} here, only CPU" in (
         engine.reason
     )
@@ -69,7 +69,7 @@ def test_the_ladder_falls_on_where_the_device_is_missing(tmp_path: Path, device:
 def test_the_gpu_is_taken_where_there_is_one(
     tmp_path: Path, compiled: list[tuple[str, Any, Any]]
 ) -> None:
-    engines = ("openvino-gpu", "openvino")
+    engines = ("openvino-gpu", "onnxruntime")
     bundle = Bundle.open(write_tiny_bundle(tmp_path / "tiny.dcet", engines=engines))
     engine = bundle.engine()
     assert (engine.name, engine.reason) == ("openvino-gpu", "first choice of target cpu")
