@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
-from dcet.export import budget, budget_view
+from dcet.export import budget, int8
 from dcet.export.budget import BudgetError, Search, fullest_turn, search_budget
 from dcet.export.cli import main
 from dcet.runtime import Bundle, Conversation
@@ -152,7 +152,7 @@ def run(folder: Path, tmp_path: Path, *options: object) -> Result:
 
 @pytest.fixture
 def quick(traced: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget_view, "default_turns", lambda: TURNS)
+    monkeypatch.setattr(int8, "default_turns", lambda: TURNS)
 
 
 @pytest.mark.usefixtures("quick")
@@ -186,4 +186,4 @@ def test_a_budget_that_nothing_holds(folder: Path, tmp_path: Path) -> None:
 def test_students_are_for_a_budget(folder: Path, tmp_path: Path) -> None:
     result = run(folder, tmp_path, "--student", folder)
     assert result.exit_code == 2
-    assert "are for --budget-ms" in result.stderr
+    assert "is for --budget-ms" in result.stderr

@@ -155,7 +155,7 @@ def test_warnings_are_shown_and_kept(folder: Path, tmp_path: Path, monkeypatch: 
 
 
 def test_a_precision_that_cannot_be_made_is_a_usage_error(folder: Path) -> None:
-    assert "int8" in message(run("--target", "cpu", "--checkpoint", folder, "--precision", "int8"))
+    assert "int4" in message(run("--target", "cpu", "--checkpoint", folder, "--precision", "int4"))
 
 
 def test_an_unknown_target_names_the_nearest(folder: Path) -> None:

@@ -11,10 +11,9 @@ from rich.table import Table
 
 from dcet.export.budget import Search, search_budget
 from dcet.export.bundle import export_bundle, in_precision, name_of
+from dcet.export.int8 import Bound
 from dcet.export.once import Once
-from dcet.runtime.turns import read_turns
 from dcet.targets import Target
-from dcet.training.calibration_turns import default_turns
 from dcet.training.checkpoint import load
 
 
@@ -22,7 +21,7 @@ def search_and_show(
     students: Sequence[str],
     target: Target,
     precisions: Sequence[str],
-    calibration: Path | None,
+    bound: Bound,
     budget_ms: float,
     output: Path,
     as_json: bool,
@@ -31,7 +30,7 @@ def search_and_show(
     loaded = cache(load)
     once = {student: Once() for student in students}
     with Console(stderr=True).status("labelled turns") as status:
-        turns = default_turns() if calibration is None else read_turns(calibration)
+        turns = bound.labelled
 
         def export(student: str, precision: str, file: Path) -> None:
             export_bundle(
@@ -41,6 +40,7 @@ def search_and_show(
                 name=name_of(student),
                 progress=lambda message: status.update(f"{student} in {precision}: {message}"),
                 once=once[student],
+                bound=bound,
             )
 
         found = search_budget(

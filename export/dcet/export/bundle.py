@@ -23,9 +23,11 @@ from dcet.export.graphs import (
     graph_row,
     state_owner,
 )
+from dcet.export.int8 import Bound, quantise
 from dcet.export.once import Once
 from dcet.export.openvino_ir import openvino_ir
-from dcet.export.parity import measure
+from dcet.export.parity import ENGINES_CHECKED, measure
+from dcet.quantization.arithmetic import compute_fp16
 from dcet.quantization.fp16 import store_fp16
 from dcet.runtime.bundle import Bundle
 from dcet.runtime.engines import open_engine
@@ -40,6 +42,7 @@ from dcet.runtime.manifest import (
     Modality,
     OpenvinoFiles,
     Parity,
+    Quantization,
     StatePair,
     TokenizerFile,
 )
@@ -49,7 +52,6 @@ from dcet.training.checkpoint import MAX_TOKENS, Checkpoint
 from dcet.training.log_mel import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from dcet.training.model import Dcet, initial_state
 
-ENGINES_CHECKED = ("onnxruntime", "openvino")
 PACKAGES = ("dcet", "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "transformers")
 
 
@@ -61,12 +63,15 @@ def export_bundle(
     name: str,
     progress: Callable[[str], None],
     once: Once | None = None,
+    bound: Bound | None = None,
 ) -> Manifest:
     """Write `output`, unless an engine disagrees with torch on the golden sequences.
 
     Bundles of one checkpoint that are given the same `once` share what is equal in them.
 
-    Raises ExportError, MissingExtra or WriteError.
+    bound: what int8 may cost, where the target wants it
+
+    Raises ExportError, QuantizationError, MissingExtra or WriteError.
     """
     once = once or Once()
     model = checkpoint.model
@@ -76,66 +81,94 @@ def export_bundle(
     )
     plain = (max_tokens, target.opset, target.ir_version)
     graphs = once(("graphs", *plain), partial(export_graphs, model, *plain))
-    models, rows, files = {}, {}, {}
-    for id, graph in graphs.items():
-        precision = target.precision[id]
-        file = f"graphs/{id}.{precision}.onnx"
-        key = (id, precision, *plain)
-        made = once(key, partial(store_in, graph, precision))
-        models[id] = made
-        rows[id] = graph_row(made, file, precision)
-        files[file] = made.SerializeToString()
-        if target.openvino_ir:
-            progress(f"OpenVINO IR of {id}")
-            ir = OpenvinoFiles(xml=f"openvino/{id}.xml", bin=f"openvino/{id}.bin")
-            rows[id] = dataclasses.replace(rows[id], openvino=ir)
-            files[ir.xml], files[ir.bin] = once(("IR", *key), partial(openvino_ir, files[file]))
-    senses = modalities(model, checkpoint.trained)
-    finalize = None
-    if target.tensorrt is not None:
-        progress("TensorRT's operators, types and shapes")
-        build, made_files = tensorrt_build(target.tensorrt, models, rows, senses, max_tokens)
-        finalize = Finalize(tensorrt=build)
-        files |= made_files
     progress("golden sequences")
     golden = once("golden", partial(record, checkpoint))
-    files["golden/inputs.npz"] = npz({case: played.inputs for case, played in golden.items()})
-    files["golden/expected.npz"] = npz({case: played.expected for case, played in golden.items()})
-    files["tokenizer.json"] = checkpoint.tokenizer.to_str().encode()
-    files |= documents(checkpoint)
-    manifest = Manifest(
-        name=name,
-        version=metadata.version("dcet"),
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        target=target.name,
-        engines=target.engines,
-        labels=EMOTIONS,
-        graphs=rows,
-        state=state_pairs(model),
-        speaker_input="speaker",
-        scene_speakers="scene_ring_speaker",
-        modalities=senses,
-        tokenizer=TokenizerFile(file="tokenizer.json", max_tokens=max_tokens),
-        golden=Golden(
-            inputs="golden/inputs.npz",
-            expected="golden/expected.npz",
-            cases=tuple(
-                GoldenCase(name=case, steps=played.steps) for case, played in golden.items()
+
+    def assemble(
+        int8: Mapping[str, ModelProto], quantization: Quantization | None = None
+    ) -> tuple[Manifest, dict[str, bytes]]:
+        """The bundle with these graphs; the others as the target wants them, or fp32 for int8."""
+        models = dict(graphs)
+        rows, files = {}, {}
+        for id, graph in graphs.items():
+            is_int8 = target.precision[id] == "int8"
+            precision = target.precision[id] if id in int8 or not is_int8 else "fp32"
+            if id in int8:
+                models[id] = store_in(int8[id], precision, target.arithmetic)
+            else:
+                models[id] = once(
+                    (id, precision, target.arithmetic, *plain),
+                    partial(store_in, graph, precision, target.arithmetic),
+                )
+            file = f"graphs/{id}.{precision}.onnx"
+            rows[id] = graph_row(models[id], file, precision)
+            files[file] = models[id].SerializeToString()
+            if target.openvino_ir:
+                progress(f"OpenVINO IR of {id}")
+                ir = OpenvinoFiles(xml=f"openvino/{id}.xml", bin=f"openvino/{id}.bin")
+                rows[id] = dataclasses.replace(rows[id], openvino=ir)
+                key = ("IR", hashlib.sha256(files[file]).digest())
+                files[ir.xml], files[ir.bin] = once(key, partial(openvino_ir, files[file]))
+        senses = modalities(model, checkpoint.trained)
+        finalize = None
+        if target.tensorrt is not None:
+            progress("TensorRT's operators, types and shapes")
+            build, made_files = tensorrt_build(target.tensorrt, models, rows, senses, max_tokens)
+            finalize = Finalize(tensorrt=build)
+            files |= made_files
+        inputs = {case: played.inputs for case, played in golden.items()}
+        expected = {case: played.expected for case, played in golden.items()}
+        files["golden/inputs.npz"], files["golden/expected.npz"] = npz(inputs), npz(expected)
+        files["tokenizer.json"] = checkpoint.tokenizer.to_str().encode()
+        files |= documents(checkpoint)
+        return Manifest(
+            name=name,
+            version=metadata.version("dcet"),
+            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            target=target.name,
+            engines=target.engines,
+            labels=EMOTIONS,
+            graphs=rows,
+            state=state_pairs(model),
+            speaker_input="speaker",
+            scene_speakers="scene_ring_speaker",
+            modalities=senses,
+            tokenizer=TokenizerFile(file="tokenizer.json", max_tokens=max_tokens),
+            golden=Golden(
+                inputs="golden/inputs.npz",
+                expected="golden/expected.npz",
+                cases=tuple(
+                    GoldenCase(name=case, steps=played.steps) for case, played in golden.items()
+                ),
             ),
-        ),
-        parity=(),
-        accuracy=checkpoint.metrics,
-        checkpoint_sha256=checkpoint.sha256,
-        licences=checkpoint.licences,
-        toolchain={"python": platform.python_version()}
-        | {package: metadata.version(package) for package in PACKAGES},
-        files={
-            file: FileRecord(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
-            for file, data in files.items()
-        },
-        deadline_ms=target.deadline_ms,
-        finalize=finalize,
-    )
+            parity=(),
+            accuracy=checkpoint.metrics,
+            checkpoint_sha256=checkpoint.sha256,
+            licences=checkpoint.licences,
+            toolchain={"python": platform.python_version()}
+            | {package: metadata.version(package) for package in PACKAGES},
+            files={
+                file: FileRecord(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+                for file, data in files.items()
+            },
+            deadline_ms=target.deadline_ms,
+            finalize=finalize,
+            quantization=quantization,
+        ), files
+
+    int8: Mapping[str, ModelProto] = {}
+    quantization = None
+    if "int8" in (target.precision[id] for id in graphs):
+        int8, quantization = quantise(
+            graphs,
+            target,
+            bound or Bound(),
+            lambda models, path: write_zip(path, *assemble(models)),
+            once=once,
+            plain=plain,
+            progress=progress,
+        )
+    manifest, files = assemble(int8, quantization)
     with atomic_path(output) as temporary:
         # What is measured is the file itself, through the reader that every host uses.
         write_zip(temporary, manifest, files)
@@ -155,13 +188,24 @@ def name_of(checkpoint: str) -> str:
 
 
 def in_precision(target: Target, precision: str) -> Target:
-    """The same target, with every graph in one precision."""
-    return dataclasses.replace(target, precision=dict.fromkeys(target.precision, precision))
+    """The same target, with every graph in one precision; the step never in int8, where its
+    products of one row would gain nothing, but in fp16."""
+    graphs: dict[str, str] = dict.fromkeys(target.precision, precision)
+    if precision == "int8":
+        graphs["step"] = "fp16"
+    return dataclasses.replace(target, precision=graphs)
 
 
-def store_in(graph: ModelProto, precision: str) -> ModelProto:
-    """The graph with its weights in this precision."""
-    return store_fp16(graph, keep=FRONT_END) if precision == "fp16" else graph
+def store_in(graph: ModelProto, precision: str, arithmetic: str = "fp32") -> ModelProto:
+    """The graph with its weights in this precision; int8 is given what is quantised already.
+
+    arithmetic: in what an fp16 graph computes
+    """
+    if precision == "fp32":
+        return graph
+    if precision == "fp16" and arithmetic == "fp16":
+        graph = compute_fp16(graph, keep=FRONT_END)
+    return store_fp16(graph, keep=FRONT_END)
 
 
 def state_pairs(model: Dcet) -> tuple[StatePair, ...]:

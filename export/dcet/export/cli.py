@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -15,9 +15,10 @@ from dcet.runtime.cli import handle_errors
 from dcet.runtime.errors import WriteError
 from dcet.runtime.extras import need
 from dcet.runtime.manifest import Manifest, Parity
+from dcet.runtime.turns import read_turns
 from dcet.targets import Device, Target, list_targets, load_target
 
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,8 +44,21 @@ PRECISIONS = ("fp32", "fp16")
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    help="Of the weights in every graph  [default: the target's]. With fp16 they are stored in "
-    "half the bytes; arithmetic stays fp32.",
+    help="Of every graph  [default: the target's]. fp16 halves the bytes, and is computed in where "
+    "the target says so. int8 is computed in; the step, which would gain nothing, is fp16.",
+)
+@click.option(
+    "--quantizer",
+    type=click.Choice(["nncf", "onnxruntime"]),
+    help="Of int8 graphs  [default: the target's]",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(min=0),
+    default=0.005,
+    show_default=True,
+    help="Weighted F1 that int8 may cost on the calibration turns; layers go back to float until "
+    "it holds.",
 )
 @click.option(
     "--budget-ms",
@@ -61,7 +75,8 @@ PRECISIONS = ("fp32", "fp16")
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of labelled turns to measure accuracy on  [default: the set that ships]",
+    help="Folder of labelled turns to calibrate int8 with and to measure accuracy on  "
+    "[default: the set that ships]",
 )
 @click.option("--list-targets", "is_list", is_flag=True, help="Show the targets and leave.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -71,6 +86,8 @@ def main(
     checkpoint: str,
     output: Path | None,
     precision: str | None,
+    quantizer: Literal["nncf", "onnxruntime"] | None,
+    max_drop: float,
     budget_ms: float | None,
     students: tuple[str, ...],
     calibration: Path | None,
@@ -91,19 +108,25 @@ def main(
     if not targets:
         raise click.UsageError("name a --target; see dcet-export --list-targets")
     rows = list({target.name: target for target in map(load_target, targets)}.values())
-    if budget_ms is None and (students or calibration):
-        raise click.UsageError("--student and --calibration are for --budget-ms")
+    if budget_ms is None and students:
+        raise click.UsageError("--student is for --budget-ms")
     if budget_ms is not None and (len(rows) > 1 or rows[0].layout != "bundle"):
         raise click.UsageError("--budget-ms is for one --target, and one of bundles")
+
+    if quantizer is not None:
+        rows = [dataclasses.replace(row, quantizer=quantizer) for row in rows]
 
     for package in ("onnx", "onnxscript", "openvino", "torch", "transformers"):
         need(package, extra="export")
     # torch takes seconds: only when asked for
     from dcet.export.bundle import export_bundle, in_precision, name_of
+    from dcet.export.int8 import Bound
     from dcet.export.once import Once
     from dcet.export.triton import export_repository
     from dcet.training.checkpoint import load
 
+    turns = None if calibration is None else read_turns(calibration)
+    bound = Bound(turns=turns, max_drop=max_drop)
     if budget_ms is not None:
         from dcet.export.budget_view import search_and_show
 
@@ -111,7 +134,7 @@ def main(
         precisions = PRECISIONS if precision is None else (precision,)
         budget = f"{budget_ms:g}ms"
         (path,) = _outputs(output, [_file_name(name_of(students[0]), rows[0], budget)])
-        search_and_show(students, rows[0], precisions, calibration, budget_ms, path, as_json)
+        search_and_show(students, rows[0], precisions, bound, budget_ms, path, as_json)
         return
     name = name_of(checkpoint)
     outputs = _outputs(output, [_file_name(name, row, precision) for row in rows])
@@ -126,7 +149,9 @@ def main(
                 parity = export_repository(loaded, row, path, progress=progress, once=once)
                 results.append(_repository_result(row, path, parity))
             else:
-                manifest = export_bundle(loaded, row, path, name=name, progress=progress, once=once)
+                manifest = export_bundle(
+                    loaded, row, path, name=name, progress=progress, once=once, bound=bound
+                )
                 results.append(_result(manifest, path))
             if not as_json:
                 _show_result(results[-1])

@@ -31,7 +31,7 @@ from dcet.export.graphs import (
 from dcet.export.once import Once
 from dcet.export.served import ServedAudio, ServedStep
 from dcet.runtime.extras import need
-from dcet.runtime.golden import TOLERANCES, is_held
+from dcet.runtime.golden import TOLERANCES, label_note, rows_too_far
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.runtime.manifest import Parity
 from dcet.targets import Target
@@ -100,13 +100,12 @@ def export_repository(
             (repository / name).write_bytes(data)
         progress("parity of onnxruntime")
         rows = replay(repository, golden, target.precision)
-        for row in rows:
-            if not is_held(row):
-                raise ExportError(
-                    f"{output}: golden sequence {row.case!r}: expected to be within "
-                    f"{row.tolerance} of torch, got {row.max_abs_probability:.2e}; the repository "
-                    "was not written. Try another version of onnxruntime"
-                )
+        for row in rows_too_far(rows):
+            raise ExportError(
+                f"{output}: golden sequence {row.case!r}: expected to be within "
+                f"{row.tolerance} of torch, got {row.max_abs_probability:.2e}{label_note(row)}; "
+                "the repository was not written. Try another version of onnxruntime"
+            )
     return rows
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from dcet.runtime.extras import need
 
 if TYPE_CHECKING:
+    from dcet.quantization.arithmetic import compute_fp16
     from dcet.quantization.cost import GraphCost, Kernel, NodeCost, graph_cost
     from dcet.quantization.fp16 import store_fp16
     from dcet.quantization.inspect import GraphPrecision, PrecisionError, inspect_precision
@@ -21,6 +22,7 @@ _HOMES = {
     "NodeCost": "cost",
     "PrecisionError": "inspect",
     "QuantizationError": "int8",
+    "compute_fp16": "arithmetic",
     "graph_cost": "cost",
     "inspect_precision": "inspect",
     "quantize_int8": "int8",
@@ -35,6 +37,7 @@ __all__ = [
     "NodeCost",
     "PrecisionError",
     "QuantizationError",
+    "compute_fp16",
     "graph_cost",
     "inspect_precision",
     "quantize_int8",

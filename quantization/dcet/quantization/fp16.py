@@ -16,16 +16,25 @@ def store_fp16(model: ModelProto, *, keep: tuple[str, ...] = ()) -> ModelProto:
 
     An engine folds the casts when it loads the graph and computes in float32 from then on, so the
     file is half as large and nothing else changes but the rounding of the weights. Weights whose
-    names begin with one of `keep` stay float32, and so do those of fewer than 1024 elements.
+    names begin with one of `keep` stay float32, and so do those of fewer than 1024 elements and the
+    scales of what is quantised.
 
     Raises PrecisionError for a weight that float16 cannot hold.
     """
     half = ModelProto()
     half.CopyFrom(model)
+    scales = {
+        name
+        for node in half.graph.node
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear")
+        for name in node.input
+    }
     casts = []
     for tensor in half.graph.initializer:
         name, size = tensor.name, prod(tensor.dims)
-        if tensor.data_type != TensorProto.FLOAT or size < MIN_ELEMENTS or name.startswith(keep):
+        if tensor.data_type != TensorProto.FLOAT or size < MIN_ELEMENTS:
+            continue
+        if name.startswith(keep) or name in scales:
             continue
         weight = numpy_helper.to_array(tensor)
         largest = float(np.abs(weight).max())

@@ -34,6 +34,18 @@ def weighted_layers(model: ModelProto, *, keep: tuple[str, ...] = ()) -> tuple[L
     return tuple(layers)
 
 
+def int8_layers(quantised: ModelProto, model: ModelProto) -> tuple[Layer, ...]:
+    """The layers of `model` that are int8 in `quantised`: their weights are dequantised there."""
+    weights = {tensor.name for tensor in quantised.graph.initializer}
+    dequantised = {
+        node.output[0]
+        for node in quantised.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in weights
+    }
+    nodes = {node.name for node in quantised.graph.node if dequantised.intersection(node.input)}
+    return tuple(layer for layer in weighted_layers(model) if layer.node in nodes)
+
+
 def residual_sums(model: ModelProto, layers: Collection[Layer]) -> tuple[str, ...]:
     """Names of the sums of what came out of convolutions among `layers`, with ReLUs in between.
 

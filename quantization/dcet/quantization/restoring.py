@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from onnx import ModelProto, NodeProto
 
-from dcet.quantization.layers import bias_of, residual_sums, weighted_layers
+from dcet.quantization.layers import bias_of, int8_layers, residual_sums
 
 
 def restore(quantised: ModelProto, model: ModelProto, nodes: Collection[str]) -> ModelProto:
@@ -19,8 +19,7 @@ def restore(quantised: ModelProto, model: ModelProto, nodes: Collection[str]) ->
     """
     made = ModelProto()
     made.CopyFrom(quantised)
-    in_float = {layer.node for layer in weighted_layers(quantised)} | set(nodes)
-    layers = [layer for layer in weighted_layers(model) if layer.node not in in_float]
+    layers = [layer for layer in int8_layers(quantised, model) if layer.node not in nodes]
     reads_int8 = {*residual_sums(model, layers), *(layer.node for layer in layers)}
     corrected = {*nodes, *filter(None, (bias_of(model, node) for node in nodes))}
     constants = {tensor.name: tensor for tensor in model.graph.initializer}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.runtime.bundle import Bundle
-from dcet.runtime.engines import run_finite
+from dcet.runtime.engines import Engine, run_finite
 from dcet.runtime.errors import ConfigError, EmptyTurn
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.face_finder import FaceFinder
@@ -21,6 +21,7 @@ from dcet.runtime.senses import Perceived, Senses
 class Conversation:
     """Tracks the emotion of every speaker of one conversation. One thread at a time may use it.
 
+    engine: `auto`, the name of one, or one of your own that runs the bundle's graphs
     max_speakers: how many are remembered; the one unheard for longest makes room for a new one
     face_finder: finds faces in whole frames; one with OpenCV's cascade is made on first need
 
@@ -30,7 +31,7 @@ class Conversation:
     def __init__(
         self,
         bundle: Bundle,
-        engine: str = "auto",
+        engine: str | Engine = "auto",
         *,
         max_speakers: int = 64,
         face_finder: FaceFinder | None = None,
@@ -38,7 +39,7 @@ class Conversation:
         if max_speakers < 1:
             raise ConfigError(f"max_speakers: expected 1 or more, got {max_speakers}")
         self.bundle = bundle
-        self.engine = bundle.engine(engine)
+        self.engine = bundle.engine(engine) if isinstance(engine, str) else engine
         self.turns = 0  # that were answered since the beginning or the last reset
         self._arena = Arena(bundle.manifest.state, max_speakers, self.engine)
         self._senses = Senses(bundle, self.engine, face_finder)

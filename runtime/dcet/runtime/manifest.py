@@ -42,6 +42,7 @@ class Graph:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     openvino: OpenvinoFiles | None = None
+    arithmetic: str | None = None  # in which most weights are multiplied: fp32, fp16 or int8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,52 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptLayer:
+    """A layer of an int8 graph that stayed float; what int8 would cost where it was measured."""
+
+    layer: str
+    mean_kl: float | None = None
+    max_abs_probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizedGraph:
+    """How much of a graph is int8."""
+
+    layers: int  # that it has
+    kept: tuple[KeptLayer, ...]  # of them, in float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledSet:
+    """Labelled turns that something was measured on."""
+
+    name: str
+    sha256: str
+    turns: int
+    conversations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantization:
+    """What int8 costs: the bundle in float and as it is, on the turns that calibrated it."""
+
+    quantizer: str
+    symmetric: bool  # activations are int8 with zero point 0, else uint8 with any
+    engine: str  # that ran
+    calibration: LabelledSet
+    metric: str
+    before: float
+    after: float
+    max_drop: float
+    per_class_f1_before: Mapping[str, float]
+    per_class_f1_after: Mapping[str, float]
+    label_agreement: float  # share of the turns with the same most probable emotion
+    mean_kl: float  # nats
+    graphs: Mapping[str, QuantizedGraph]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """Smallest, usual and largest shape of an input that an engine of TensorRT is built for."""
 
@@ -171,6 +218,7 @@ class Manifest:
     files: Mapping[str, FileRecord]  # every file but the manifest
     deadline_ms: float | None = None  # from the call of a turn to its estimate
     finalize: Finalize | None = None
+    quantization: Quantization | None = None  # of a bundle with int8 graphs
 
     @classmethod
     def from_json(cls, value: Any) -> "Manifest":

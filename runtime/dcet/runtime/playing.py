@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from dcet.runtime.bundle import Bundle
 from dcet.runtime.conversation import Conversation
+from dcet.runtime.engines import Engine
 from dcet.runtime.errors import EmptyTurn
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.turns import Turns
@@ -12,7 +13,7 @@ from dcet.runtime.turns import Turns
 NEUTRAL = np.eye(len(EMOTIONS))[EMOTIONS.index("neutral")]
 
 
-def play(bundle: Bundle, turns: Turns, engine: str = "auto") -> NDArray[np.float64]:
+def play(bundle: Bundle, turns: Turns, engine: str | Engine = "auto") -> NDArray[np.float64]:
     """Probabilities (n, 7) of every turn, in the order of iteration; each conversation begins with
     an empty memory.
 

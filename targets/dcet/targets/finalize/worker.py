@@ -23,7 +23,7 @@ from dcet.runtime.bundle import Bundle
 from dcet.runtime.device_cache import cache_key, find_published
 from dcet.runtime.engines import find_rung
 from dcet.runtime.errors import DcetError, EngineError, MissingExtra
-from dcet.runtime.golden import is_held, replay_golden
+from dcet.runtime.golden import label_note, replay_golden, rows_too_far
 from dcet.targets.finalize import BUILDERS
 
 _PR_SET_PDEATHSIG = 1
@@ -88,12 +88,12 @@ def attempt(bundle: Bundle, engine: str, folder: Path, kept: Path) -> Iterator[R
     built = time.perf_counter()
     rows = replay_golden(bundle, rung.open(bundle, "dcet-finalize tries it", folder))
     replayed = time.perf_counter()
-    wrong = [row for row in rows if not is_held(row)]
+    wrong = rows_too_far(rows)
     yield {
         "outcome": "wrong" if wrong else "right",
         "message": "; ".join(
             f"golden sequence {row.case!r}: expected at most {row.tolerance} from torch, "
-            f"got {row.max_abs_probability:.2e}"
+            f"got {row.max_abs_probability:.2e}" + label_note(row)
             for row in wrong
         ),
         "build_s": built - started,

@@ -1,0 +1,50 @@
+"""What graphs are fed while labelled turns are played: real input to calibrate them with."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.quantization.int8 import Batch
+from dcet.runtime.bundle import Bundle
+from dcet.runtime.engines import Arrays, Engine
+from dcet.runtime.playing import play
+from dcet.runtime.turns import Turns
+
+
+@dataclass(slots=True, eq=False)
+class Recorder:
+    """An engine that remembers what it was fed."""
+
+    engine: Engine
+    fed: dict[str, list[Batch]] = field(default_factory=lambda: defaultdict(list))  # by graph
+
+    @property
+    def name(self) -> str:
+        return self.engine.name
+
+    @property
+    def reason(self) -> str:
+        return self.engine.reason
+
+    def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        self.fed[graph].append({name: np.array(array) for name, array in inputs.items()})
+        return self.engine.run(graph, inputs)
+
+
+def record_batches(
+    bundle: Bundle, turns: Turns, engine: str
+) -> tuple[dict[str, list[Batch]], NDArray[np.float64]]:
+    """What each graph is fed in these turns, and the probabilities (n, 7) that come out."""
+    recorder = Recorder(bundle.engine(engine))
+    probabilities = play(bundle, turns, recorder)
+    return dict(recorder.fed), probabilities
+
+
+def spread_batches(batches: list[Batch], most: int) -> list[Batch]:
+    """At most so many of them, evenly spread."""
+    if len(batches) <= most:
+        return batches
+    return [batches[place] for place in np.linspace(0, len(batches) - 1, most).round().astype(int)]

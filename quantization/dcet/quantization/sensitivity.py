@@ -1,0 +1,138 @@
+"""What each layer costs in int8: how far the estimates move when it alone is quantised."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from dcet.quantization.layers import Layer, int8_layers
+from dcet.quantization.restoring import restore
+from dcet.runtime.bundle import Bundle
+from dcet.runtime.engines import Arrays, Engine
+from dcet.runtime.golden import replay_golden
+from dcet.runtime.playing import play
+from dcet.runtime.turns import Turns
+
+SAMPLE = 60  # turns, or a conversation more; a layer takes about a second
+_ONLY_FATAL = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity:
+    """What one layer costs."""
+
+    graph: str
+    layer: Layer
+    mean_kl: float  # nats, of the float estimates from those with this layer in int8
+    max_abs_probability: float  # largest change over the golden sequences
+
+    def __str__(self) -> str:
+        return (
+            f"{self.graph} {self.layer.title} (mean KL {self.mean_kl:.1e}, a probability by "
+            f"{self.max_abs_probability:.3f})"
+        )
+
+
+def sensitivities(
+    bundle: Bundle,
+    turns: Turns,
+    floats: Mapping[str, ModelProto],
+    quantised: Mapping[str, ModelProto],
+    progress: Callable[[str], None],
+) -> list[Sensitivity]:
+    """Every int8 layer of the `quantised` graphs, the most costly first.
+
+    bundle: of the float graphs
+
+    The order is that of the larger share of the worst layer's cost, in mean KL over turns or in
+    probability over the golden sequences: both are promises.
+    """
+    sample = _first(turns, SAMPLE)
+    engine = _Remembering(bundle.engine("onnxruntime"))
+    before = play(bundle, sample, engine)
+    layers = [(id, layer) for id in quantised for layer in int8_layers(quantised[id], floats[id])]
+    rows = []
+    for done, (id, layer) in enumerate(layers, start=1):
+        progress(f"sensitivity of layer {done} of {len(layers)}")
+        others = [other.node for of, other in layers if of == id and other != layer]
+        alone = _Swapped(engine, id, restore(quantised[id], floats[id], others))
+        golden = [row for row in replay_golden(bundle, alone) if row.label_agreement is not None]
+        rows.append(
+            Sensitivity(
+                graph=id,
+                layer=layer,
+                mean_kl=mean_kl(before, play(bundle, sample, alone)),
+                max_abs_probability=max(row.max_abs_probability for row in golden),
+            )
+        )
+    worst_kl = max(row.mean_kl for row in rows) or 1.0
+    worst_change = max(row.max_abs_probability for row in rows) or 1.0
+    return sorted(
+        rows,
+        key=lambda row: max(row.mean_kl / worst_kl, row.max_abs_probability / worst_change),
+        reverse=True,
+    )
+
+
+def mean_kl(before: NDArray[Any], after: NDArray[Any]) -> float:
+    """Mean Kullback-Leibler divergence in nats of `before` from `after`, (n, classes) each."""
+    p, q = (np.clip(each, 1e-12, None) for each in (before, after))
+    return float((p * np.log(p / q)).sum(axis=1).mean())
+
+
+def _first(turns: Turns, least: int) -> Turns:
+    """Whole conversations with `least` turns together, where there are as many."""
+
+    def chosen() -> Iterator[str]:
+        count = 0
+        for name, of in turns.conversations.items():
+            if count >= least:
+                return
+            count += len(of)
+            yield name
+
+    return Turns(turns.name, {name: turns.conversations[name] for name in chosen()})
+
+
+class _Remembering:
+    """An engine that runs an encoder once for each of its inputs."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name, self.reason = engine.name, engine.reason
+        self._engine = engine
+        self._known: dict[bytes, dict[str, NDArray[Any]]] = {}
+
+    def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        if graph == "step":
+            return self._engine.run(graph, inputs)
+        digest = hashlib.blake2b(graph.encode())
+        for array in inputs.values():
+            digest.update(np.ascontiguousarray(array).data)
+        key = digest.digest()
+        if key not in self._known:
+            self._known[key] = self._engine.run(graph, inputs)
+        return {name: array.copy() for name, array in self._known[key].items()}
+
+
+class _Swapped:
+    """An engine with another model for one of its graphs."""
+
+    def __init__(self, engine: Engine, graph: str, model: ModelProto) -> None:
+        self.name, self.reason = engine.name, f"one layer of {graph} in int8"
+        self._engine, self._graph = engine, graph
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ONLY_FATAL
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        if graph != self._graph:
+            return self._engine.run(graph, inputs)
+        return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
