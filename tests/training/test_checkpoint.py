@@ -87,11 +87,11 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut weights": (lambda f: truncate(f / "model.safetensors"), "not a checkpoint"),
     "cut config": (lambda f: truncate(f / "config.json"), "not a checkpoint"),
     "config is a list": (lambda f: (f / "config.json").write_text("[]"), "not a checkpoint"),
-    "no step": (lambda f: (f / "config.json").write_text('{"format": 2}'), "'step'"),
+    "no step": (lambda f: (f / "config.json").write_text('{"format": 3}'), "'step'"),
     "unknown step key": (lambda f: change_step(f, depth=3), "'depth'"),
     "heads do not divide": (lambda f: change_step(f, heads=3), "multiple of heads"),
     "another width": (lambda f: change_step(f, width=32), "weights and config.json disagree"),
-    "another format": (lambda f: edit(f / "config.json", format=9), "format 9, .* reads 2"),
+    "another format": (lambda f: edit(f / "config.json", format=9), "format 9, .* reads 3"),
     "no encoder": (lambda f: shutil.rmtree(f / "encoder"), "not a checkpoint"),
     "another encoder": (
         lambda f: edit(f / "encoder" / "config.json", hidden_size=48),

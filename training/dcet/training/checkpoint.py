@@ -28,7 +28,7 @@ from dcet.training.folders import atomic_folder
 from dcet.training.model import Dcet, ModelConfig
 from dcet.training.weights import load_weights, save_weights
 
-FORMAT = 2
+FORMAT = 3
 MAX_TOKENS = 128
 
 

@@ -18,6 +18,9 @@ from dcet.training.forward import Senses
 from dcet.training.model import ModelConfig
 
 FINE, CORRUPT, WRONG, MISSING = range(4)  # what may have become of a modality in a turn
+OUTCOMES = (MISSING, CORRUPT)  # equally likely in a turn that is struck
+# Faces often do not show what is meant, even those of the right person.
+FACE_OUTCOMES = (MISSING, CORRUPT, *[WRONG] * 4)
 STRETCH = 4  # turns that a burst lasts on average
 
 
@@ -39,7 +42,7 @@ def random_plan(turns: int) -> Plan:
 
     A turn of which nothing would be left keeps its text.
     """
-    fate = torch.stack([_fates(turns, wrong=name == "face") for name in MODALITIES], dim=1)
+    fate = torch.stack([_fates(turns, face=name == "face") for name in MODALITIES], dim=1)
     if torch.rand(()) < 0.15:  # a conversation in which one modality, or two, do not exist
         gone = torch.rand(len(MODALITIES)) < 0.5
         fate[:, gone] = MISSING
@@ -48,7 +51,7 @@ def random_plan(turns: int) -> Plan:
     return Plan(fate)
 
 
-def _fates(turns: int, *, wrong: bool) -> Tensor:
+def _fates(turns: int, *, face: bool) -> Tensor:
     """(turns,) of one modality in one conversation."""
     kind = float(torch.rand(()))
     rate = 0.9 * torch.rand(())
@@ -58,8 +61,7 @@ def _fates(turns: int, *, wrong: bool) -> Tensor:
         struck = torch.rand(turns) < rate
     else:
         struck = _bursts(turns, float(rate))
-    # Faces often do not show what is meant, even those of the right person.
-    choices = torch.tensor([MISSING, CORRUPT, WRONG, WRONG, WRONG] if wrong else [MISSING, CORRUPT])
+    choices = torch.tensor(FACE_OUTCOMES if face else OUTCOMES)
     if kind < 0.65:  # each turn has its own fate, a burst has one
         happened = choices[torch.randint(len(choices), (turns,))]
     else:

@@ -38,7 +38,15 @@ from dcet.training.text_errors import misheard
 ALL_SPEECH = ("crema_d", "ravdess")
 COMMERCIAL_SPEECH = ("crema_d",)  # RAVDESS is CC BY-NC-SA
 WORD_ERROR_RATES = (0.0, 0.15, 0.35)
-SENSES = ("fusion.audio", "fusion.face", "fusion.listen", "fusion.look", "fusion.reliability")
+SENSES = (
+    "fusion.audio",
+    "fusion.face",
+    "fusion.listen",
+    "fusion.look",
+    "fusion.reliability",
+    "fusion.opinion",
+    "fusion.expected",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +180,12 @@ def only_senses(model: Dcet) -> list[nn.Parameter]:
     """Freeze everything that text alone goes through; return the rest, which is to be trained."""
     fusion = model.step.fusion
     model.requires_grad_(False)
-    parts = (fusion.audio, fusion.face, fusion.listen, fusion.look, fusion.reliability)
-    trained = [parameter for part in parts for parameter in part.parameters()]
+    trained = [
+        parameter
+        for name, part in fusion.named_children()
+        if f"fusion.{name}" in SENSES
+        for parameter in part.parameters()
+    ]
     trained += [fusion.question, fusion.trust_in_quality, fusion.kind]
     for parameter in trained:
         parameter.requires_grad_(True)

@@ -25,6 +25,7 @@ from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.audio_encoder import AudioEncoder
 from dcet.training.face_encoder import FaceEncoder
 
+OPINION_WIDTH = 32
 MASKED = -1e4  # added to an attention logit that must not count; finite, so that fp16 keeps it
 
 
@@ -124,6 +125,11 @@ class Fusion(nn.Module):
         self.listen = Attention(config.width, config.heads)
         self.look = Attention(config.width, config.heads)
         self.reliability = nn.Linear(2 * config.width, 1)
+        self.opinion = nn.Linear(config.width, OPINION_WIDTH)
+        self.expected = nn.Linear(config.width, OPINION_WIDTH)  # of the others, by each sense
+        # So that nothing is suspected before anything was learned.
+        nn.init.zeros_(self.expected.weight)
+        nn.init.zeros_(self.expected.bias)
         self.trust_in_quality = nn.Parameter(torch.ones(len(MODALITIES)))
         self.kind = nn.Parameter(torch.zeros(len(MODALITIES), config.width))
         self.norm = nn.LayerNorm(config.width)
@@ -149,10 +155,20 @@ class Fusion(nn.Module):
         seen = self.look(query, self.face(face), face_mask)
         senses = torch.cat([said[:, None], heard, seen], dim=1) + self.kind
         logits = self.reliability(torch.cat([senses, query.expand_as(senses)], dim=-1)).squeeze(-1)
+        logits = logits + self._agreement(senses, modality_mask)
         logits = logits + self.trust_in_quality.abs() * torch.log(quality.clamp(1e-3, 1.0))
         weights = (logits + (1 - modality_mask) * MASKED).softmax(dim=-1) * modality_mask
         mixed = self.norm((weights[..., None] * senses).sum(dim=1))
         return self.dropout(mixed), weights
+
+    def _agreement(self, senses: Tensor, modality_mask: Tensor) -> Tensor:
+        """senses (B, 3, d) -> (B, 3): how well the others that are there bear each of them out.
+
+        A face that shows something else than is said and heard is probably somebody else's.
+        """
+        opinions = torch.tanh(self.opinion(senses)) * modality_mask[..., None]
+        others = opinions.sum(dim=1, keepdim=True) - opinions
+        return (self.expected(senses) * others).sum(dim=-1)
 
 
 class MemoryLayer(nn.Module):
