@@ -168,7 +168,8 @@ class Fusion(nn.Module):
         """
         opinions = torch.tanh(self.opinion(senses)) * modality_mask[..., None]
         others = opinions.sum(dim=1, keepdim=True) - opinions
-        return (self.expected(senses) * others).sum(dim=-1)
+        agreement: Tensor = (self.expected(senses) * others).sum(dim=-1)
+        return agreement
 
 
 class MemoryLayer(nn.Module):
