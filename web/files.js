@@ -11,7 +11,7 @@ export const folder = (url) => async (name) => {
   throw new Error(`${url}/${name}: expected a file of a bundle, got HTTP ${response.status}`);
 };
 
-/** Reads a stored zip: a bundle in one file, or an .npz. @returns {Reader & {names: string[]}} */
+/** Reads a zip: a bundle in one file, whose members are stored, or an .npz. @returns {Reader & {names: string[]}} */
 export function zip(/** @type {Uint8Array} */ bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const u16 = (at) => view.getUint16(at, true);
@@ -23,15 +23,23 @@ export function zip(/** @type {Uint8Array} */ bytes) {
   for (let at = u32(end + 16), left = u16(end + 10); left > 0; left--) {
     const [method, bytesOfName, start] = [u16(at + 10), u16(at + 28), u32(at + 42)];
     const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + bytesOfName));
-    if (method !== 0) throw new Error(`${name}: expected a stored member, got a compressed one`);
+    if (method !== 0 && method !== 8) throw new Error(`${name}: unknown compression ${method}`);
     const from = start + 30 + u16(start + 26) + u16(start + 28);
-    members.set(name, bytes.subarray(from, from + u32(at + 24)));
+    members.set(name, { data: bytes.subarray(from, from + u32(at + 20)), isStored: method === 0 });
     at += 46 + bytesOfName + u16(at + 30) + u16(at + 32);
   }
   const names = [...members.keys()];
   const read = async (name) => {
-    if (members.has(name)) return members.get(name);
-    throw new Error(`${name}: expected in the archive, which holds ${names.join(', ')}`);
+    const member = members.get(name);
+    if (!member) {
+      throw new Error(`${name}: expected in the archive, which holds ${names.join(', ')}`);
+    }
+    return member.isStored ? member.data : inflate(member.data);
   };
   return Object.assign(read, { names });
+}
+
+async function inflate(/** @type {Uint8Array} */ bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }

@@ -63,7 +63,7 @@ def test_the_worst_layers_go_back_to_float(wanted: list[str], restored: list[str
 
 def test_a_bound_that_only_float_would_keep_is_an_error() -> None:
     expected = (
-        r"left should be float, even with the 2 most costly of 4 layers in float.*"
+        r"left should be float, even with the 3 most costly of 4 layers in float.*"
         r"tiny stem \(mean KL 4\.0e-01, a probability by 0\.040\), tiny right .*--max-drop"
     )
     with pytest.raises(BoundError, match=expected):

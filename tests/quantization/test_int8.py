@@ -148,6 +148,9 @@ def test_a_quantiser_that_quantises_nothing_is_never_a_silent_fp32(
 
 
 @BOTH
-def test_a_quantiser_says_nothing(quantizer: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_quantiser_says_nothing(
+    quantizer: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     quantised(quantizer)
     assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.levelname != "DEBUG"]

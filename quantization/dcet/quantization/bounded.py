@@ -1,6 +1,6 @@
 """Quantisation under a bound: the layers that cost most go back to float until it holds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -53,22 +53,44 @@ def bounded(
     if verdict.misses is None:
         return Bounded(graphs=quantised, verdict=verdict, restored=())
     ranked = measure()
-    count = 1
-    while count <= len(ranked):
-        chosen = tuple(ranked[:count])
-        graphs = {
-            id: restore(graph, floats[id], [row.layer.node for row in chosen if row.graph == id])
-            for id, graph in quantised.items()
-        }
-        if any(inspect_precision(graph).precision != "int8" for graph in graphs.values()):
-            break
+    allowed = tuple(_while_int8(floats, quantised, ranked))
+    count = 0
+    while count < len(allowed):
+        count = min(2 * count or 1, len(allowed))
+        graphs = _restored(floats, quantised, allowed[:count])
         verdict = judge(graphs)
         if verdict.misses is None:
-            return Bounded(graphs=graphs, verdict=verdict, restored=chosen)
-        count *= 2
+            return Bounded(graphs=graphs, verdict=verdict, restored=allowed[:count])
     raise BoundError(
-        f"{verdict.misses}, even with the {count // 2} most costly of {len(ranked)} layers in "
-        f"float; with more, a graph would not be int8. What costs most: "
+        f"{verdict.misses}, even with the {count} most costly of {len(ranked)} layers in float; "
+        f"with more, a graph would not be int8. What costs most: "
         f"{', '.join(map(str, ranked[:NAMED]))}. Allow a larger --max-drop, calibrate with turns "
         "like those it will meet, try the other --quantizer, or export with --precision fp16"
     )
+
+
+def _while_int8(
+    floats: Mapping[str, ModelProto],
+    quantised: Mapping[str, ModelProto],
+    ranked: Sequence[Sensitivity],
+) -> Iterator[Sensitivity]:
+    """Those that may all be float while most weights of each graph stay int8, in their order."""
+    taken: list[Sensitivity] = []
+    for row in ranked:
+        graphs = _restored(
+            {row.graph: floats[row.graph]}, {row.graph: quantised[row.graph]}, [*taken, row]
+        )
+        if inspect_precision(graphs[row.graph]).precision == "int8":
+            taken.append(row)
+            yield row
+
+
+def _restored(
+    floats: Mapping[str, ModelProto],
+    quantised: Mapping[str, ModelProto],
+    rows: Sequence[Sensitivity],
+) -> dict[str, ModelProto]:
+    return {
+        id: restore(graph, floats[id], [row.layer.node for row in rows if row.graph == id])
+        for id, graph in quantised.items()
+    }

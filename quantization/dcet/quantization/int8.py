@@ -8,7 +8,7 @@ import io
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -63,7 +63,9 @@ def quantize_int8(
     copy = ModelProto()  # which a quantizer may change as it likes
     copy.CopyFrom(model)
     chosen = [*residual_sums(model, layers), *(layer.node for layer in layers)]
-    made = restore(_QUANTIZERS[quantizer](copy, chosen, batches, symmetric), model, ())
+    with _silence():
+        quantised = _QUANTIZERS[quantizer](copy, chosen, batches, symmetric)
+    made = restore(quantised, model, ())
     del made.graph.value_info[:]  # types of before
     onnx.checker.check_model(made, full_check=True)
     if not any(node.op_type == "QuantizeLinear" for node in made.graph.node):
@@ -73,6 +75,18 @@ def quantize_int8(
             "as fp16"
         )
     return made
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Both quantisers tell of their progress, and of preparation that is done already."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(level)
 
 
 def _check(batches: Sequence[Batch], graph: str) -> None:
@@ -100,23 +114,19 @@ def _nncf(
     os.environ.setdefault("NNCF_CI", "1")
     nncf = need("nncf", extra="export")
     ranges = import_module("nncf.quantization.range_estimator").RangeEstimatorParametersSet
-    nncf.set_log_level(logging.ERROR)
     others = [node.name for node in model.graph.node if node.name not in nodes]
-    with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
-        made: ModelProto = nncf.quantize(
-            model,
-            nncf.Dataset(list(batches)),
-            preset=nncf.QuantizationPreset.PERFORMANCE
-            if symmetric
-            else nncf.QuantizationPreset.MIXED,
-            subset_size=len(batches),
-            model_type=nncf.ModelType.TRANSFORMER if _is_transformer(model) else None,
-            ignored_scope=nncf.IgnoredScope(names=others),
-            # Its own choice, mean ranges and corrected biases, moves estimates ten times as far.
-            advanced_parameters=nncf.AdvancedQuantizationParameters(
-                activations_range_estimator_params=ranges.MINMAX, disable_bias_correction=True
-            ),
-        )
+    made: ModelProto = nncf.quantize(
+        model,
+        nncf.Dataset(list(batches)),
+        preset=nncf.QuantizationPreset.PERFORMANCE if symmetric else nncf.QuantizationPreset.MIXED,
+        subset_size=len(batches),
+        model_type=nncf.ModelType.TRANSFORMER if _is_transformer(model) else None,
+        ignored_scope=nncf.IgnoredScope(names=others),
+        # Its own choice, mean ranges and corrected biases, moves estimates ten times as far.
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            activations_range_estimator_params=ranges.MINMAX, disable_bias_correction=True
+        ),
+    )
     _set_signs(made, signed=symmetric)
     return made
 

@@ -97,7 +97,7 @@ class Target:
     family: str | None = None  # whose default `load_target` finds by this name
     is_family_default: bool = False
     arithmetic: Literal["fp32", "fp16"] = "fp32"  # in what an fp16 graph computes
-    quantizer: Literal["nncf", "onnxruntime"] = "onnxruntime"  # of int8 graphs
+    quantizer: Literal["nncf", "onnxruntime"] = "nncf"  # of int8 graphs
     layout: Literal["bundle", "triton"] = "bundle"
     tensorrt: TensorrtRange | None = None  # None: TensorRT is not in the ladder
     device: Device | None = None  # None: any machine
