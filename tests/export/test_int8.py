@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 import dcet.export.int8
 import dcet.quantization.fp16
+import dcet.quantization.sensitivity
 from dcet.export.bundle import export_bundle, in_precision, store_in
 from dcet.export.cli import main
 from dcet.export.int8 import Bound, Judged
@@ -168,8 +169,11 @@ def test_a_bound_that_cannot_be_held_names_layers_and_writes_nothing(
 
 
 @pytest.mark.usefixtures("traced")
-def test_every_int8_layer_has_its_sensitivity(cpu: Path, int8: Bundle) -> None:
+def test_every_int8_layer_has_its_sensitivity(
+    cpu: Path, int8: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """That of a layer is what happens when it alone is int8."""
+    monkeypatch.setattr(dcet.quantization.sensitivity, "WORTH_A_SEARCH", 0)
     plainly = Bundle.open(cpu)
     floats, quantised = (
         {id: onnx.load_from_string(b.read(b.manifest.graphs[id].file)) for id in ("audio", "face")}
@@ -181,6 +185,10 @@ def test_every_int8_layer_has_its_sensitivity(cpu: Path, int8: Bundle) -> None:
     assert len(rows) == sum(graph.layers - len(graph.kept) for graph in counted.values())
     assert len({(row.graph, row.layer.node) for row in rows}) == len(rows)
     assert max(row.mean_kl for row in rows) > 0
+    monkeypatch.setattr(dcet.quantization.sensitivity, "WORTH_A_SEARCH", 1)
+    few = sensitivities(plainly, TURNS, floats, quantised, lambda message: None)
+    assert few
+    assert {row.graph for row in few} < floats.keys()
     worst = max(row.max_abs_probability for row in replay_golden(int8, int8.engine()))
     assert 0 < max(row.max_abs_probability for row in rows) < 3 * worst
 

@@ -27,6 +27,7 @@ from dcet.export.int8 import Bound, quantise
 from dcet.export.once import Once
 from dcet.export.openvino_ir import openvino_ir
 from dcet.export.parity import ENGINES_CHECKED, measure
+from dcet.export.senses_evidence import senses_evidence
 from dcet.quantization.arithmetic import compute_fp16
 from dcet.quantization.fp16 import store_fp16
 from dcet.runtime.bundle import Bundle
@@ -168,6 +169,9 @@ def export_bundle(
             plain=plain,
             progress=progress,
         )
+    if quantization is not None and bound is not None and bound.corpora is not None:
+        corpora = senses_evidence(model, graphs, int8, bound.corpora, progress)
+        quantization = dataclasses.replace(quantization, corpora=corpora)
     manifest, files = assemble(int8, quantization)
     with atomic_path(output) as temporary:
         # What is measured is the file itself, through the reader that every host uses.

@@ -78,6 +78,11 @@ PRECISIONS = ("fp32", "fp16", "int8")
     help="Folder of labelled turns to calibrate int8 with and to measure accuracy on  "
     "[default: the set that ships]",
 )
+@click.option(
+    "--corpora",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with ferplus/, ravdess/ and crema_d/: measure what int8 costs the encoders there.",
+)
 @click.option("--list-targets", "is_list", is_flag=True, help="Show the targets and leave.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @handle_errors
@@ -91,6 +96,7 @@ def main(
     budget_ms: float | None,
     students: tuple[str, ...],
     calibration: Path | None,
+    corpora: Path | None,
     is_list: bool,
     as_json: bool,
 ) -> None:
@@ -126,7 +132,7 @@ def main(
     from dcet.training.checkpoint import load
 
     turns = None if calibration is None else read_turns(calibration)
-    bound = Bound(turns=turns, max_drop=max_drop)
+    bound = Bound(turns=turns, max_drop=max_drop, corpora=corpora)
     if budget_ms is not None:
         from dcet.export.budget_view import search_and_show
 
@@ -283,6 +289,7 @@ def _result(manifest: Manifest, output: Path) -> dict[str, Any]:
             for id, graph in manifest.graphs.items()
         },
         "parity": _worst(manifest.parity),
+        "quantization": manifest.to_json().get("quantization"),
         "warnings": list(build.warnings) if build is not None else [],
     }
 
@@ -294,8 +301,29 @@ def _show_result(result: dict[str, Any]) -> None:
         click.echo(f"  graph {id}: {graph['size_bytes'] / 1e6:.1f} MB, {graph['precision']}")
     for engine, difference in result["parity"].items():
         click.echo(f"  {engine}: largest difference from torch {difference:.1e}")
+    if found := result.get("quantization"):
+        for line in _describe_int8(found):
+            click.echo(f"  {line}")
     for warning in result["warnings"]:
         click.echo(f"  warning: {warning}")
+
+
+def _describe_int8(found: dict[str, Any]) -> Iterator[str]:
+    """What int8 costs, as lines that a person can read."""
+    layers, kept = (
+        sum(count(graph) for graph in found["graphs"].values())
+        for count in (lambda graph: graph["layers"], lambda graph: len(graph["kept"]))
+    )
+    turns, same = found["calibration"]["turns"], found["label_agreement"]
+    yield (
+        f"int8 by {found['quantizer']}: weighted F1 {found['before']:.4f} → {found['after']:.4f} "
+        f"of {turns} turns, {same:.1%} the same emotion; {kept} of {layers} layers in float"
+    )
+    for name, cost in (found.get("corpora") or {}).items():
+        yield (
+            f"int8 on {name}: accuracy {cost['before']:.4f} → {cost['after']:.4f} of "
+            f"{cost['items']} ({cost['graph']} encoder)"
+        )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from dcet.export.graphs import ENDS, FRONT_END
+from dcet.export.graphs import ENDS, FRONT_END, NEXT_TO_ENDS
 from dcet.export.once import Once
 from dcet.export.parity import ENGINES_CHECKED, describe
 from dcet.quantization.bounded import Bounded, bounded
@@ -42,6 +42,7 @@ class Bound:
 
     turns: Turns | None = None  # None: those that ship with the checkpoint
     max_drop: float = MAX_DROP
+    corpora: Path | None = None  # to measure the encoders on, too
 
     @property
     def labelled(self) -> Turns:
@@ -114,11 +115,8 @@ def quantise(
 def _quantise(
     model: ModelProto, batches: list[Batch], quantizer: str, symmetric: bool
 ) -> ModelProto:
-    keep = [
-        layer.node
-        for layer in weighted_layers(model)
-        if layer.weight.startswith((*FRONT_END, *ENDS))
-    ]
+    kept = (*FRONT_END, *ENDS, *(NEXT_TO_ENDS if symmetric else ()))
+    keep = [layer.node for layer in weighted_layers(model) if layer.weight.startswith(kept)]
     return quantize_int8(
         model,
         spread_batches(batches, CALLS),

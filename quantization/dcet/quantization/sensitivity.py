@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -18,7 +18,10 @@ from dcet.runtime.golden import replay_golden
 from dcet.runtime.playing import play
 from dcet.runtime.turns import Turns
 
+Key = TypeVar("Key")
+
 SAMPLE = 60  # turns, or a conversation more; a layer takes about a second
+WORTH_A_SEARCH = 1 / 3
 _ONLY_FATAL = 4
 
 
@@ -45,38 +48,51 @@ def sensitivities(
     quantised: Mapping[str, ModelProto],
     progress: Callable[[str], None],
 ) -> list[Sensitivity]:
-    """Every int8 layer of the `quantised` graphs, the most costly first.
+    """Int8 layers of the `quantised` graphs, the most costly first.
 
     bundle: of the float graphs
 
     The order is that of the larger share of the worst layer's cost, in mean KL over turns or in
-    probability over the golden sequences: both are promises.
+    probability over the golden sequences: both are promises. Of a graph that as a whole costs less
+    than a third of the most costly one, no layer is measured.
     """
     sample = _first(turns, SAMPLE)
     engine = _Remembering(bundle.engine("onnxruntime"))
     before = play(bundle, sample, engine)
-    layers = [(id, layer) for id in quantised for layer in int8_layers(quantised[id], floats[id])]
+
+    def cost(id: str, model: ModelProto) -> tuple[float, float]:
+        swapped = _Swapped(engine, id, model)
+        rows = [row for row in replay_golden(bundle, swapped) if row.label_agreement is not None]
+        kl = mean_kl(before, play(bundle, sample, swapped))
+        return kl, max(row.max_abs_probability for row in rows)
+
+    progress("sensitivity of whole graphs")
+    shares = _shares({id: cost(id, model) for id, model in quantised.items()})
+    layers = [
+        (id, layer)
+        for id in quantised
+        if shares[id] >= WORTH_A_SEARCH
+        for layer in int8_layers(quantised[id], floats[id])
+    ]
     rows = []
     for done, (id, layer) in enumerate(layers, start=1):
         progress(f"sensitivity of layer {done} of {len(layers)}")
         others = [other.node for of, other in layers if of == id and other != layer]
-        alone = _Swapped(engine, id, restore(quantised[id], floats[id], others))
-        golden = [row for row in replay_golden(bundle, alone) if row.label_agreement is not None]
-        rows.append(
-            Sensitivity(
-                graph=id,
-                layer=layer,
-                mean_kl=mean_kl(before, play(bundle, sample, alone)),
-                max_abs_probability=max(row.max_abs_probability for row in golden),
-            )
-        )
-    worst_kl = max(row.mean_kl for row in rows) or 1.0
-    worst_change = max(row.max_abs_probability for row in rows) or 1.0
-    return sorted(
-        rows,
-        key=lambda row: max(row.mean_kl / worst_kl, row.max_abs_probability / worst_change),
-        reverse=True,
-    )
+        kl, change = cost(id, restore(quantised[id], floats[id], others))
+        rows.append(Sensitivity(graph=id, layer=layer, mean_kl=kl, max_abs_probability=change))
+    costs = {place: (row.mean_kl, row.max_abs_probability) for place, row in enumerate(rows)}
+    shares_of_layers = _shares(costs)
+    order = sorted(costs, key=lambda place: shares_of_layers[place], reverse=True)
+    return [rows[place] for place in order]
+
+
+def _shares(costs: Mapping[Key, tuple[float, float]]) -> dict[Key, float]:
+    """Of each pair of costs, the larger share of what the worst has."""
+    worst = [max(column) or 1.0 for column in zip(*costs.values(), strict=True)]
+    return {
+        key: max(cost / most for cost, most in zip(pair, worst, strict=True))
+        for key, pair in costs.items()
+    }
 
 
 def mean_kl(before: NDArray[Any], after: NDArray[Any]) -> float:

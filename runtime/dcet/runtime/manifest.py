@@ -141,6 +141,16 @@ class LabelledSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusCost:
+    """Accuracy of one encoder on labelled clips or faces, in float and in int8."""
+
+    graph: str
+    items: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quantization:
     """What int8 costs: the bundle in float and as it is, on the turns that calibrated it."""
 
@@ -157,6 +167,7 @@ class Quantization:
     label_agreement: float  # share of the turns with the same most probable emotion
     mean_kl: float  # nats
     graphs: Mapping[str, QuantizedGraph]
+    corpora: Mapping[str, CorpusCost] | None = None  # by name, where they were asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
