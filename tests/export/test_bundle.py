@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 import dcet.export.bundle
 import dcet.quantization.fp16
 from dcet.benchmarks.accuracy import measure_accuracy
-from dcet.export.bundle import export_bundle
+from dcet.export.bundle import export_bundle, in_precision
 from dcet.export.graphs import ExportError
 from dcet.export.synthetic import faces, speech
 from dcet.quantization import inspect_precision
@@ -353,7 +353,7 @@ def test_modalities_name_their_encoders(bundle: Bundle) -> None:
 
 
 TENSORRT = dataclasses.replace(
-    load_target("cpu"),
+    in_precision(load_target("cpu"), "fp32"),
     engines=("tensorrt", "onnxruntime"),
     tensorrt=TensorrtRange(min="10.3", max="11"),
 )

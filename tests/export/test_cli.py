@@ -55,7 +55,8 @@ def test_targets_are_listed_for_people_and_machines() -> None:
 @pytest.mark.usefixtures("traced")
 def test_a_bundle_is_written_and_its_parity_shown(folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "companion.dcet"
-    result = run("--target", "cpu", "--checkpoint", folder, "--output", output, "--json")
+    options = ("--checkpoint", folder, "--precision", "fp32", "--output", output, "--json")
+    result = run("--target", "cpu", *options)
     assert result.exit_code == 0, result.output
     shown = json.loads(result.stdout)
     assert shown["bundle"] == str(output)
@@ -76,10 +77,11 @@ def test_the_name_is_that_of_checkpoint_and_target(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = run("--target", "openvino-cpu", "--checkpoint", folder)
+    monkeypatch.setattr(dcet.quantization.fp16, "MIN_ELEMENTS", 64)  # these weights are tiny
+    result = run("--target", "web", "--checkpoint", folder)
     assert result.exit_code == 0, result.output
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny-openvino-cpu.dcet"]
-    assert "tiny-openvino-cpu.dcet" in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny-web.dcet"]
+    assert "tiny-web.dcet" in result.stdout
     assert "onnxruntime-cpu: largest difference from torch" in result.stdout
 
 
@@ -110,10 +112,11 @@ def test_several_targets_share_what_is_equal(
 
     monkeypatch.setattr(dcet.export.bundle, "export_graphs", export_graphs)
     targets = [word for name in ("cpu", "openvino-cpu", "cpu") for word in ("--target", name)]
-    result = run(*targets, "--checkpoint", folder, "--output", output, "--json")
+    options = ("--checkpoint", folder, "--precision", "fp32", "--output", output, "--json")
+    result = run(*targets, *options)
     assert result.exit_code == 0, result.output
     assert len(traced) == 1
-    names = ["tiny-cpu.dcet", "tiny-openvino-cpu.dcet"]
+    names = ["tiny-cpu-fp32.dcet", "tiny-openvino-cpu-fp32.dcet"]
     assert sorted(path.name for path in output.iterdir()) == names
     shown = json.loads(result.stdout)
     assert [row["bundle"] for row in shown] == [str(output / name) for name in names]
@@ -175,7 +178,8 @@ def test_a_bad_checkpoint_is_named(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("traced")
 def test_a_folder_that_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "no" / "it.dcet"
-    line = message(run("--target", "cpu", "--checkpoint", folder, "--output", output))
+    options = ("--checkpoint", folder, "--precision", "fp32", "--output", output)
+    line = message(run("--target", "cpu", *options))
     assert f"could not write {output}" in line
 
 
@@ -199,6 +203,7 @@ def test_a_failed_check_is_one_line(
 
     monkeypatch.setattr(dcet.export.bundle, "measure", measure)
     output = tmp_path / "it.dcet"
-    line = message(run("--target", "cpu", "--checkpoint", folder, "--output", output))
+    options = ("--checkpoint", folder, "--precision", "fp32", "--output", output)
+    line = message(run("--target", "cpu", *options))
     assert "golden sequence 'plain'" in line
     assert not list(tmp_path.iterdir())

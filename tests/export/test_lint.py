@@ -176,7 +176,7 @@ def test_weights_in_another_file() -> None:
 def quantised(zero: Any, *, kind: int = FLOAT, opset: int = 18) -> onnx.ModelProto:
     scale = np.ones((), helper.tensor_dtype_to_np_dtype(kind))
     zeros = {} if zero is None else {"z": zero}
-    return model(
+    made = model(
         node("QuantizeLinear", "x", "s", *zeros, output="q"),
         node("DequantizeLinear", "q", "s", *zeros),
         kind=kind,
@@ -184,6 +184,8 @@ def quantised(zero: Any, *, kind: int = FLOAT, opset: int = 18) -> onnx.ModelPro
         s=scale,
         **zeros,
     )
+    made.graph.output[0].type.tensor_type.elem_type = kind
+    return made
 
 
 def test_symmetric_int8_passes() -> None:

@@ -1,7 +1,8 @@
 """Golden sequences: recorded turns and what torch made of them, to replay on every engine."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -30,6 +31,17 @@ Arrays = dict[str, NDArray[np.generic]]
 Features = dict[str, torch.Tensor]  # by modality, (n, width) to choose from
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several threads of torch share so little of a step that they wait: 10 s instead of 1.6."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @dataclass(frozen=True, slots=True)
 class GoldenSequence:
     """One case: what went in and what torch made of it, each (steps, …)."""
@@ -49,7 +61,7 @@ def record(checkpoint: Checkpoint, seed: int = 0) -> dict[str, GoldenSequence]:
     lengths and qualities of the sequences.
     """
     model = checkpoint.model
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_thread():
         played = {"text": _read(model.text, checkpoint.tokenizer)}
         if model.audio is not None:
             played["audio"] = _hear(model.audio, seed)

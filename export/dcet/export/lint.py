@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from dcet.quantization.inspect import inspect_precision
 from dcet.runtime.manifest import Profile
 from dcet.targets import TensorrtRange
 from dcet.targets.tensorrt import Operator, operators, parsers
@@ -149,17 +150,17 @@ def _weights(graph: _Graph) -> Iterator[Finding]:
                 f"the weights {name!r} lie in another file",
                 "export with the weights inside (external_data=False)",
             )
-    half = {name for name, t in graph.constants.items() if t.data_type == TensorProto.FLOAT16}
-    for node in graph.model.graph.node:
-        if node.op_type == "Cast" and node.input[0] in half:
-            yield graph.finding(
-                node,
-                "weights are stored as float16 and multiplied as float32, and so TensorRT "
-                "multiplies them: it is strongly typed",
-                'export with arithmetic = "fp16", a key of the target',
-                is_error=False,
-            )
-            return  # once is enough
+    if not any(tensor.data_type == TensorProto.FLOAT16 for tensor in graph.constants.values()):
+        return
+    found = inspect_precision(graph.model)
+    if (found.precision, found.arithmetic) == ("fp16", "fp32"):
+        yield graph.finding(
+            None,
+            "weights are stored as float16 and multiplied as float32, and so TensorRT multiplies "
+            "them: it is strongly typed",
+            'export with arithmetic = "fp16", a key of the target',
+            is_error=False,
+        )
 
 
 def _operator(
