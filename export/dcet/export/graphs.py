@@ -49,9 +49,10 @@ FRONT_END = ("log_mel.",)
 # weights and cost the most in int8: with all of them in int8, probabilities of the golden sequences
 # move up to twice as far.
 ENDS = ("attention.", "features.", "overall.", "stem.")
-# Where zero points must be 0, what is never negative has seven bits. With these in float too, audio
-# and faces move by less than 0.03 on every engine: they round differently, so room is needed.
-NEXT_TO_ENDS = ("stages.0.", "stages.1.", "stages.2.shortcut.", "stages.4.shortcut.")
+# Where zero points must be 0, what is never negative has seven bits. With the first half of the
+# layers in float too, a tenth of the weights, the golden sequences move by 0.04 at most on every
+# engine; they round differently, so room is needed.
+NEXT_TO_ENDS = ("stages.0.", "stages.1.", "stages.2.")
 
 
 class ExportError(DcetError, RuntimeError):
