@@ -381,10 +381,16 @@ def test_ended_while_it_builds_it_takes_the_builder_along(
     folder: Path, device: pytest.MonkeyPatch, tmp_path: Path, number: int
 ) -> None:
     device.setenv("DCET_FAKE_TENSORRT", "hang")
-    command = [sys.executable, "-m", "dcet.targets.finalize.cli", str(folder)]
+    # A shell lets what it starts in the background ignore interrupts, and so it goes on to us.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from dcet.targets.finalize.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         builder = int(await_text(tmp_path / "marker"))
         process.send_signal(number)
+        process.wait(timeout=60)
     assert gone(builder)
     assert Bundle.open(folder).engine().name == "onnxruntime-cpu"
     device.delenv("DCET_FAKE_TENSORRT")
