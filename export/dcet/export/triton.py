@@ -31,7 +31,7 @@ from dcet.export.graphs import (
 from dcet.export.once import Once
 from dcet.export.served import ServedAudio, ServedStep
 from dcet.runtime.extras import need
-from dcet.runtime.golden import TOLERANCES, label_note, rows_too_far
+from dcet.runtime.golden import TOLERANCES, compare, label_note, remade, rows_too_far
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.runtime.manifest import Parity
 from dcet.targets import Target
@@ -47,6 +47,7 @@ IDLE_MICROSECONDS = 600_000_000  # ten minutes of silence end a conversation
 QUEUE_MICROSECONDS = 1_000  # that a turn waits for others to run with
 MAX_BATCH = {"text": 32, "audio": 8, "face": 64, "step": 64}  # requests; of `face`, faces
 START = "start"
+STEP_INPUTS = {name: name for name in MODALITIES}  # as export_step names them
 DTYPES: Mapping[int, str] = {
     onnx.TensorProto.FLOAT: "TYPE_FP32",
     onnx.TensorProto.INT32: "TYPE_INT32",
@@ -314,20 +315,10 @@ def replay(
     rows = []
 
     def judge(case: str, got: NDArray[Any], output: str, tolerance: float) -> None:
-        expected = golden[case].expected[output].reshape(got.shape)
-        agreement = float((got.argmax(-1) == expected.argmax(-1)).mean())
-        is_encoder = output == "features"
-        rows.append(
-            Parity(
-                engine="onnxruntime-cpu",
-                case=case,
-                steps=golden[case].steps,
-                max_abs_probability=float(np.abs(got - expected).max()),
-                tolerance=tolerance,
-                same_label=is_encoder or agreement == 1,
-                label_agreement=None if is_encoder else agreement,
-            )
-        )
+        expected = golden[case].expected[output]
+        of_step = output == "probabilities"
+        got = got.reshape(expected.shape)
+        rows.append(compare("onnxruntime-cpu", case, got, expected, tolerance, of_step=of_step))
 
     for id in [id for id in ("text", "audio", "face") if id in golden]:
         model = ServedModel(repository / f"dcet_{id}")
@@ -337,9 +328,10 @@ def replay(
     cases = [case for case in golden if case not in precision]
     model = ServedModel(repository / "dcet_step")
     taken = [row.name for row in model.config.input]
+    played = [remade(golden[case].inputs, features, STEP_INPUTS) for case in cases]
     got = []
     for i in range(golden[cases[0]].steps):
-        turns = [_turn(golden[case].inputs, i, features) for case in cases]
+        turns = [{name: values[i] for name, values in case.items()} for case in played]
         inputs = {name: np.concatenate([turn[name] for turn in turns]) for name in taken}
         inputs["speaker"] = inputs["speaker"].astype(np.int32)
         start = [i == 0 or bool(turn["reset"]) for turn in turns]
@@ -359,14 +351,3 @@ def _requests(id: str, sequence: GoldenSequence) -> list[tuple[Arrays, list[bool
             inputs = {"pcm": inputs["pcm"][None], "speaker": np.ones((1, 1), np.int32)}
         requests.append((inputs, [i == 0]))
     return requests
-
-
-def _turn(inputs: Arrays, i: int, features: Arrays) -> dict[str, NDArray[Any]]:
-    """Step `i` of a case, of the features that the encoders made."""
-    turn = {name: values[i] for name, values in inputs.items()}
-    for name in MODALITIES:
-        rows = turn.get(f"{name}_rows")
-        if rows is not None:
-            taken = features[name][rows] * (rows >= 0)[:, None]
-            turn[name] = taken.astype(np.float32).reshape(turn[name].shape)
-    return turn

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.runtime.engines import Engine
-from dcet.runtime.labels import MODALITIES
-from dcet.runtime.manifest import Manifest, Parity
+from dcet.runtime.manifest import Parity
 
 if TYPE_CHECKING:
     from dcet.runtime.bundle import Bundle
@@ -38,6 +37,7 @@ def replay_golden(bundle: "Bundle", engine: Engine) -> tuple[Parity, ...]:
         _cases(bundle, file) for file in (manifest.golden.inputs, manifest.golden.expected)
     )
     steps = {case.name: case.steps for case in manifest.golden.cases}
+    step_inputs = {name: modality.input for name, modality in manifest.modalities.items()}
     features: Arrays = {}
     rows = []
     for name, modality in manifest.modalities.items():
@@ -48,36 +48,55 @@ def replay_golden(bundle: "Bundle", engine: Engine) -> tuple[Parity, ...]:
         features[name] = made.reshape(-1, modality.width)
         precision = manifest.graphs[encoder].precision
         if precision != "int8":
-            apart = float(np.abs(made - expected[encoder]["features"]).max())
-            rows.append(
-                Parity(
-                    engine=engine.name,
-                    case=encoder,
-                    steps=steps[encoder],
-                    max_abs_probability=apart,
-                    tolerance=TOLERANCES[precision],
-                    same_label=True,
-                )
-            )
+            wanted, tolerance = expected[encoder]["features"], TOLERANCES[precision]
+            rows.append(compare(engine.name, encoder, made, wanted, tolerance, of_step=False))
     tolerance = max(TOLERANCES[graph.precision] for graph in manifest.graphs.values())
     for case in steps.keys() - manifest.graphs.keys():
-        turns = {**inputs[case], **_remade(manifest, inputs[case], features)}
+        turns = remade(inputs[case], features, step_inputs)
         got = _replay(bundle, engine, "step", turns)["probabilities"]
         wanted = expected[case]["probabilities"]
-        agreement = float((got.argmax(-1) == wanted.argmax(-1)).mean())
-        rows.append(
-            Parity(
-                engine=engine.name,
-                case=case,
-                steps=steps[case],
-                max_abs_probability=float(np.abs(got - wanted).max()),
-                tolerance=tolerance,
-                same_label=agreement == 1,
-                label_agreement=agreement,
-            )
-        )
+        rows.append(compare(engine.name, case, got, wanted, tolerance, of_step=True))
     order = list(steps)
     return tuple(sorted(rows, key=lambda row: order.index(row.case)))
+
+
+def compare(
+    engine: str,
+    case: str,
+    got: NDArray[Any],
+    expected: NDArray[Any],
+    tolerance: float,
+    *,
+    of_step: bool,
+) -> Parity:
+    """How far an output (steps, …) is from torch's: probabilities of the step, or features."""
+    agreement = float((got.argmax(-1) == expected.argmax(-1)).mean()) if of_step else None
+    return Parity(
+        engine=engine,
+        case=case,
+        steps=len(expected),
+        max_abs_probability=float(np.abs(got - expected).max()),
+        tolerance=tolerance,
+        same_label=agreement in (None, 1),
+        label_agreement=agreement,
+    )
+
+
+def remade(
+    turns: Mapping[str, NDArray[Any]],
+    features: Mapping[str, NDArray[Any]],
+    step_inputs: Mapping[str, str],
+) -> Arrays:
+    """A case of the step with what encoders made, `features` (n, width) by modality, in the place
+    of what torch's made. `step_inputs`: by modality, the step's input for it."""
+    made = dict(turns)
+    for name, features_of in features.items():
+        rows = turns.get(f"{name}_rows")
+        if rows is not None:
+            taken = features_of[rows] * (rows >= 0)[..., None]  # (steps, length, width)
+            place = step_inputs[name]
+            made[place] = taken.astype(np.float32).reshape(turns[place].shape)
+    return made
 
 
 def rows_too_far(rows: Sequence[Parity]) -> tuple[Parity, ...]:
@@ -105,19 +124,6 @@ def _cases(bundle: "Bundle", file: str) -> dict[str, Arrays]:
             case, _, tensor = name.partition("/")
             cases.setdefault(case, {})[tensor] = arrays[name]
     return cases
-
-
-def _remade(manifest: Manifest, turns: Arrays, features: Mapping[str, NDArray[Any]]) -> Arrays:
-    """The step's features, (steps, …) each, put together from what the encoders made."""
-    remade: Arrays = {}
-    for name in MODALITIES:
-        rows = turns.get(f"{name}_rows")
-        if rows is None or name not in features:
-            continue
-        taken = features[name][rows] * (rows >= 0)[..., None]  # (steps, length, width)
-        shape = turns[manifest.modalities[name].input].shape
-        remade[manifest.modalities[name].input] = taken.astype(np.float32).reshape(shape)
-    return remade
 
 
 def _replay(bundle: "Bundle", engine: Engine, graph: str, turns: Arrays) -> Arrays:
