@@ -84,6 +84,13 @@ def export_bundle(
     graphs = once(("graphs", *plain), partial(export_graphs, model, *plain))
     progress("golden sequences")
     golden = once("golden", partial(record, checkpoint))
+    golden_files = once(
+        "golden files",
+        lambda: {
+            "golden/inputs.npz": npz({case: played.inputs for case, played in golden.items()}),
+            "golden/expected.npz": npz({case: played.expected for case, played in golden.items()}),
+        },
+    )
 
     def assemble(
         int8: Mapping[str, ModelProto], quantization: Quantization | None = None
@@ -117,9 +124,7 @@ def export_bundle(
             build, made_files = tensorrt_build(target.tensorrt, models, rows, senses, max_tokens)
             finalize = Finalize(tensorrt=build)
             files |= made_files
-        inputs = {case: played.inputs for case, played in golden.items()}
-        expected = {case: played.expected for case, played in golden.items()}
-        files["golden/inputs.npz"], files["golden/expected.npz"] = npz(inputs), npz(expected)
+        files |= golden_files
         files["tokenizer.json"] = checkpoint.tokenizer.to_str().encode()
         files |= documents(checkpoint)
         return Manifest(
@@ -160,14 +165,22 @@ def export_bundle(
     int8: Mapping[str, ModelProto] = {}
     quantization = None
     if "int8" in (target.precision[id] for id in graphs):
-        int8, quantization = quantise(
-            graphs,
-            target,
-            bound or Bound(),
-            lambda models, path: write_zip(path, *assemble(models)),
-            once=once,
-            plain=plain,
-            progress=progress,
+        allowed = bound or Bound()
+        # All that the search for layers to keep in float depends on: not who is given its bundles.
+        wanted = (*sorted(target.precision.items()), target.arithmetic, target.quantizer)
+        judges = tuple(name for name in target.engines if name in ENGINES_CHECKED)
+        device = (judges, target.tensorrt is not None, target.openvino_ir)
+        int8, quantization = once(
+            ("quantised", *plain, *wanted, *device, allowed.labelled.sha256, allowed.max_drop),
+            lambda: quantise(
+                graphs,
+                target,
+                allowed,
+                lambda models, path: write_zip(path, *assemble(models)),
+                once=once,
+                plain=plain,
+                progress=progress,
+            ),
         )
     if quantization is not None and bound is not None and bound.corpora is not None:
         corpora = senses_evidence(model, graphs, int8, bound.corpora, progress)
