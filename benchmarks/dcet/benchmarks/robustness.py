@@ -30,15 +30,14 @@ from dcet.runtime.constructed import (
     count_turns,
     read_material,
 )
-from dcet.runtime.errors import EmptyTurn
-from dcet.runtime.labels import EMOTIONS, MODALITIES
+from dcet.runtime.labels import MODALITIES
 from dcet.runtime.metrics import emotion_metrics
+from dcet.runtime.playing import answers
 
 ROBUSTNESS_SCHEMA = "dcet-bench/robustness/1"
 FIGURES = ("weighted_f1", "macro_f1", "accuracy")
 MASKS = tuple(mask for size in (1, 2, 3) for mask in combinations(MODALITIES, size))
 MISSING_RATES = (0.3, 0.5, 0.7)
-NEUTRAL = np.eye(len(EMOTIONS))[EMOTIONS.index("neutral")]
 BURST = 4  # turns that a burst lasts on average
 
 # A dialogue as it was played, and as it arrives.
@@ -185,17 +184,10 @@ class Stage:
         probabilities, weights = [], []
         for number, scenes in enumerate(self.dialogues):
             rng = np.random.default_rng([self._seed, zlib.crc32(stream.encode()), number])
-            self._conversation.reset()
-            last: dict[str, NDArray[np.float64]] = {}
-            for scene in arrival(scenes, rng):
-                try:
-                    estimate = self._turn(scene)
-                except EmptyTurn:  # a host leaves such a turn out, and knows what it knew
-                    pass
-                else:
-                    last[scene.speaker] = np.array([estimate.probabilities[e] for e in EMOTIONS])
+            for estimate, known in answers(self._conversation, arrival(scenes, rng), self._turn):
+                if estimate is not None:
                     weights.append([estimate.modality_weights[name] for name in MODALITIES])
-                probabilities.append(last.get(scene.speaker, NEUTRAL))
+                probabilities.append(known)
         labels = [scene.emotion for scenes in self.dialogues for scene in scenes]
         metrics = emotion_metrics(labels, np.array(probabilities))
         mean = np.mean(weights, axis=0).tolist() if weights else [0.0] * len(MODALITIES)

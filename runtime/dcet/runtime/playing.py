@@ -1,5 +1,8 @@
 """What a bundle answers when labelled conversations are played through it."""
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,8 +10,9 @@ from dcet.runtime.bundle import Bundle
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.engines import Engine
 from dcet.runtime.errors import EmptyTurn
+from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import EMOTIONS
-from dcet.runtime.turns import Turns
+from dcet.runtime.turns import LabelledTurn, Turns
 
 NEUTRAL = np.eye(len(EMOTIONS))[EMOTIONS.index("neutral")]
 
@@ -24,22 +28,47 @@ def play(bundle: Bundle, turns: Turns, engine: str | Engine = "auto") -> NDArray
     """
     speakers = max(len({turn.speaker for turn in of}) for of in turns.conversations.values())
     conversation = Conversation(bundle, engine, max_speakers=speakers)
-    probabilities = []
-    for of_conversation in turns.conversations.values():
-        conversation.reset()
-        last: dict[str, NDArray[np.float64]] = {}
-        for turn in of_conversation:
-            try:
-                estimate = conversation.turn(
-                    turn.speaker,
-                    turn.text,
-                    turn.audio,
-                    turn.faces or None,
-                    sample_rate_hz=turn.sample_rate_hz,
-                )
-            except EmptyTurn:
-                pass
-            else:
-                last[turn.speaker] = np.array([estimate.probabilities[e] for e in EMOTIONS])
-            probabilities.append(last.get(turn.speaker, NEUTRAL))
-    return np.array(probabilities)
+
+    def take(turn: LabelledTurn) -> Estimate:
+        return conversation.turn(
+            turn.speaker,
+            turn.text,
+            turn.audio,
+            turn.faces or None,
+            sample_rate_hz=turn.sample_rate_hz,
+        )
+
+    return np.array(
+        [
+            probabilities
+            for of_conversation in turns.conversations.values()
+            for _, probabilities in answers(conversation, of_conversation, take)
+        ]
+    )
+
+
+class Spoken(Protocol):
+    """A turn of somebody."""
+
+    @property
+    def speaker(self) -> str: ...
+
+
+Turn = TypeVar("Turn", bound=Spoken)
+
+
+def answers(
+    conversation: Conversation, turns: Iterable[Turn], take: Callable[[Turn], Estimate]
+) -> Iterator[tuple[Estimate | None, NDArray[np.float64]]]:
+    """Each turn's estimate, None where nothing of it could be used, and the probabilities (7,) that
+    a host then knows: those, the speaker's last ones, or neutral. The memory is empty at first."""
+    conversation.reset()
+    last: dict[str, NDArray[np.float64]] = {}
+    for turn in turns:
+        try:
+            estimate: Estimate | None = take(turn)
+        except EmptyTurn:
+            estimate = None
+        if estimate is not None:
+            last[turn.speaker] = np.array([estimate.probabilities[e] for e in EMOTIONS])
+        yield estimate, last.get(turn.speaker, NEUTRAL)
