@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
 from onnx.utils import Extractor
 from torch import Tensor
 
+from dcet.quantization.session import open_session
 from dcet.runtime.manifest import CorpusCost
 from dcet.training.corpora import NEVER_THERE
 from dcet.training.evaluate import decisions
@@ -21,7 +21,6 @@ from dcet.training.speech import earlier_voice, read_speech
 
 SPLIT = "dev"
 FACES_AT_ONCE = 64
-_ONLY_FATAL = 4
 
 Features = Callable[[ModelProto], NDArray[np.float32]]  # (n, width) of all items of a corpus
 
@@ -94,9 +93,5 @@ def _level(graph: ModelProto) -> str:
 
 
 def _run(graph: ModelProto, feeds: list[dict[str, NDArray[np.generic]]]) -> NDArray[np.float32]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ONLY_FATAL
-    session = onnxruntime.InferenceSession(
-        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_session(graph)
     return np.concatenate([session.run(["features"], feed)[0] for feed in feeds])

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto
 
 from dcet.quantization.layers import Layer, int8_layers
 from dcet.quantization.restoring import restore
+from dcet.quantization.session import open_session
 from dcet.runtime.bundle import Bundle
 from dcet.runtime.engines import Arrays, Engine
 from dcet.runtime.golden import replay_golden
@@ -22,7 +22,6 @@ Key = TypeVar("Key")
 
 SAMPLE = 60  # turns, or a conversation more; a layer takes about a second
 WORTH_A_SEARCH = 1 / 3
-_ONLY_FATAL = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +140,7 @@ class _Swapped:
     def __init__(self, engine: Engine, graph: str, model: ModelProto) -> None:
         self.name, self.reason = engine.name, f"one layer of {graph} in int8"
         self._engine, self._graph = engine, graph
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ONLY_FATAL
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(model)
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,14 @@
+"""A graph in ONNX Runtime, by itself and not as part of a bundle."""
+
+import onnxruntime
+from onnx import ModelProto
+
+_ONLY_FATAL = 4  # whatever fails is raised; the log would say it a second time
+
+
+def open_session(model: ModelProto) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ONLY_FATAL
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
