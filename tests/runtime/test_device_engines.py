@@ -85,7 +85,7 @@ def same(one: Estimate, other: Estimate) -> None:
 
 def device_memory() -> dict[int, bytes]:
     """All that is allocated, once everything that was asked is done."""
-    from cuda.bindings import runtime  # type: ignore[import-untyped]
+    from cuda.bindings import runtime
 
     gc.collect()
     for stream in runtime.streams:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from cuda.bindings import runtime as cuda  # type: ignore[import-untyped]
+from cuda.bindings import runtime as cuda
 from numpy.typing import NDArray
 
 __version__ = os.environ.get("DCET_FAKE_TENSORRT_VERSION", "10.3.0")
