@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dcet.runtime import Bundle, Conversation, Features
 from dcet.runtime.errors import EmptyTurn, EngineError, MissingExtra
-from dcet.runtime.images import crop_quality, spread, to_crop, to_rgb
+from dcet.runtime.images import crop_qualities, spread, to_crop, to_rgb
 from dcet.runtime.sound import Sound, cut_windows, prepare_sound
 from tests.runtime.signals import face, speech
 
@@ -430,7 +430,8 @@ def test_the_quality_of_a_face_is_that_of_its_sight_not_of_its_size(side: int) -
     picture = cv2.GaussianBlur(face(400), (0, 0), 25)
     scaled: Any = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
     at_48: Any = cv2.resize(picture, (48, 48), interpolation=cv2.INTER_AREA)
-    assert crop_quality(to_crop(scaled)) == pytest.approx(crop_quality(at_48), rel=0.25)
+    [judged], [expected] = (crop_qualities(image[None]) for image in (to_crop(scaled), at_48))
+    assert judged == pytest.approx(expected, rel=0.25)
 
 
 # Words

@@ -19,7 +19,7 @@ ENOUGH_PIXELS = 96  # along a side: more cost time and show the encoder nothing 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 T = TypeVar("T")
-Pixels = NDArray[np.uint8]  # (height, width, 3) RGB
+Pixels = NDArray[np.uint8]  # (height, width, 3) RGB, or several
 
 
 def spread(items: Sequence[T], most: int) -> list[tuple[int, T]]:
@@ -61,11 +61,14 @@ def to_crop(pixels: Pixels) -> Pixels:
     return smaller
 
 
-def crop_quality(pixels: Pixels) -> float:
-    """How well a face can be read, from 0 to 1, at about the size at which the encoder sees it."""
-    grey = pixels.astype(np.float32) @ LUMA
-    rows, columns = (_areas(size) for size in grey.shape)
-    return float(face_quality((rows @ grey @ columns.T)[None])[0])
+def crop_qualities(pixels: Pixels) -> Floats:
+    """(n, height, width, 3) -> (n,): how well each face can be read, from 0 to 1, at about the size
+    at which the encoder sees it."""
+    rows, columns = (_areas(size) for size in pixels.shape[1:3])
+    # One product mixes the colours of a line, which lie beside each other, and scales it.
+    mixing = (columns[..., None] * LUMA).reshape(JUDGED_PIXELS, -1)
+    lines = pixels.reshape(*pixels.shape[:2], -1).astype(np.float32)
+    return face_quality(rows @ (lines @ mixing.T))
 
 
 def _decode(data: bytes) -> Pixels:

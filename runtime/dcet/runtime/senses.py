@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dcet.runtime.engines import Engine, run_finite
 from dcet.runtime.face_finder import FaceFinder
 from dcet.runtime.features import Features, Image, Turn, Unusable
-from dcet.runtime.images import Pixels, crop_quality, spread, to_crop, to_rgb
+from dcet.runtime.images import Pixels, crop_qualities, spread, to_crop, to_rgb
 from dcet.runtime.labels import MODALITIES
 from dcet.runtime.memory import Floats, Recalled
 from dcet.runtime.sound import prepare_sound
@@ -144,8 +144,7 @@ class Senses:
         if not crops:
             return
         with perceived.timed("face"):
-            perceived.features["face"] = self._encode_faces(graph, crops)
-            qualities = [crop_quality(crop) for crop in crops]
+            perceived.features["face"], qualities = self._encode_faces(graph, crops)
         perceived.quality["face"] = float(np.mean(np.multiply(qualities, confidences)))
 
     def _crop(self, image: Image, turn: Turn, perceived: Perceived) -> tuple[Pixels, float]:
@@ -162,14 +161,16 @@ class Senses:
         perceived.face_place = face.place
         return to_crop(face.pixels), face.confidence
 
-    def _encode_faces(self, graph: str, crops: list[Pixels]) -> Floats:
-        """(n, width); those of one size at once."""
+    def _encode_faces(self, graph: str, crops: list[Pixels]) -> tuple[Floats, Floats]:
+        """(n, width) features and (n,) qualities; of those of one size at once."""
         features = np.empty((len(crops), self._modalities["face"].width), np.float32)
+        qualities = np.empty(len(crops), np.float32)
         for shape in dict.fromkeys(crop.shape for crop in crops):
             same = [i for i, crop in enumerate(crops) if crop.shape == shape]
             pixels = np.stack([crops[i] for i in same])
             features[same] = run_finite(self._engine, graph, {"pixels": pixels})["features"]
-        return features
+            qualities[same] = crop_qualities(pixels)
+        return features, qualities
 
     def _encoder(self, name: str) -> str:
         graph = self._modalities[name].encoder

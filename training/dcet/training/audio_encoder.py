@@ -117,7 +117,7 @@ def overall_statistics(normed: Tensor, sounding: Tensor) -> Tensor:
 
 def sounds(level: Tensor) -> Tensor:
     """(N, 64, 94) -> (N, 1, 94): 1 where a frame is above the floor, by more than rounding."""
-    return (level.amax(dim=1, keepdim=True) * 1e3 - 1e-3).clamp(0, 1)
+    return (level.amax(dim=1, keepdim=True) >= 5e-4).float()
 
 
 def sums(level: Tensor) -> Tensor:

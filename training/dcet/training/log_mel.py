@@ -7,7 +7,7 @@ pairs of frames.
 
 TensorRT knows no DFT. A 1024-point DFT is two stages of 32-point ones with a twist in between
 (Cooley & Tukey, Math. Comp. 1965): four products of 32×32 instead of one convolution that would
-cost fifteen times as much.
+cost fifteen times as much. Sound is real, so that half of the first stage mirrors the other half.
 """
 
 import torch
@@ -23,7 +23,7 @@ FINE_MELS = 128
 MELS, STEPS = FINE_MELS // 2, FRAMES // 2
 FLOOR_DB = -80.0
 RADIX = 32  # RADIX² = N_FFT
-HALF = RADIX // 2 + 1  # of the second stage's outputs: the rest mirrors them
+HALF = RADIX // 2 + 1  # of the first stage's outputs: the rest mirrors them
 QUIETEST = 1e-10  # power below which librosa's `power_to_db` does not look
 
 
@@ -34,24 +34,21 @@ class LogMel(nn.Module):
     """
 
     window: Tensor
-    first: Tensor
+    first_real: Tensor
+    first_imag: Tensor
     twist_real: Tensor
     twist_imag: Tensor
-    second: Tensor
+    second_real: Tensor
+    second_imag: Tensor
     mels: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         index = torch.arange(RADIX, dtype=torch.float64)
         turn = torch.outer(index, index) * (2 * torch.pi / RADIX)  # angle of W32^(row · column)
-        first = torch.cat([turn.cos(), -turn.sin()])  # (64, 32): real and imaginary rows
-        twist = torch.outer(index, index) * (2 * torch.pi / N_FFT)
-        cos, sin = turn.cos()[:, :HALF], turn.sin()[:, :HALF]
-        second = torch.cat(
-            [torch.cat([cos, -sin], dim=1), torch.cat([sin, cos], dim=1)]
-        )  # (64, 34)
-        filters = torch.zeros(RADIX * HALF, FINE_MELS, dtype=torch.float64)
-        filters[: N_FFT // 2 + 1] = torch.from_numpy(
+        cos, sin = turn.cos(), turn.sin()
+        twist = torch.outer(index[:HALF], index) * (2 * torch.pi / N_FFT)
+        fine = torch.from_numpy(
             mel_filter_bank(
                 num_frequency_bins=N_FFT // 2 + 1,
                 num_mel_filters=FINE_MELS,
@@ -62,15 +59,20 @@ class LogMel(nn.Module):
                 mel_scale="slaney",
             )
         )
-        # Bin c + 32 d stands at (c, d) after the second stage.
-        filters = filters.reshape(HALF, RADIX, FINE_MELS).transpose(0, 1).flatten(0, 1)
+        # Bin c + 32 d stands at (c, d) after the second stage. Beyond the last bin, 512, is the
+        # mirror of one whose own place would be in the half that is left out.
+        bins = index[:HALF, None].long() + RADIX * index.long()
+        has_place = (bins <= N_FFT // 2) | (bins % RADIX > 0) & (bins % RADIX < RADIX // 2)
+        mels = fine[torch.minimum(bins, N_FFT - bins)] * has_place[..., None]
         for name, constant in (
             ("window", torch.hann_window(N_FFT, dtype=torch.float64)),
-            ("first", first),
+            ("first_real", cos[:HALF]),
+            ("first_imag", -sin[:HALF]),
             ("twist_real", twist.cos()),
             ("twist_imag", -twist.sin()),
-            ("second", second),
-            ("mels", filters),
+            ("second_real", torch.cat([cos, sin])),  # (64, 32): of real parts, then imaginary ones
+            ("second_imag", torch.cat([-sin, cos])),
+            ("mels", mels.flatten(0, 1)),
         ):
             # Known to the last bit without being stored, and not to be rounded to FP16.
             self.register_buffer(name, constant.float().contiguous(), persistent=False)
@@ -81,7 +83,7 @@ class LogMel(nn.Module):
         db = (db - db.amax(dim=(1, 2), keepdim=True)).clamp_min(FLOOR_DB)
         low = db.amin(dim=(1, 2), keepdim=True)
         db = (db - low) / low.neg().clamp_min(1e-3) * -FLOOR_DB + FLOOR_DB
-        pairs = torch.exp(db * _NEPER).reshape(-1, STEPS, 2, MELS, 2).mean(dim=(2, 4))
+        pairs = nn.functional.avg_pool2d(torch.exp(db * _NEPER)[:, None], 2)[:, 0]
         return torch.log(pairs).transpose(1, 2) / _NEPER
 
     def mel_power(self, pcm: Tensor) -> Tensor:
@@ -93,7 +95,7 @@ class LogMel(nn.Module):
         frames = torch.cat([hops[:, i : i + FRAMES] for i in range(N_FFT // HOP)], dim=2)
         # Sample 32 a + b stands at (a, b).
         grid = (frames * self.window).reshape(-1, RADIX, RADIX)
-        real, imag = (self.first @ grid).chunk(2, dim=1)  # (frames, c, b) each
+        real, imag = self.first_real @ grid, self.first_imag @ grid  # (frames, c, b) each
         twisted = torch.cat(
             [
                 real * self.twist_real - imag * self.twist_imag,
@@ -101,8 +103,8 @@ class LogMel(nn.Module):
             ],
             dim=2,
         )
-        real, imag = (twisted @ self.second).chunk(2, dim=2)  # (frames, c, d) each
-        power = (real * real + imag * imag).reshape(-1, FRAMES, RADIX * HALF)
+        real, imag = twisted @ self.second_real, twisted @ self.second_imag  # (frames, c, d) each
+        power = (real * real + imag * imag).reshape(-1, FRAMES, HALF * RADIX)
         return power @ self.mels
 
 

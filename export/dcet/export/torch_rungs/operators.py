@@ -4,6 +4,7 @@ Inputs come in ONNX's order and attributes by ONNX's names. Whole numbers that s
 places) are Python's, since a compiler must know them; a size may be a symbol.
 """
 
+import itertools
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -37,7 +38,9 @@ def _clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> T
     return x.clamp(low, high)
 
 
-def _concat(*parts: Tensor, axis: int) -> Tensor:
+def _concat(*parts: Value, axis: int) -> Value:
+    if all(isinstance(part, list) for part in parts):  # a shape
+        return list(itertools.chain(*parts))
     return torch.cat(parts, dim=axis)
 
 
@@ -156,6 +159,22 @@ def _layer_norm(
     return functional.layer_norm(x, x.shape[axis:], weight, bias, epsilon)
 
 
+def _average_pool(
+    x: Tensor,
+    *,
+    kernel_shape: list[int],
+    pads: list[int] | None = None,
+    strides: list[int] | None = None,
+    ceil_mode: int = 0,
+    count_include_pad: int = 0,
+    auto_pad: bytes = b"NOTSET",
+) -> Tensor:
+    ones = [1] * len(kernel_shape)
+    pool = functional.avg_pool1d if len(ones) == 1 else functional.avg_pool2d
+    padding = _padding(pads or [0] * 2 * len(ones), auto_pad)
+    return pool(x, kernel_shape, strides or ones, padding, bool(ceil_mode), bool(count_include_pad))
+
+
 def _max_pool(
     x: Tensor,
     *,
@@ -204,7 +223,9 @@ def _reduce(
     return run
 
 
-def _reshape(x: Tensor, shape: list[int], *, allowzero: int = 0) -> Tensor:
+def _reshape(x: Value, shape: list[int], *, allowzero: int = 0) -> Value:
+    if not isinstance(x, Tensor):  # a size, to be put into a shape
+        return [x]
     if not allowzero:
         shape = [x.shape[i] if size == 0 else size for i, size in enumerate(shape)]
     return x.reshape(shape)
@@ -265,6 +286,7 @@ OPERATORS: Mapping[str, Callable[..., Value]] = {
     "Abs": torch.abs,
     "Add": operator.add,
     "And": torch.logical_and,
+    "AveragePool": _average_pool,
     "Cast": _cast,
     "Clip": _clip,
     "Concat": _concat,
