@@ -243,7 +243,7 @@ def robustness(
     default=PeerSettings.repeats,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Rounds: one turn by each.",
+    help="Rounds: half a second of turns by each.",
 )
 @click.option(
     "--audio-s",

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from dcet.benchmarks.identity import (
@@ -31,6 +32,7 @@ from dcet.runtime import Bundle, Conversation
 
 PEERS_SCHEMA = "dcet-bench/peers/2"
 WARM_UP_ROUNDS = 3
+SHARE_S = 0.5  # of a round, for each: turns in a row, or caches would hold only what ran before
 REST_S = 0.02  # for the threads of whoever ran last to go to sleep
 
 # What runs the peers.
@@ -47,7 +49,8 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "step": ("step",),
 }
 
-Round = Mapping[str, Mapping[str, float]]  # milliseconds by who ran (a stack, or dcet) and stage
+Turn = Mapping[str, float]  # milliseconds by stage
+Round = Mapping[str, list[Turn]]  # by who ran: a stack, or dcet
 Runs = Mapping[str, Mapping[str, Callable[[], object]]]  # by stack and stage
 
 
@@ -108,7 +111,8 @@ class PeersReport:
 
 
 def measure_peers(bundle: Bundle, settings: PeerSettings, track: Track) -> PeersReport:
-    """Rounds of one turn by each, in one process, on the same cores and as many threads.
+    """Rounds of half a second of turns by each, in one process, on the same cores and as many
+    threads.
 
     Raises ConfigError for a bundle without all three encoders, MissingExtra without torch, openvino
     or nncf.
@@ -150,31 +154,47 @@ def _stage(name: str, peer: Peer | None, rounds: Sequence[Round]) -> Stage:
         name=name,
         peer=PeerModel(name=peer.recipe.name, parameters=peer.parameters) if peer else None,
         peer_ms={
-            stack: summarise([row[stack][name] for row in rounds])
+            stack: summarise(_taken_ms(rounds, stack, name))
             for stack in STACKS
-            if name in rounds[0][stack]
+            if name in rounds[0][stack][0]
         },
-        dcet_ms=summarise([row["dcet"][name] for row in rounds]),
+        dcet_ms=summarise(_taken_ms(rounds, "dcet", name)),
     )
 
 
+def _taken_ms(rounds: Sequence[Round], who: str, stage: str) -> list[float]:
+    return [turn[stage] for row in rounds for turn in row[who]]
+
+
 def _round(conversation: Conversation, turn: RawTurn, runs: Runs) -> Round:
-    """One turn by each."""
-    time.sleep(REST_S)
+    """As many turns by each as are begun in its share of time."""
+    turns: dict[str, Callable[[], Turn]] = {"dcet": partial(_our_turn, conversation, turn)}
+    turns |= {stack: partial(_their_turn, stages) for stack, stages in runs.items()}
+    taken: dict[str, list[Turn]] = {}
+    for who, run in turns.items():
+        time.sleep(REST_S)
+        taken[who] = []
+        until_s = time.perf_counter() + SHARE_S
+        while time.perf_counter() < until_s:
+            taken[who].append(run())
+    return taken
+
+
+def _our_turn(conversation: Conversation, turn: RawTurn) -> Turn:
     speaker = SPEAKERS[conversation.turns % len(SPEAKERS)]
     started = time.perf_counter()
     estimate = conversation.turn(speaker, turn.text, turn.audio, turn.faces)
     total_ms = (time.perf_counter() - started) * 1000
-    ours = {
+    stages = {
         name: sum(estimate.latency_ms[part] for part in parts) for name, parts in STAGES.items()
     }
-    round_ms = {"dcet": {**ours, "total": total_ms}}
-    for stack, stages in runs.items():
-        theirs = {}
-        for name, run in stages.items():
-            time.sleep(REST_S)
-            started = time.perf_counter()
-            run()
-            theirs[name] = (time.perf_counter() - started) * 1000
-        round_ms[stack] = {**theirs, "total": sum(theirs.values())}
-    return round_ms
+    return {**stages, "total": total_ms}
+
+
+def _their_turn(stages: Mapping[str, Callable[[], object]]) -> Turn:
+    taken = {}
+    for name, run in stages.items():
+        started = time.perf_counter()
+        run()
+        taken[name] = (time.perf_counter() - started) * 1000
+    return {**taken, "total": sum(taken.values())}
