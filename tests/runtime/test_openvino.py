@@ -32,7 +32,7 @@ class AllDevices:
         return compiled
 
     def get_property(self, device: str, name: str) -> Any:
-        return f"{device} of nobody"
+        return ["FP32", "BF16"] if name == "OPTIMIZATION_CAPABILITIES" else f"{device} of nobody"
 
 
 @pytest.fixture
@@ -77,6 +77,22 @@ def test_the_gpu_is_taken_where_there_is_one(
         assert (device, config["PERFORMANCE_HINT"]) == ("GPU", "LATENCY")
         assert config["INFERENCE_PRECISION_HINT"] == "f32"  # graphs in fp32 promise 1e-4
     assert engine.run("text", tokens(3))["features"].shape == (1, 8)
+
+
+@pytest.mark.parametrize(
+    ("precision", "in_bf16"), [("fp32", set()), ("fp16", set()), ("int8", {"text", "step"})]
+)
+def test_bfloat16_is_for_words_and_memory_of_int8_bundles(
+    bundle: Bundle, compiled: list[tuple[str, Any, Any]], precision: str, in_bf16: set[str]
+) -> None:
+    graphs = bundle.manifest.graphs
+    object.__setattr__(graphs["face"], "precision", precision)
+    bundle.engine("openvino")
+    hints = {
+        id: config["INFERENCE_PRECISION_HINT"]
+        for id, (_, config, _) in zip(graphs, compiled, strict=True)
+    }
+    assert hints == {id: "bf16" if id in in_bf16 else "f32" for id in graphs}
 
 
 def test_what_was_compiled_is_kept_in_the_users_cache(

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dcet.runtime import Bundle, Conversation, Features
+from dcet.runtime.engines import Pending
 from dcet.runtime.errors import EmptyTurn, EngineError, MissingExtra
 from dcet.runtime.images import crop_qualities, spread, to_crop, to_rgb
 from dcet.runtime.sound import Sound, cut_windows, prepare_sound
 from tests.runtime.signals import face, speech
 
 few = settings(max_examples=30, deadline=None)
+SIDE_BY_SIDE = ("text", "audio", "face", "face")  # faces of two sizes
 Array = NDArray[Any]
 
 
@@ -241,6 +243,31 @@ def test_a_voice_is_kept_when_answered_and_never_shared(bundle: Bundle, script: 
     for speaker in ("Ann", "Ben", "Cem"):
         known = expected.get(speaker, np.zeros((1, 3, 64), np.float32))
         np.testing.assert_array_equal(voice(conversation, speaker), known)
+
+
+def test_encoders_run_side_by_side_where_the_engine_can(bundle: Bundle) -> None:
+    """All are begun before the first is waited for."""
+    engine = bundle.engine()
+    events: list[str] = []
+
+    class Ahead:
+        name, reason, run = engine.name, engine.reason, staticmethod(engine.run)
+
+        @staticmethod
+        def start(graph: str, inputs: Mapping[str, Array]) -> Pending:
+            events.append(f"begin {graph}")
+
+            def finish() -> dict[str, Array]:
+                events.append(f"end {graph}")
+                return engine.run(graph, inputs)
+
+            return finish
+
+    turn = ("Ann", "fine", speech(1), [face(48), face(48), face(60)])
+    estimate = Conversation(bundle, Ahead()).turn(*turn)
+    begun, ended = ([f"{what} {graph}" for graph in SIDE_BY_SIDE] for what in ("begin", "end"))
+    assert events == [*begun, *ended, "begin step", "end step"]
+    assert estimate.probabilities == Conversation(bundle, engine).turn(*turn).probabilities
 
 
 def test_a_known_voice_is_heard_otherwise(bundle: Bundle) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.runtime.bundle import Bundle
-from dcet.runtime.engines import Engine, run_finite
+from dcet.runtime.engines import Engine, start
 from dcet.runtime.errors import ConfigError, EmptyTurn
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.face_finder import FaceFinder
@@ -107,7 +107,7 @@ class Conversation:
         inputs = {**self._step_inputs(perceived), **recalled.states["step"]}
         inputs[self._speaker_input] = np.array([[recalled.number]], np.float32)
         with perceived.timed("step"):
-            outputs = run_finite(self.engine, "step", inputs)
+            outputs = start(self.engine, "step", inputs)()
         graphs = {**perceived.outputs, "step": outputs}
         self._arena.commit(speaker, self.turns + 1, graphs, perceived.face_place)
         self.turns += 1

@@ -1,7 +1,7 @@
 """What of a turn the step can take: features of each modality, and how good their sources are."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.engines import Engine, run_finite
+from dcet.runtime.engines import Engine, start
 from dcet.runtime.face_finder import FaceFinder
 from dcet.runtime.features import Features, Image, Turn, Unusable
 from dcet.runtime.images import Pixels, crop_qualities, spread, to_crop, to_rgb
@@ -58,9 +58,10 @@ class Senses:
     def perceive(self, turn: Turn, recalled: Recalled) -> Perceived:
         """Encode what this bundle can use of a checked turn, and say why not the rest.
 
-        Raises MissingExtra or EngineError.
+        Encoders run side by side where the engine can. Raises MissingExtra or EngineError.
         """
         perceived = Perceived()
+        begun: list[Callable[[], None]] = []
         for name, given in turn.given.items():
             try:
                 if not self._modalities[name].trained:
@@ -70,16 +71,18 @@ class Senses:
                         raise Unusable("empty")
                     perceived.features[name] = given.array
                 elif name == "text":
-                    self._read(given, perceived)
+                    begun.append(self._read(given, perceived))
                 elif name == "audio":
-                    self._hear(given, turn.sample_rate_hz, recalled, perceived)
+                    begun.append(self._hear(given, turn.sample_rate_hz, recalled, perceived))
                 else:
-                    self._look(given, turn, recalled, perceived)
+                    begun.append(self._look(given, turn, recalled, perceived))
             except Unusable as reason:
                 perceived.degraded.append(f"{name}: {reason}")
+        for finish in begun:
+            finish()
         return perceived
 
-    def _read(self, text: str, perceived: Perceived) -> None:
+    def _read(self, text: str, perceived: Perceived) -> Callable[[], None]:
         graph = self._encoder("text")
         text = normalise_text(text)
         if not text:
@@ -97,13 +100,18 @@ class Senses:
             "attention_mask": np.array([encoding.attention_mask], np.int32),
         }
         with perceived.timed("text"):
-            features = run_finite(self._engine, graph, inputs)["features"]
-        perceived.features["text"] = features[0]
+            pending = start(self._engine, graph, inputs)
         perceived.quality["text"] = known
+
+        def finish() -> None:
+            with perceived.timed("text"):
+                perceived.features["text"] = pending()["features"][0]
+
+        return finish
 
     def _hear(
         self, audio: NDArray[Any], sample_rate_hz: int, recalled: Recalled, perceived: Perceived
-    ) -> None:
+    ) -> Callable[[], None]:
         graph = self._encoder("audio")
         modality = self._modalities["audio"]
         with perceived.timed("audio"):
@@ -114,15 +122,21 @@ class Senses:
                 most=modality.most,
             )
             inputs = {"pcm": sound.windows, **recalled.states.get(graph, {})}
-            outputs = run_finite(self._engine, graph, inputs)
-        perceived.features["audio"] = outputs["features"]
-        perceived.outputs[graph] = outputs
+            pending = start(self._engine, graph, inputs)
         perceived.quality["audio"] = sound.quality
         perceived.degraded += [f"audio: {note}" for note in sound.notes]
 
+        def finish() -> None:
+            with perceived.timed("audio"):
+                outputs = pending()
+            perceived.features["audio"] = outputs["features"]
+            perceived.outputs[graph] = outputs
+
+        return finish
+
     def _look(
         self, images: Sequence[Image], turn: Turn, recalled: Recalled, perceived: Perceived
-    ) -> None:
+    ) -> Callable[[], None]:
         graph = self._encoder("face")
         most = self._modalities["face"].most
         if len(images) == 0:
@@ -142,10 +156,25 @@ class Senses:
                 crops.append(crop)
                 confidences.append(confidence)
         if not crops:
-            return
+            return lambda: None
+        begun = []
+        qualities = np.empty(len(crops), np.float32)
         with perceived.timed("face"):
-            perceived.features["face"], qualities = self._encode_faces(graph, crops)
+            for shape in dict.fromkeys(crop.shape for crop in crops):  # those of one size at once
+                same = [i for i, crop in enumerate(crops) if crop.shape == shape]
+                pixels = np.stack([crops[i] for i in same])
+                qualities[same] = crop_qualities(pixels)
+                begun.append((same, start(self._engine, graph, {"pixels": pixels})))
         perceived.quality["face"] = float(np.mean(np.multiply(qualities, confidences)))
+
+        def finish() -> None:
+            features = np.empty((len(crops), self._modalities["face"].width), np.float32)
+            with perceived.timed("face"):
+                for same, pending in begun:
+                    features[same] = pending()["features"]
+            perceived.features["face"] = features
+
+        return finish
 
     def _crop(self, image: Image, turn: Turn, perceived: Perceived) -> tuple[Pixels, float]:
         """The face of one image, and how sure it is that it is one."""
@@ -160,17 +189,6 @@ class Senses:
             raise Unusable("no face found")
         perceived.face_place = face.place
         return to_crop(face.pixels), face.confidence
-
-    def _encode_faces(self, graph: str, crops: list[Pixels]) -> tuple[Floats, Floats]:
-        """(n, width) features and (n,) qualities; of those of one size at once."""
-        features = np.empty((len(crops), self._modalities["face"].width), np.float32)
-        qualities = np.empty(len(crops), np.float32)
-        for shape in dict.fromkeys(crop.shape for crop in crops):
-            same = [i for i, crop in enumerate(crops) if crop.shape == shape]
-            pixels = np.stack([crops[i] for i in same])
-            features[same] = run_finite(self._engine, graph, {"pixels": pixels})["features"]
-            qualities[same] = crop_qualities(pixels)
-        return features, qualities
 
     def _encoder(self, name: str) -> str:
         graph = self._modalities[name].encoder

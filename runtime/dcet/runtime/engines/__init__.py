@@ -1,6 +1,6 @@
 """Engines run a bundle's graphs. Each is imported only when a bundle asks for it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -80,15 +80,38 @@ class KeepsStates(Protocol):
         """Room for the states of `slots` speakers and of the scene. Raises EngineError."""
 
 
-def run_finite(engine: Engine, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-    """`engine.run` for what may be remembered. Raises EngineError where it is NaN or infinite."""
-    outputs = engine.run(graph, inputs)
-    if not all(np.isfinite(array).all() for array in outputs.values()):
-        raise EngineError(
-            f"{engine.name}: graph {graph!r}: expected finite estimates, got NaN or infinity; "
-            "check the scale of Features, or try another engine"
-        )
-    return outputs
+Pending = Callable[[], dict[str, NDArray[np.float32]]]  # waits for the outputs; may raise
+
+
+@runtime_checkable
+class RunsAhead(Protocol):
+    """An engine that computes while its caller goes on."""
+
+    def start(self, graph: str, inputs: Arrays) -> Pending:
+        """Begin what `run` does. Raises EngineError, as may what it returns."""
+
+
+def start(engine: Engine, graph: str, inputs: Arrays) -> Pending:
+    """Run a graph, on the side where the engine can, whose outputs may be remembered.
+
+    Raises EngineError, as may what it returns: where an output is NaN or infinite, too.
+    """
+    if isinstance(engine, RunsAhead):
+        pending = engine.start(graph, inputs)
+    else:
+        made = engine.run(graph, inputs)
+        pending = lambda: made
+
+    def finish() -> dict[str, NDArray[np.float32]]:
+        outputs = pending()
+        if not all(np.isfinite(array).all() for array in outputs.values()):
+            raise EngineError(
+                f"{engine.name}: graph {graph!r}: expected finite estimates, got NaN or infinity; "
+                "check the scale of Features, or try another engine"
+            )
+        return outputs
+
+    return finish
 
 
 @dataclass(frozen=True, slots=True)

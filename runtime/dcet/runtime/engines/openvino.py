@@ -1,13 +1,14 @@
 """OpenVINO on the CPU, on a GPU and on an NPU."""
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.engines import THREADS, Arrays
+from dcet.runtime.engines import THREADS, Arrays, Pending
 from dcet.runtime.engines.fixed_shapes import FixedShapes
 from dcet.runtime.engines.openvino_cache import OpenvinoCache
 from dcet.runtime.engines.openvino_requests import Requests, requests_of
@@ -50,7 +51,10 @@ class OpenvinoEngine:
         }
 
     def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        return _run(graph, self._requests[graph][0], inputs)
+        return self.start(graph, inputs)()
+
+    def start(self, graph: str, inputs: Arrays) -> Pending:
+        return _start(graph, self._requests[graph][0], inputs)
 
     def _load(self, core: Any, bundle: "Bundle", id: str) -> list[Requests]:
         """Of a graph, compiled; more than one where it is for several sizes."""
@@ -79,6 +83,7 @@ class OpenvinoEngine:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if is_int8 and has_bf16 and id in BF16 else "f32",
             "INFERENCE_NUM_THREADS": THREADS.get(id, _ENGINE_DECIDES),
+            "ENABLE_CPU_PINNING": False,  # all graphs to the same core, so that they would queue
         }
         return [core.compile_model(model, self.device, config)]
 
@@ -112,10 +117,10 @@ class OpenvinoNpuEngine(OpenvinoEngine):
         super().__init__(bundle, reason)
         self._cache.seal()
 
-    def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+    def start(self, graph: str, inputs: Arrays) -> Pending:
         fitted = self._shapes.fit(graph, inputs)
-        outputs = _run(graph, self._requests[graph][fitted.choice], fitted.inputs)
-        return self._shapes.cut(graph, outputs, fitted.sizes)
+        pending = _start(graph, self._requests[graph][fitted.choice], fitted.inputs)
+        return lambda: self._shapes.cut(graph, pending(), fitted.sizes)
 
     def _compile(self, core: Any, model: Any, bundle: "Bundle", id: str) -> list[Any]:
         config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f16"}
@@ -141,9 +146,21 @@ def _core(device: str) -> Any:
     return core
 
 
-def _run(graph: str, requests: Requests, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+def _start(graph: str, requests: Requests, inputs: Arrays) -> Pending:
+    with _failing(graph):
+        pending = requests.start(inputs)
+
+    def finish() -> dict[str, NDArray[np.float32]]:
+        with _failing(graph):
+            return pending()
+
+    return finish
+
+
+@contextmanager
+def _failing(graph: str) -> Iterator[None]:
     try:
-        return requests.run(inputs)
+        yield
     except RuntimeError as error:
         raise EngineError(f"OpenVINO could not run graph {graph!r}: {error}") from error
 

@@ -10,15 +10,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.engines import Arrays
+from dcet.runtime.engines import Arrays, Pending
 from dcet.runtime.extras import need
 
 
 class Requests(Protocol):
     """Of one compiled model."""
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        """Raises RuntimeError, as OpenVINO does."""
+    def start(self, inputs: Arrays) -> Pending:
+        """Begin a run. Raises RuntimeError, as OpenVINO does, and so may what it returns."""
 
 
 def requests_of(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Requests:
@@ -34,9 +34,15 @@ class NewRequests:
         self._model = model
         self._outputs = outputs
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        made = self._model.create_infer_request().infer(dict(inputs), share_inputs=True)
-        return dict(zip(self._outputs, made.to_tuple(), strict=True))
+    def start(self, inputs: Arrays) -> Pending:
+        request = self._model.create_infer_request()
+        request.start_async(dict(inputs))  # which copies them: who gives up waiting may drop them
+
+        def finish() -> dict[str, NDArray[np.float32]]:
+            request.wait()
+            return dict(zip(self._outputs, request.results.to_tuple(), strict=True))
+
+        return finish
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +64,12 @@ class KeptRequests:
         self._inputs, self._outputs = inputs, outputs
         self._idle: list[_Request] = []  # as many as ever ran at once
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+    def start(self, inputs: Arrays) -> Pending:
+        """It is done when this returns: another thread takes time, which small graphs feel."""
+        made = self._run(inputs)
+        return lambda: made
+
+    def _run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         try:
             kept = self._idle.pop()
         except IndexError:
