@@ -28,6 +28,8 @@ from dcet.runtime.playing import play
 from dcet.runtime.turns import LabelledTurn, Turns
 from dcet.targets import Target, load_target
 from dcet.training.checkpoint import Checkpoint
+from dcet.training.evaluate import evaluate_sense
+from tests.tiny_senses import write_crema_d, write_ferplus, write_ravdess
 from tests.tiny_training import FELT
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "bundle.schema.json"
@@ -112,7 +114,33 @@ def test_the_front_end_stays_as_it_is(int8: Bundle, cpu: Path) -> None:
         return {tensor.name: onnx.numpy_helper.to_array(tensor).tobytes() for tensor in constants}
 
     assert front_end(int8) == front_end(Bundle.open(cpu))
-    assert len(front_end(int8)) == 6
+    assert len(front_end(int8)) == 8
+
+
+@pytest.mark.usefixtures("traced")
+def test_what_int8_costs_the_senses_is_measured_as_training_measures(
+    saved: Checkpoint, tmp_path: Path
+) -> None:
+    write_crema_d(tmp_path / "crema_d")
+    write_ravdess(tmp_path / "ravdess")
+    write_ferplus(tmp_path / "ferplus")
+    bound = dataclasses.replace(BOUND, corpora=tmp_path)
+    bundle = export(saved, "cpu", tmp_path / "int8.dcet", bound)
+    assert bundle.manifest.quantization is not None
+    found = bundle.manifest.quantization.corpora
+    assert found is not None
+    assert {name: row.graph for name, row in found.items()} == {
+        "ferplus": "face",
+        "ravdess": "audio",
+        "crema_d": "audio",
+    }
+    for name, row in found.items():
+        encoder = saved.model.face if row.graph == "face" else saved.model.audio
+        assert encoder is not None
+        figures = evaluate_sense(encoder, name, tmp_path / name, "dev")
+        assert row.items == figures["n"]
+        assert row.before == pytest.approx(figures["accuracy"])
+        assert row.after == pytest.approx(row.before, abs=0.2)  # of few clips and faces
 
 
 @pytest.mark.usefixtures("traced")
