@@ -44,8 +44,9 @@ def bounded(
     judge: Callable[[Mapping[str, ModelProto]], V],
     measure: Callable[[], Sequence[Sensitivity]],
 ) -> Bounded[V]:
-    """The `quantised` graphs, with as few layers in float as the judge lets pass: none, or the
-    first 1, 2, 4, … of what `measure` gives, which is asked only when they are needed.
+    """The `quantised` graphs, with few layers in float: none where the judge lets that pass, else
+    the first 1, 2, 4, … of what `measure` gives, which is asked only when they are needed. Of those
+    of each graph, the less costly half and then the other are int8 again where that passes, too.
 
     Raises BoundError where a graph would no longer be int8, naming the layers that cost most.
     """
@@ -60,13 +61,35 @@ def bounded(
         graphs = _restored(floats, quantised, allowed[:count])
         verdict = judge(graphs)
         if verdict.misses is None:
-            return Bounded(graphs=graphs, verdict=verdict, restored=allowed[:count])
+            found = Bounded(graphs=graphs, verdict=verdict, restored=allowed[:count])
+            return _spared(floats, quantised, judge, found)
     raise BoundError(
         f"{verdict.misses}, even with the {count} most costly of {len(ranked)} layers in float; "
         f"with more, a graph would not be int8. What costs most: "
         f"{', '.join(map(str, ranked[:NAMED]))}. Allow a larger --max-drop, calibrate with turns "
         "like those it will meet, try the other --quantizer, or export with --precision fp16"
     )
+
+
+def _spared(
+    floats: Mapping[str, ModelProto],
+    quantised: Mapping[str, ModelProto],
+    judge: Callable[[Mapping[str, ModelProto]], V],
+    found: Bounded[V],
+) -> Bounded[V]:
+    """Without the float layers that only came with others."""
+    for id in dict.fromkeys(row.graph for row in found.restored):
+        rows = [row for row in found.restored if row.graph == id]
+        middle = len(rows) // 2
+        for half in (rows[middle:], rows[:middle]):
+            left = tuple(row for row in found.restored if row not in half)
+            if len(left) in (0, len(found.restored)):  # was judged
+                continue
+            graphs = _restored(floats, quantised, left)
+            verdict = judge(graphs)
+            if verdict.misses is None:
+                found = Bounded(graphs=graphs, verdict=verdict, restored=left)
+    return found
 
 
 def _while_int8(
