@@ -95,7 +95,7 @@ def test_every_stage_has_its_peer_and_the_total_has_all(bundle: Path, tmp_path: 
         ours, theirs = stages[name]["dcet_ms"], stages[name]["peer_ms"]
         assert theirs.keys() == stages[name]["ratio"].keys() == STACKS.keys()
         for stack in STACKS:
-            assert (ours["n"], theirs[stack]["n"]) == (4, 4)
+            assert min(ours["n"], theirs[stack]["n"]) >= 4  # rounds, each of a turn or more
             ratio = theirs[stack]["p50"] / ours["p50"]
             assert stages[name]["ratio"][stack] == pytest.approx(ratio)
     for stack in STACKS:
