@@ -45,7 +45,7 @@ ENGINES = ("onnxruntime-cpu", "openvino-cpu")
 MASKS = ("text", "audio", "face", "text_audio", "text_face", "audio_face", "text_audio_face")
 ENCODERS = ("text", "audio", "face")
 GRAPHS = (*ENCODERS, "step")
-FRONT_END_BYTES = 4 * (3 * 1024 + 64 * 32 + 64 * 34 + 544 * 128)  # what log_mel computes with
+FRONT_END_BYTES = 4 * (1024 + 4 * 17 * 32 + 2 * 64 * 32 + 544 * 128)  # what log_mel computes with
 ENCODER_STEPS = {"text": 30, "audio": 3, "face": 2}
 STEP_CASES = ("plain", "reset", "switch", *(f"mask_{mask}" for mask in MASKS))
 

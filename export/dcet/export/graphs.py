@@ -4,9 +4,10 @@ import logging
 import warnings
 from typing import Any, Literal
 
+import numpy as np
 import onnx
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
 from dcet.export.folding import fold_norms, fold_senses
@@ -198,6 +199,7 @@ def trace(
     model.ir_version = min(model.ir_version, ir_version)
     _drop_notes(model.graph)
     _cast_bytes_first(model.graph)
+    _leave_last_size(model.graph)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -216,6 +218,36 @@ def _cast_bytes_first(graph: onnx.GraphProto) -> None:
     nodes = [*casts, *others]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def _leave_last_size(graph: onnx.GraphProto) -> None:
+    """Where a shape is the tensor's own but for a last size that is computed, let Reshape find that
+    one: ONNX Runtime Web computes it wrongly on WebGPU."""
+    made_by = {name: node for node in graph.node for name in node.output}
+    for node in graph.node:
+        shape = made_by.get(node.input[1]) if node.op_type == "Reshape" else None
+        if shape is None or shape.op_type != "Concat":
+            continue
+        *first, _ = shape.input
+        if all(_is_size(made_by.get(name), node.input[0], i) for i, name in enumerate(first)):
+            sizes = np.array([*[0] * len(first), -1])
+            graph.initializer.append(numpy_helper.from_array(sizes, f"{node.name}_shape"))
+            node.input[1] = f"{node.name}_shape"
+            del node.attribute[:]  # a size of 0 is then the tensor's own
+    while unused := [node for node in graph.node if _read(graph).isdisjoint(node.output)]:
+        for node in unused:
+            graph.node.remove(node)
+
+
+def _is_size(node: onnx.NodeProto | None, tensor: str, place: int) -> bool:
+    if node is None or (node.op_type, *node.input) != ("Shape", tensor):
+        return False
+    return {row.name: row.i for row in node.attribute} == {"start": place, "end": place + 1}
+
+
+def _read(graph: onnx.GraphProto) -> set[str]:
+    """What a node or somebody outside reads."""
+    return {port.name for port in graph.output}.union(*(node.input for node in graph.node))
 
 
 def _drop_notes(graph: onnx.GraphProto) -> None:

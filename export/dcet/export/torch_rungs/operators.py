@@ -4,7 +4,6 @@ Inputs come in ONNX's order and attributes by ONNX's names. Whole numbers that s
 places) are Python's, since a compiler must know them; a size may be a symbol.
 """
 
-import itertools
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -38,9 +37,7 @@ def _clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> T
     return x.clamp(low, high)
 
 
-def _concat(*parts: Value, axis: int) -> Value:
-    if all(isinstance(part, list) for part in parts):  # a shape
-        return list(itertools.chain(*parts))
+def _concat(*parts: Tensor, axis: int) -> Tensor:
     return torch.cat(parts, dim=axis)
 
 
@@ -223,9 +220,7 @@ def _reduce(
     return run
 
 
-def _reshape(x: Value, shape: list[int], *, allowzero: int = 0) -> Value:
-    if not isinstance(x, Tensor):  # a size, to be put into a shape
-        return [x]
+def _reshape(x: Tensor, shape: list[int], *, allowzero: int = 0) -> Tensor:
     if not allowzero:
         shape = [x.shape[i] if size == 0 else size for i, size in enumerate(shape)]
     return x.reshape(shape)
