@@ -237,6 +237,8 @@ def _leave_last_size(graph: onnx.GraphProto) -> None:
     while unused := [node for node in graph.node if _read(graph).isdisjoint(node.output)]:
         for node in unused:
             graph.node.remove(node)
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in _read(graph)]:
+        graph.initializer.remove(tensor)
 
 
 def _is_size(node: onnx.NodeProto | None, tensor: str, place: int) -> bool:
