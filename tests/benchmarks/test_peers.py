@@ -96,6 +96,8 @@ def test_every_stage_has_its_peer_and_the_total_has_all(bundle: Path, tmp_path: 
         assert theirs.keys() == stages[name]["ratio"].keys() == STACKS.keys()
         for stack in STACKS:
             assert min(ours["n"], theirs[stack]["n"]) >= 4  # rounds, each of a turn or more
+            assert ours["n"] == stages["total"]["dcet_ms"]["n"]
+            assert theirs[stack]["n"] == stages["total"]["peer_ms"][stack]["n"]
             ratio = theirs[stack]["p50"] / ours["p50"]
             assert stages[name]["ratio"][stack] == pytest.approx(ratio)
     for stack in STACKS:

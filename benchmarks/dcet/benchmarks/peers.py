@@ -51,7 +51,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
 
 Turn = Mapping[str, float]  # milliseconds by stage
 Round = Mapping[str, list[Turn]]  # by who ran: a stack, or dcet
-Runs = Mapping[str, Mapping[str, Callable[[], object]]]  # by stack and stage
+Runs = Mapping[str, Callable[[], Turn]]  # by who runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,17 +124,17 @@ def measure_peers(bundle: Bundle, settings: PeerSettings, track: Track) -> Peers
         conversation = Conversation(bundle, settings.engine)
         peers = build_peers(turn, settings.threads)
         in_openvino = openvino_peers(peers, settings.threads, track)
-        runs = {
-            "torch": {stage: peer.run for stage, peer in peers.items()},
-            "openvino": in_openvino,
+        in_torch = {stage: peer.run for stage, peer in peers.items()}
+        runs: Runs = {
+            "dcet": partial(_our_turn, conversation, turn),
+            "torch": partial(_their_turn, in_torch),
+            "openvino": partial(_their_turn, in_openvino),
         }
         for _ in track(range(WARM_UP_ROUNDS), "warm-up"):
-            _round(conversation, turn, runs)
+            _round(runs)
         # Once more, now that every engine has all of its threads.
         with pinned(settings.threads):
-            rounds = [
-                _round(conversation, turn, runs) for _ in track(range(settings.repeats), "rounds")
-            ]
+            rounds = [_round(runs) for _ in track(range(settings.repeats), "rounds")]
     return PeersReport(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         bundle=identify_bundle(bundle),
@@ -166,12 +166,10 @@ def _taken_ms(rounds: Sequence[Round], who: str, stage: str) -> list[float]:
     return [turn[stage] for row in rounds for turn in row[who]]
 
 
-def _round(conversation: Conversation, turn: RawTurn, runs: Runs) -> Round:
+def _round(runs: Runs) -> Round:
     """As many turns by each as are begun in its share of time."""
-    turns: dict[str, Callable[[], Turn]] = {"dcet": partial(_our_turn, conversation, turn)}
-    turns |= {stack: partial(_their_turn, stages) for stack, stages in runs.items()}
     taken: dict[str, list[Turn]] = {}
-    for who, run in turns.items():
+    for who, run in runs.items():
         time.sleep(REST_S)
         taken[who] = []
         until_s = time.perf_counter() + SHARE_S

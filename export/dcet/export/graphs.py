@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dcet.export.folding import fold_norms, fold_senses
 from dcet.export.tensor_rows import tensor_row
 from dcet.quantization.inspect import inspect_precision
+from dcet.quantization.pruning import prune
 from dcet.runtime.errors import DcetError
 from dcet.runtime.manifest import Graph
 from dcet.training.audio_encoder import VOICE_SHAPE, AudioEncoder
@@ -234,22 +235,13 @@ def _leave_last_size(graph: onnx.GraphProto) -> None:
             graph.initializer.append(numpy_helper.from_array(sizes, f"{node.name}_shape"))
             node.input[1] = f"{node.name}_shape"
             del node.attribute[:]  # a size of 0 is then the tensor's own
-    while unused := [node for node in graph.node if _read(graph).isdisjoint(node.output)]:
-        for node in unused:
-            graph.node.remove(node)
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in _read(graph)]:
-        graph.initializer.remove(tensor)
+    prune(graph)
 
 
 def _is_size(node: onnx.NodeProto | None, tensor: str, place: int) -> bool:
     if node is None or (node.op_type, *node.input) != ("Shape", tensor):
         return False
     return {row.name: row.i for row in node.attribute} == {"start": place, "end": place + 1}
-
-
-def _read(graph: onnx.GraphProto) -> set[str]:
-    """What a node or somebody outside reads."""
-    return {port.name for port in graph.output}.union(*(node.input for node in graph.node))
 
 
 def _drop_notes(graph: onnx.GraphProto) -> None:

@@ -7,6 +7,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from dcet.quantization.layers import weighted_layers
+from dcet.quantization.pruning import prune
 
 LARGEST = float(np.finfo(np.float16).max)
 # What loses nothing that counts. The others stay float32: sums over many items and what is divided
@@ -69,10 +70,7 @@ def compute_fp16(model: ModelProto, *, keep: tuple[str, ...] = ()) -> ModelProto
             for name in node.output
             if name in in_half and name in read_in_float
         )
-    read = {name for node in graph.node for name in node.input}
-    left = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(left)
+    prune(graph)
     onnx.checker.check_model(made, full_check=True)
     return made
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection
 
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto
 
 from dcet.quantization.layers import bias_of, int8_layers, residual_sums
+from dcet.quantization.pruning import prune
 
 
 def restore(quantised: ModelProto, model: ModelProto, nodes: Collection[str]) -> ModelProto:
@@ -40,22 +41,5 @@ def restore(quantised: ModelProto, model: ModelProto, nodes: Collection[str]) ->
                     copy = made.graph.initializer.add()
                     copy.CopyFrom(constants[name])
                     copy.name = original
-    _prune(made)
+    prune(made.graph)
     return made
-
-
-def _prune(model: ModelProto) -> None:
-    """Remove nodes and constants that no output depends on."""
-    graph = model.graph
-    needed = {value.name for value in graph.output}
-    left: list[NodeProto] = []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            left.append(node)
-    left.reverse()
-    constants = [tensor for tensor in graph.initializer if tensor.name in needed]
-    del graph.node[:]
-    del graph.initializer[:]
-    graph.node.extend(left)
-    graph.initializer.extend(constants)

@@ -79,10 +79,8 @@ def sensitivities(
         others = [other.node for of, other in layers if of == id and other != layer]
         kl, change = cost(id, restore(quantised[id], floats[id], others))
         rows.append(Sensitivity(graph=id, layer=layer, mean_kl=kl, max_abs_probability=change))
-    costs = {place: (row.mean_kl, row.max_abs_probability) for place, row in enumerate(rows)}
-    shares_of_layers = _shares(costs)
-    order = sorted(costs, key=lambda place: shares_of_layers[place], reverse=True)
-    return [rows[place] for place in order]
+    share_of = _shares({row: (row.mean_kl, row.max_abs_probability) for row in rows})
+    return sorted(rows, key=lambda row: share_of[row], reverse=True)
 
 
 def _shares(costs: Mapping[Key, tuple[float, float]]) -> dict[Key, float]:
