@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcet.training.batches import Batch, Example, in_order
+from dcet.training.mixed_precision import mixed_precision
 from dcet.training.model import Dcet, ModelConfig, TextEncoder
 
 UTTERANCES_AT_ONCE = 40  # of similar length: short ones do not pay for the padding of long ones
@@ -43,12 +44,11 @@ def encode_texts(
 ) -> Tensor:
     """N token sequences -> (N, text_width).
 
-    Training runs in bf16, twice as fast where the processor has it; `fast` asks for it outside of
-    training too.
+    Training runs in bf16 where the processor has it; `fast` asks for it outside of training too.
     """
     device = next(model.text.parameters()).device
     # One autocast for all groups: it casts the weights once.
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=model.training or fast):
+    with mixed_precision(enabled=model.training or fast):
         return by_length(model.text, tokens, at_once, device)
 
 

@@ -30,6 +30,7 @@ from dcet.training.checkpoint import pretrained
 from dcet.training.encoder_material import Heard
 from dcet.training.forward import by_length
 from dcet.training.log_mel import SAMPLE_RATE_HZ
+from dcet.training.mixed_precision import mixed_precision
 from dcet.training.teachers import Opinion, Teacher
 from dcet.training.utterances import TEXTS_AT_ONCE
 
@@ -63,7 +64,7 @@ class TextTeacher:
     @torch.no_grad()
     def __call__(self, shown: Sequence[str]) -> Opinion:
         tokens = [tuple(encoding.ids) for encoding in self.tokenizer.encode_batch(list(shown))]
-        with torch.autocast(self.model.device.type, dtype=torch.bfloat16):
+        with mixed_precision():
             both = by_length(self._encode, tokens, TEXTS_AT_ONCE, self.model.device)
         logits = None if self.places is None else both[:, self.width :]
         return Opinion(both[:, : self.width], logits)
@@ -109,7 +110,7 @@ class WaveformTeacher:
         pcm, mask = shown.pcm, sounding(shown.pcm)
         if self.normalises:
             pcm = standardised(pcm, mask)
-        with torch.autocast(self.model.device.type, dtype=torch.bfloat16):
+        with mixed_precision():
             outputs = self.model(
                 pcm, attention_mask=mask.long() if self.masks else None, output_hidden_states=True
             )
@@ -144,7 +145,7 @@ class PictureTeacher:
             shown[:, None] / 255, (self.side, self.side), mode="bilinear", antialias=True
         )
         pixels = (grey - self.mean[:, None, None]) / self.spread[:, None, None]
-        with torch.autocast(self.model.device.type, dtype=torch.bfloat16):
+        with mixed_precision():
             outputs = self.model(pixels, output_hidden_states=True)
         hidden = outputs.hidden_states[-1].float()
         # Pictures (N, width, h, w) of convolutions, or patches (N, n, width) of transformers.

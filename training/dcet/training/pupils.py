@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -18,6 +17,7 @@ from dcet.training.encoder_loop import Figures
 from dcet.training.encoder_run import EncoderRun
 from dcet.training.evaluate import evaluate_sense, evaluate_texts
 from dcet.training.face_encoder import FaceEncoder
+from dcet.training.mixed_precision import mixed_precision
 from dcet.training.model import TextEncoder
 from dcet.training.text_classifier import TextClassifier
 from dcet.training.utterances import logits_alone, read_texts
@@ -150,7 +150,7 @@ class SensePupil:
 
     def __call__(self, shown: Any) -> Answer:
         network = self.network
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision():
             if isinstance(network, AudioEncoder):
                 features = network.encode(shown.level, shown.voice)
             else:
