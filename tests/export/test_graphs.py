@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto
@@ -62,6 +63,16 @@ def test_batch_norms_are_part_of_their_neighbours(graphs: Graphs, id: str) -> No
     assert len(convolutions) >= 16
     assert all(len(node.input) == 3 for node in convolutions)  # data, weights, bias
     assert "BatchNormalization" not in {node.op_type for node in nodes}
+
+
+@pytest.mark.parametrize("id", GRAPHS)
+def test_onnx_runtime_finds_every_gelu(graphs: Graphs, id: str, tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(graphs[id].SerializeToString(), options)
+    operators = {node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node}
+    assert operators & {"BiasGelu", "Gelu"}
+    assert "Erf" not in operators
 
 
 def test_a_model_without_senses_has_no_graphs_for_them(tmp_path: Path) -> None:
