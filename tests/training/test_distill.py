@@ -120,6 +120,36 @@ def test_face_students(encoders: dict[str, Path], data: Path, tmp_path: Path, ki
     assert encoder_run.load(tmp_path / "run").modality == "face"
 
 
+@pytest.mark.parametrize(("modality", "corpus"), [("audio", "ravdess"), ("face", "ferplus")])
+def test_a_student_goes_on_from_its_first_teacher(
+    encoders: dict[str, Path], data: Path, tmp_path: Path, modality: str, corpus: str
+) -> None:
+    config = lesson(
+        modality,
+        [encoders[modality]],
+        data,
+        corpora=[corpus],
+        student={"encoder": "teacher"},
+        epochs=1,
+        learning_rate=0.0,
+    )
+    distill(config, tmp_path / "run", quiet)
+    run, teacher = encoder_run.load(tmp_path / "run"), encoder_run.load(encoders[modality])
+    for (name, value), before in zip(
+        run.model.named_parameters(), teacher.model.parameters(), strict=True
+    ):
+        assert torch.allclose(value, before, atol=1e-6), name
+
+
+def test_there_is_nothing_to_go_on_from_in_a_network_of_another_kind(
+    data: Path, tmp_path: Path
+) -> None:
+    teacher = write_resnet(tmp_path / "teacher", emotions=True)
+    config = lesson("face", [teacher], data, corpora=["ferplus"], student={"encoder": "teacher"})
+    with pytest.raises(ConfigError, match=r"of DCET's own to go on from, got .*teacher; give"):
+        distill(config, tmp_path / "run", quiet)
+
+
 def test_unlabelled_sounds_and_pictures(encoders: dict[str, Path], tmp_path: Path) -> None:
     media = tmp_path / "media"
     media.mkdir()

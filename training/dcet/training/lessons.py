@@ -1,8 +1,9 @@
 """Who learns what: a new encoder of the shape asked for, with its material and its dev splits."""
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 
@@ -19,13 +20,15 @@ from dcet.training.model import TextEncoder
 from dcet.training.pupils import Pupil, SensePupil, StandIn, TextPupil
 from dcet.training.smaller_encoder import TextConfig, smaller_encoder
 from dcet.training.speech import read_speech
-from dcet.training.teachers import CheckpointTeacher, Teacher, text_encoder_of
+from dcet.training.teachers import CheckpointTeacher, EncoderTeacher, Teacher, text_encoder_of
 from dcet.training.text_classifier import TextClassifier
 from dcet.training.text_material import PlainTexts, TextMaterial, read_lines
 from dcet.training.unlabelled import read_pictures, read_sounds
 
 HEARD_TWICE = ("ravdess",)  # an epoch has it twice: it is a sixth of CREMA-D
+CONTINUED = {"encoder": "teacher"}  # a student that hears or looks begins as its first teacher is
 Shape = TypeVar("Shape")
+Network = TypeVar("Network", AudioEncoder, FaceEncoder)
 
 
 class Lesson(Protocol):
@@ -60,8 +63,27 @@ def pupil_of(lesson: Lesson, shape: Mapping[str, Any], teachers: Mapping[str, Te
     if lesson.modality == "text":
         return _reader(lesson, _filled(TextConfig, shape), teachers, licences)
     if lesson.modality == "audio":
-        return _listener(lesson, _filled(AudioConfig, shape), teachers, licences)
-    return _viewer(lesson, _filled(FaceConfig, shape), licences)
+        network = _begun(AudioEncoder, AudioConfig, shape, teachers)
+        return _listener(lesson, network, teachers, licences)
+    return _viewer(lesson, _begun(FaceEncoder, FaceConfig, shape, teachers), licences)
+
+
+def _begun(
+    kind: Callable[[Shape], Network],
+    config: type[Shape],
+    shape: Mapping[str, Any],
+    teachers: Mapping[str, Teacher],
+) -> Network:
+    """A network of this shape; or the first teacher's, to go on from, where it is to be that."""
+    if shape != CONTINUED or not teachers:
+        return kind(_filled(config, shape))
+    name, first = next(iter(teachers.items()))
+    if not isinstance(first, EncoderTeacher):
+        raise ConfigError(
+            f"--student: encoder: expected a first --teacher of DCET's own to go on from, got "
+            f"{name}; give the student a shape instead"
+        )
+    return cast(Network, copy.deepcopy(first.run.model))
 
 
 def _reader(
@@ -96,7 +118,7 @@ def _reader(
 
 def _listener(
     lesson: Lesson,
-    config: AudioConfig,
+    network: AudioEncoder,
     teachers: Mapping[str, Teacher],
     licences: Mapping[str, str],
 ) -> Pupil:
@@ -116,21 +138,20 @@ def _listener(
     material = SpeechMaterial(
         corpora, mixup=lesson.mixup, waveforms=waveforms, labelled=bool(folders)
     )
-    network = AudioEncoder(config)
     frames, total, squares = material.sums.sum(dim=0)
     network.usual_mean.copy_(total / frames)
     network.usual_square.copy_(squares / frames)
     return SensePupil(network, material, folders, licences)
 
 
-def _viewer(lesson: Lesson, config: FaceConfig, licences: Mapping[str, str]) -> Pupil:
+def _viewer(lesson: Lesson, network: FaceEncoder, licences: Mapping[str, str]) -> Pupil:
     folders = _folders(lesson)
     if folders:
         faces = read_ferplus(folders["ferplus"], "train")
     else:
         faces = read_pictures(Path(lesson.data))
     material = FaceMaterial(faces, mixup=lesson.mixup, labelled=bool(folders))
-    return SensePupil(FaceEncoder(config), material, folders, licences)
+    return SensePupil(network, material, folders, licences)
 
 
 def _folders(lesson: Lesson) -> dict[str, Path]:
