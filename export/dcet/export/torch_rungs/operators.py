@@ -29,8 +29,11 @@ _DTYPES: Mapping[int, torch.dtype] = {
 }
 
 
-def _cast(x: Tensor, *, to: int) -> Tensor:
-    return x.to(_DTYPES[to])
+def _cast(x: Value, *, to: int) -> Value:
+    dtype = _DTYPES[to]
+    if isinstance(x, Tensor):
+        return x.to(dtype)
+    return torch.sym_float(x) if dtype.is_floating_point else x
 
 
 def _clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
@@ -57,6 +60,11 @@ def _conv(
     convolve = functional.conv1d if x.ndim == 3 else functional.conv2d
     padding = _padding(pads or [0] * 2 * len(ones), auto_pad)
     return convolve(x, weight, bias, strides or ones, padding, dilations or ones, group)
+
+
+def _larger(a: Value, b: Value) -> Value:
+    tensors = isinstance(a, Tensor) and isinstance(b, Tensor)
+    return torch.maximum(a, b) if tensors else torch.sym_max(a, b)
 
 
 def _padding(pads: list[int], auto_pad: bytes) -> list[int]:
@@ -105,6 +113,10 @@ def _along(x: Any, dimensions: int, axis: int) -> Any:
     if x is None or x.ndim == 0:
         return x
     return x.reshape([-1 if i == axis % dimensions else 1 for i in range(dimensions)])
+
+
+def _divide(a: Value, b: Value) -> Value:
+    return a / b if isinstance(a, Tensor) or isinstance(b, Tensor) else a // b  # sizes
 
 
 def _expand(x: Tensor, shape: list[int]) -> Tensor:
@@ -288,7 +300,7 @@ OPERATORS: Mapping[str, Callable[..., Value]] = {
     "Conv": _conv,
     "CumSum": _cumsum,
     "DequantizeLinear": _dequantize,
-    "Div": operator.truediv,
+    "Div": _divide,
     "Erf": torch.erf,
     "Exp": torch.exp,
     "Expand": _expand,
@@ -300,7 +312,7 @@ OPERATORS: Mapping[str, Callable[..., Value]] = {
     "LayerNormalization": _layer_norm,
     "Log": torch.log,
     "MatMul": torch.matmul,
-    "Max": torch.maximum,
+    "Max": _larger,
     "MaxPool": _max_pool,
     "Min": torch.minimum,
     "Mul": operator.mul,
