@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dcet.runtime.quality import GOOD_SNR_DB, audio_quality, face_quality, snr_db
 from dcet.training.audio_encoder import AudioEncoder, sums
-from dcet.training.face_augmentation import blur, hide_patch
+from dcet.training.face_augmentation import blur, cover
 from dcet.training.face_encoder import FaceEncoder
 from dcet.training.faces import Faces
 from dcet.training.log_mel import LogMel
@@ -100,7 +100,7 @@ def encode_faces(encoder: FaceEncoder, faces: Faces) -> Clips:
     """Every face clean, blurred, in the dark, and partly hidden."""
     encoder.eval()
     grey = faces.grey.float()
-    changes: tuple[Callable[[Tensor], Tensor], ...] = (lambda x: x, _blurred, _dark, _hidden)
+    changes: tuple[Callable[[Tensor], Tensor], ...] = (lambda x: x, _blurred, _dark, cover)
     parts = []
     for kind, change in enumerate(changes):
         changed = change(grey)
@@ -123,10 +123,6 @@ def _dark(grey: Tensor) -> Tensor:
     """A tenth of the light or less, and a sensor's noise; in whole grey levels."""
     light = 0.1 * torch.rand(len(grey), 1, 1)
     return (grey * light + 2 * torch.randn_like(grey)).clamp(0, 255).round()
-
-
-def _hidden(grey: Tensor) -> Tensor:
-    return hide_patch(hide_patch(grey, 1.0), 1.0)
 
 
 def _joined(parts: list[Clips]) -> Clips:

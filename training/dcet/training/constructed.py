@@ -20,7 +20,7 @@ from dcet.training.model import ModelConfig
 FINE, CORRUPT, WRONG, MISSING = range(4)  # what may have become of a modality in a turn
 OUTCOMES = (MISSING, CORRUPT)  # equally likely in a turn that is struck
 # Faces often do not show what is meant, even those of the right person.
-FACE_OUTCOMES = (MISSING, CORRUPT, *[WRONG] * 4)
+FACE_OUTCOMES = (MISSING, CORRUPT, *[WRONG] * 6)
 STRETCH = 4  # turns that a burst lasts on average
 
 

@@ -31,14 +31,25 @@ def blur(grey: Tensor, passes: int) -> Tensor:
 
 def hide_patch(grey: Tensor, share: float) -> Tensor:
     """Random erasing (Zhong et al., AAAI 2020): a patch of noise in a `share` of (N, h, w)."""
+    patch = _rectangles(len(grey), 0.15, 0.45) & (torch.rand(len(grey)) < share)[:, None, None]
+    return torch.where(patch, 255 * torch.rand_like(grey), grey)
+
+
+def cover(grey: Tensor) -> Tensor:
+    """(N, h, w) behind something of one grey and some grain, up to four fifths of each."""
     count = len(grey)
-    size = SIDE * (0.15 + 0.3 * torch.rand(count, 2))
+    plain, grain = 255 * torch.rand(count, 1, 1), 40 * torch.rand(count, 1, 1)
+    front = (plain + grain * torch.randn_like(grey)).clamp(0, 255)
+    return torch.where(_rectangles(count, 0.3, 0.9), front, grey)
+
+
+def _rectangles(count: int, least: float, most: float) -> Tensor:
+    """(count, 48, 48): one somewhere in each, of sides between these shares of the face's."""
+    size = SIDE * (least + (most - least) * torch.rand(count, 2))
     start = torch.rand(count, 2) * (SIDE - size)
     place = torch.arange(SIDE)
     inside = (place >= start[..., None]) & (place < (start + size)[..., None])  # (N, 2, 48)
-    patch = inside[:, 0, :, None] & inside[:, 1, None, :]
-    patch &= (torch.rand(count) < share)[:, None, None]
-    return torch.where(patch, 255 * torch.rand_like(grey), grey)
+    return inside[:, 0, :, None] & inside[:, 1, None, :]
 
 
 def _turn(x: Tensor) -> Tensor:
