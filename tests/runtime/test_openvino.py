@@ -80,9 +80,10 @@ def test_the_gpu_is_taken_where_there_is_one(
 
 
 @pytest.mark.parametrize(
-    ("precision", "in_bf16"), [("fp32", set()), ("fp16", set()), ("int8", {"text", "step"})]
+    ("precision", "in_bf16"),
+    [("fp32", set()), ("fp16", set()), ("int8", {"text", "face", "step"})],
 )
-def test_bfloat16_is_for_words_and_memory_of_int8_bundles(
+def test_sound_does_not_compute_in_bfloat16_and_the_rest_only_beside_int8(
     bundle: Bundle, compiled: list[tuple[str, Any, Any]], precision: str, in_bf16: set[str]
 ) -> None:
     graphs = bundle.manifest.graphs
