@@ -1,7 +1,9 @@
 """What each layer costs in int8: how far the estimates move when it alone is quantised."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -73,12 +75,21 @@ def sensitivities(
         if shares[id] >= WORTH_A_SEARCH
         for layer in int8_layers(quantised[id], floats[id])
     ]
-    rows = []
-    for done, (id, layer) in enumerate(layers, start=1):
-        progress(f"sensitivity of layer {done} of {len(layers)}")
+
+    def alone(chosen: tuple[str, Layer]) -> Sensitivity:
+        id, layer = chosen
         others = [other.node for of, other in layers if of == id and other != layer]
         kl, change = cost(id, restore(quantised[id], floats[id], others))
-        rows.append(Sensitivity(graph=id, layer=layer, mean_kl=kl, max_abs_probability=change))
+        return Sensitivity(graph=id, layer=layer, mean_kl=kl, max_abs_probability=change)
+
+    rows = []
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for done, row in enumerate(pool.map(alone, layers), start=1):
+            progress(f"sensitivity of layer {done} of {len(layers)}")
+            rows.append(row)
+    finally:
+        pool.shutdown(cancel_futures=True)
     share_of = _shares({row: (row.mean_kl, row.max_abs_probability) for row in rows})
     return sorted(rows, key=lambda row: share_of[row], reverse=True)
 
@@ -138,7 +149,7 @@ class _Swapped:
     def __init__(self, engine: Engine, graph: str, model: ModelProto) -> None:
         self.name, self.reason = engine.name, f"one layer of {graph} in int8"
         self._engine, self._graph = engine, graph
-        self._session = open_session(model)
+        self._session = open_session(model, threads=1)  # layers are measured side by side
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[Any]]:
