@@ -26,7 +26,7 @@ targets: $(INSTALLED) ## Export the shipped checkpoint for every target, to buil
 	$(BIN)/dcet-export $(TARGETS:%=--target %) --output build/targets
 
 test: $(INSTALLED) ## Run the tests
-	$(BIN)/python -m pytest --quiet --durations=10
+	$(BIN)/python -m pytest --quiet --durations=10 --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 check: $(INSTALLED) ## Check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
