@@ -3,11 +3,12 @@
 import onnxruntime
 from onnx import ModelProto
 
+from dcet.runtime.engines import ENGINE_DECIDES
+
 _ONLY_FATAL = 4  # whatever fails is raised; the log would say it a second time
-_ENGINE_DECIDES = 0
 
 
-def open_session(model: ModelProto, threads: int = _ENGINE_DECIDES) -> onnxruntime.InferenceSession:
+def open_session(model: ModelProto, threads: int = ENGINE_DECIDES) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _ONLY_FATAL

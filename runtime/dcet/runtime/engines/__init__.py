@@ -36,6 +36,7 @@ Arrays = Mapping[str, Any]  # NDArray, or DeviceState where it is a state of thi
 # millisecond to other threads gains nothing, and on a busy machine it waits for them: with one of
 # two cores taken, p90 was 1.4 ms with one thread and 5.5 ms with two.
 THREADS: Mapping[str, int] = {"step": 1}
+ENGINE_DECIDES = 0  # threads of the others
 
 
 class Engine(Protocol):

@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-from dcet.runtime.engines import THREADS, Arrays
+from dcet.runtime.engines import ENGINE_DECIDES, THREADS, Arrays
 from dcet.runtime.engines.signatures import check_signature
 from dcet.runtime.errors import EngineError
 from dcet.runtime.manifest import Tensor
@@ -28,7 +28,6 @@ FAILURES = (
     ValueError,
 )
 _DTYPES = {"tensor(float)": "float32", "tensor(int32)": "int32", "tensor(uint8)": "uint8"}
-_ENGINE_DECIDES = 0
 CPU = "CPUExecutionProvider"
 _ONLY_FATAL = 4  # whatever fails is raised; the log would say it a second time
 
@@ -64,7 +63,7 @@ def load_session(
     data = bundle.read(file)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_FATAL
-    options.intra_op_num_threads = THREADS.get(id, _ENGINE_DECIDES)
+    options.intra_op_num_threads = THREADS.get(id, ENGINE_DECIDES)
     # Threads that spin while they wait answer sooner, but take the cores from whatever else runs on
     # the device. 50 µs last from one operator to the next: text, 3 s of sound and 8 faces took
     # 7.9 ms instead of 9.2 on two idle cores, and 14.7 instead of 13.3 with one of them taken.

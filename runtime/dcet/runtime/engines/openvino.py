@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.engines import THREADS, Arrays, Pending
+from dcet.runtime.engines import ENGINE_DECIDES, THREADS, Arrays, Pending
 from dcet.runtime.engines.fixed_shapes import FixedShapes
 from dcet.runtime.engines.openvino_cache import OpenvinoCache
 from dcet.runtime.engines.openvino_requests import Requests, requests_of
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from dcet.runtime.bundle import Bundle
 
 _DTYPES = {"f32": "float32", "i32": "int32", "u8": "uint8"}
-_ENGINE_DECIDES = 0
 
 # Graphs that may compute in bfloat16 where the tolerance is that of INT8, as that of FP32 and FP16
 # has no room for it. Sound is not among them: with it, too, golden probabilities moved by 0.045 of
@@ -82,7 +81,7 @@ class OpenvinoEngine:
         config = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if is_int8 and has_bf16 and id in BF16 else "f32",
-            "INFERENCE_NUM_THREADS": THREADS.get(id, _ENGINE_DECIDES),
+            "INFERENCE_NUM_THREADS": THREADS.get(id, ENGINE_DECIDES),
             "ENABLE_CPU_PINNING": False,  # all graphs to the same core, so that they would queue
         }
         return [core.compile_model(model, self.device, config)]
