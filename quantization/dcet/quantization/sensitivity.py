@@ -24,6 +24,7 @@ Key = TypeVar("Key")
 
 SAMPLE = 60  # turns, or a conversation more; a layer takes about a second
 WORTH_A_SEARCH = 1 / 3
+SIDE_BY_SIDE = 4  # layers at most: each takes a copy of its graph and a session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ def sensitivities(
         return Sensitivity(graph=id, layer=layer, mean_kl=kl, max_abs_probability=change)
 
     rows = []
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(min(SIDE_BY_SIDE, os.cpu_count() or 1))
     try:
         for done, row in enumerate(pool.map(alone, layers), start=1):
             progress(f"sensitivity of layer {done} of {len(layers)}")
