@@ -1,3 +1,5 @@
+"""Training computes in bfloat16 where the processor does, and nowhere else."""
+
 import pytest
 import torch
 

@@ -49,7 +49,7 @@ class FaceEncoder(nn.Module):
         return self.encode(_scale(lines))
 
     def encode(self, grey: Tensor) -> Tensor:
-        """grey (N, 48, 48), of 255 levels -> features (N, width)."""
+        """grey (N, 48, 48) on a scale of 255, wherever its zero is -> features (N, width)."""
         mean = grey.mean(dim=(1, 2), keepdim=True)
         spread = (grey - mean).square().mean(dim=(1, 2), keepdim=True).sqrt()
         x = self.stem(((grey - mean) / (spread + 4))[:, None])  # 4: a dark wall is no face
