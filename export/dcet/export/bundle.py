@@ -113,10 +113,10 @@ def export_bundle(
             files[file] = models[id].SerializeToString()
             if target.openvino_ir:
                 progress(f"OpenVINO IR of {id}")
-                ir = OpenvinoFiles(xml=f"openvino/{id}.xml", bin=f"openvino/{id}.bin")
+                ir = OpenvinoFiles(xml=f"openvino/{id}.xml", bin=file)
                 rows[id] = dataclasses.replace(rows[id], openvino=ir)
                 key = ("IR", hashlib.sha256(files[file]).digest())
-                files[ir.xml], files[ir.bin] = once(key, partial(openvino_ir, files[file]))
+                files[file], files[ir.xml] = once(key, partial(openvino_ir, files[file]))
         senses = modalities(model, checkpoint.trained)
         finalize = None
         if target.tensorrt is not None:

@@ -24,7 +24,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenvinoFiles:
-    """Where a graph lies as OpenVINO IR."""
+    """Where a graph lies as OpenVINO IR, and its weights: in the ONNX file or in one of their own."""
 
     xml: str
     bin: str
