@@ -49,6 +49,12 @@ def test_each_kernel_takes_as_long_as_what_limits_it() -> None:
     assert found.latency_ms == pytest.approx(7.52)
 
 
+def test_floats_count_in_the_type_that_the_engine_chose() -> None:
+    cost = Cost({"fp32": 1_000_000, "fp16": 1_000_000, "int8": 4_000_000}, 0, 0)
+    fast = roof(flops_per_s={"bf16": 4e9, "int8": 2e9})
+    assert predict([cost], fast, float_type="bf16").limit_ms == pytest.approx(2 * 0.25 + 2)
+
+
 @given(st.lists(st.tuples(*[st.integers(0, 10**9)] * 3), max_size=5), st.floats(1, 100))
 def test_a_better_machine_is_never_slower(kernels: list[tuple[int, ...]], times: float) -> None:
     costs = [Cost({"fp32": flops}, weights, moved) for flops, weights, moved in kernels]
@@ -66,7 +72,7 @@ def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peaks, "TRY_FOR_S", 0.005)
 
 
-@pytest.mark.parametrize("arithmetic", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("arithmetic", ["fp32", "bf16", "int8"])
 def test_peaks_of_this_machine_are_measured(arithmetic: str) -> None:
     found = measure_roof(threads=1, arithmetic=[arithmetic], weight_bytes=1, activation_bytes=1)
     assert found.flops_per_s[arithmetic] > 1e8

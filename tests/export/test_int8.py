@@ -13,7 +13,6 @@ from jsonschema import Draft202012Validator
 import dcet.export.int8
 import dcet.quantization.fp16
 import dcet.quantization.sensitivity
-import dcet.runtime.engines.openvino
 from dcet.export.bundle import export_bundle, in_precision, store_in
 from dcet.export.cli import main
 from dcet.export.int8 import Bound, Judged
@@ -67,8 +66,6 @@ def export(saved: Checkpoint, name: str, output: Path, bound: Bound = BOUND) -> 
 @pytest.fixture(autouse=True)
 def tiny_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dcet.quantization.fp16, "MIN_ELEMENTS", 64)
-    # Emotions of an untrained model are nearly tied, so that eight bits change their order.
-    monkeypatch.setattr(dcet.runtime.engines.openvino, "BF16", ())
 
 
 @pytest.fixture

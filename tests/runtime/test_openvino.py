@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dcet.runtime import Bundle
-from dcet.runtime.engines import Engine
+from dcet.runtime.engines import ChoosesFloatType, Engine
 from dcet.runtime.errors import EngineError
 from tests.tiny_bundle import MAX_TOKENS, write_tiny_bundle
 
@@ -88,12 +88,15 @@ def test_sound_does_not_compute_in_bfloat16_and_the_rest_only_beside_int8(
 ) -> None:
     graphs = bundle.manifest.graphs
     object.__setattr__(graphs["face"], "precision", precision)
-    bundle.engine("openvino")
+    engine = bundle.engine("openvino")
     hints = {
         id: config["INFERENCE_PRECISION_HINT"]
         for id, (_, config, _) in zip(graphs, compiled, strict=True)
     }
     assert hints == {id: "bf16" if id in in_bf16 else "f32" for id in graphs}
+    assert isinstance(engine, ChoosesFloatType)
+    said = {id: engine.float_type(id) for id in graphs}
+    assert said == {id: "bf16" if id in in_bf16 else "fp32" for id in graphs}
 
 
 def test_what_was_compiled_is_kept_in_the_users_cache(

@@ -26,7 +26,7 @@ from dcet.benchmarks.raw_turn import FACE_SIDE, FACES, TOKENS
 from dcet.benchmarks.roofline import Prediction, Roof, predict
 from dcet.benchmarks.stats import Summary, summarise
 from dcet.runtime import Bundle
-from dcet.runtime.engines import THREADS
+from dcet.runtime.engines import THREADS, ChoosesFloatType
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.manifest import Graph
@@ -283,13 +283,15 @@ def _measure(
         bundle.engine(settings.engine),
         some_inputs(bundle.manifest.graphs[name], sizes),
     )
+    # Processors compute in float32 what a graph says in float16, unless an engine chooses.
+    float_type = engine.float_type(name) if isinstance(engine, ChoosesFloatType) else "fp32"
     roofs = []
     samples: list[float] = []
     for runs in (settings.repeats, 0):
         roofs.append(
             measure_roof(
                 threads=threads,
-                arithmetic=cost.flops,
+                arithmetic={float_type, *(kind for kind in cost.flops if kind == "int8")},
                 weight_bytes=cost.weight_bytes,
                 activation_bytes=cost.largest_activation_bytes,
             )
@@ -304,7 +306,7 @@ def _measure(
     return Here(
         threads=threads,
         roof=roof,
-        prediction=predict(cost.kernels, roof),
+        prediction=predict(cost.kernels, roof, float_type=float_type),
         measured_ms=summarise(samples),
     )
 

@@ -51,11 +51,19 @@ class Prediction:
         return self.limit_ms + self.launch_ms
 
 
-def predict(kernels: Sequence[KernelCost], roof: Roof) -> Prediction:
-    """One run of a graph of these kernels, one after the other."""
+def predict(
+    kernels: Sequence[KernelCost], roof: Roof, *, float_type: str | None = None
+) -> Prediction:
+    """One run of a graph of these kernels, one after the other.
+
+    float_type: in what everything but int8 is computed; None: in what the graph says
+    """
     arithmetic_s = memory_s = 0.0
     for kernel in kernels:
-        computing_s = sum(count / roof.flops_per_s[kind] for kind, count in kernel.flops.items())
+        computing_s = sum(
+            count / roof.flops_per_s[kind if kind == "int8" else float_type or kind]
+            for kind, count in kernel.flops.items()
+        )
         moving_s = (
             kernel.weight_bytes / roof.weight_bytes_per_s
             + kernel.activation_bytes / roof.activation_bytes_per_s

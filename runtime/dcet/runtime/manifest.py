@@ -24,7 +24,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenvinoFiles:
-    """Where a graph lies as OpenVINO IR, and its weights: in the ONNX file or in one of their own."""
+    """Where a graph lies as OpenVINO IR, and where its weights: in its ONNX file, or in a .bin."""
 
     xml: str
     bin: str

@@ -92,6 +92,14 @@ class RunsAhead(Protocol):
         """Begin what `run` does. Raises EngineError, as may what it returns."""
 
 
+@runtime_checkable
+class ChoosesFloatType(Protocol):
+    """An engine that may compute in another type than float32 where a graph does not say int8."""
+
+    def float_type(self, graph: str) -> str:
+        """In what it computes: fp32, bf16 or fp16."""
+
+
 def start(engine: Engine, graph: str, inputs: Arrays) -> Pending:
     """Run a graph, on the side where the engine can, whose outputs may be remembered.
 

@@ -37,7 +37,9 @@ class OpenvinoEngine:
     def __init__(self, bundle: "Bundle", reason: str) -> None:
         self.reason = reason
         core = _core(self.device)
-        self._requests = {id: self._load(core, bundle, id) for id in bundle.manifest.graphs}
+        graphs = bundle.manifest.graphs
+        self._float_types = {id: self._float_type(core, bundle, id) for id in graphs}
+        self._requests = {id: self._load(core, bundle, id) for id in graphs}
 
     @classmethod
     def platform(cls) -> dict[str, str]:
@@ -55,6 +57,16 @@ class OpenvinoEngine:
     def start(self, graph: str, inputs: Arrays) -> Pending:
         return _start(graph, self._requests[graph][0], inputs)
 
+    def float_type(self, graph: str) -> str:
+        return {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}[self._float_types[graph]]
+
+    def _float_type(self, core: Any, bundle: "Bundle", id: str) -> str:
+        """Of what is not int8, by OpenVINO's name for it."""
+        # Left to itself OpenVINO takes bfloat16 for all of them.
+        is_int8 = any(graph.precision == "int8" for graph in bundle.manifest.graphs.values())
+        has_bf16 = "BF16" in core.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
+        return "bf16" if is_int8 and has_bf16 and id in BF16 else "f32"
+
     def _load(self, core: Any, bundle: "Bundle", id: str) -> list[Requests]:
         """Of a graph, compiled; more than one where it is for several sizes."""
         graph = bundle.manifest.graphs[id]
@@ -66,7 +78,7 @@ class OpenvinoEngine:
             outputs = _tensors(model.outputs, graph.outputs)
             check_signature(bundle, id, inputs, outputs)
             names = [[tensor.name for tensor in tensors] for tensors in (inputs, outputs)]
-            compiled = self._compile(core, model, bundle, id)
+            compiled = self._compile(core, model, id)
             return [requests_of(each, *names) for each in compiled]
         except RuntimeError as error:
             raise EngineError(
@@ -74,13 +86,10 @@ class OpenvinoEngine:
                 "try a newer openvino, or export the bundle again"
             ) from error
 
-    def _compile(self, core: Any, model: Any, bundle: "Bundle", id: str) -> list[Any]:
-        # Left to itself OpenVINO takes bfloat16 for all of them.
-        is_int8 = any(graph.precision == "int8" for graph in bundle.manifest.graphs.values())
-        has_bf16 = "BF16" in core.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
+    def _compile(self, core: Any, model: Any, id: str) -> list[Any]:
         config = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "bf16" if is_int8 and has_bf16 and id in BF16 else "f32",
+            "INFERENCE_PRECISION_HINT": self._float_types[id],
             "INFERENCE_NUM_THREADS": THREADS.get(id, ENGINE_DECIDES),
             "ENABLE_CPU_PINNING": False,  # all graphs to the same core, so that they would queue
         }
@@ -98,8 +107,11 @@ class OpenvinoGpuEngine(OpenvinoEngine):
         super().__init__(bundle, reason)
         self._cache.seal()
 
-    def _compile(self, core: Any, model: Any, bundle: "Bundle", id: str) -> list[Any]:
-        hint = "f32" if bundle.manifest.graphs[id].precision == "fp32" else "f16"
+    def _float_type(self, core: Any, bundle: "Bundle", id: str) -> str:
+        return "f32" if bundle.manifest.graphs[id].precision == "fp32" else "f16"
+
+    def _compile(self, core: Any, model: Any, id: str) -> list[Any]:
+        hint = self._float_types[id]
         config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         return [core.compile_model(model, self.device, config | self._cache.setting(hint))]
 
@@ -121,9 +133,13 @@ class OpenvinoNpuEngine(OpenvinoEngine):
         pending = _start(graph, self._requests[graph][fitted.choice], fitted.inputs)
         return lambda: self._shapes.cut(graph, pending(), fitted.sizes)
 
-    def _compile(self, core: Any, model: Any, bundle: "Bundle", id: str) -> list[Any]:
-        config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f16"}
-        config |= self._cache.setting("f16")
+    def _float_type(self, core: Any, bundle: "Bundle", id: str) -> str:
+        return "f16"
+
+    def _compile(self, core: Any, model: Any, id: str) -> list[Any]:
+        hint = self._float_types[id]
+        config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+        config |= self._cache.setting(hint)
         compiled = []
         for sizes in self._shapes.sizes(id):
             fixed = model.clone()
