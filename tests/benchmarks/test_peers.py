@@ -75,7 +75,7 @@ def run(bundle: Path, output: Path, *options: str) -> dict[str, Any]:
     command = ["peers", str(bundle), "--json", str(output), "--threads", "1", "--repeats", "4"]
     result = CliRunner().invoke(main, [*command, *options])
     assert result.exit_code == 0, result.output
-    peers = ("BERT-base", "Wav2Vec2-base", "ResNet-50", "all of them")
+    peers = ("BERT-base", "Wav2Vec2-base", "ResNet-50")
     for name in (*peers, *STACKS, "onnxruntime-cpu (first choice of target cpu)"):
         assert name in result.stdout
     return dict(json.loads(output.read_text()))
@@ -86,12 +86,15 @@ def test_every_stage_has_its_peer_and_the_total_has_all(bundle: Path, tmp_path: 
     assert report["schema"] == PEERS_SCHEMA
     assert report["engine"]["reason"]
     stages = {stage["name"]: stage for stage in report["stages"]}
-    assert list(stages) == ["text", "audio", "face", "step", "total"]
+    assert list(stages) == ["text", "audio", "face", "encoders", "step", "total"]
+    assert (
+        report["beside"] is stages["total"]["beside_ms"] is stages["total"]["beside_ratio"] is None
+    )
     assert stages["step"]["peer"] is None
     assert stages["step"]["peer_ms"] == stages["step"]["ratio"] == {}
     assert stages["face"]["peer"]["name"] == "ResNet-50"
     encoders = ("text", "audio", "face")
-    for name in (*encoders, "total"):
+    for name in (*encoders, "encoders", "total"):
         ours, theirs = stages[name]["dcet_ms"], stages[name]["peer_ms"]
         assert theirs.keys() == stages[name]["ratio"].keys() == STACKS.keys()
         for stack in STACKS:
@@ -102,9 +105,25 @@ def test_every_stage_has_its_peer_and_the_total_has_all(bundle: Path, tmp_path: 
             assert stages[name]["ratio"][stack] == pytest.approx(ratio)
     for stack in STACKS:
         parts = sum(stages[name]["peer_ms"][stack]["mean"] for name in encoders)
+        assert stages["encoders"]["peer_ms"][stack]["mean"] == pytest.approx(parts)
         assert stages["total"]["peer_ms"][stack]["mean"] == pytest.approx(parts)
-    parts = sum(stages[name]["dcet_ms"]["mean"] for name in (*encoders, "step"))
+    parts = sum(stages[name]["dcet_ms"]["mean"] for name in encoders)
+    assert stages["encoders"]["dcet_ms"]["mean"] == pytest.approx(parts)
+    parts = sum(stages[name]["dcet_ms"]["mean"] for name in ("encoders", "step"))
     assert stages["total"]["dcet_ms"]["mean"] > parts
+
+
+def test_another_bundle_runs_beside_it(bundle: Path, tmp_path: Path) -> None:
+    other = write_tiny_bundle(
+        tmp_path / "ir.dcet", target="openvino-cpu", engines=("openvino", "onnxruntime")
+    )
+    report = run(bundle, tmp_path / "peers.json", "--beside", str(other))
+    assert report["beside"]["bundle"]["file"] == "ir.dcet"
+    assert report["beside"]["engine"]["name"] == "openvino-cpu"
+    for stage in report["stages"]:
+        ours, beside = stage["dcet_ms"], stage["beside_ms"]
+        assert beside["n"] >= 4
+        assert stage["beside_ratio"] == pytest.approx(beside["p50"] / ours["p50"])
 
 
 def test_the_turn_is_the_one_asked_for(bundle: Path, tmp_path: Path) -> None:

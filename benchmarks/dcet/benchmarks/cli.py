@@ -250,7 +250,12 @@ def robustness(
     default=PeerSettings.audio_s,
     show_default=True,
     type=click.FloatRange(min=0.1, max=24),
-    help="Seconds of sound in the turn, for both.",
+    help="Seconds of sound in the turn, for all.",
+)
+@click.option(
+    "--beside",
+    type=click.Path(path_type=Path),
+    help="Another bundle of ours in the same rounds, such as this one in FP32.",
 )
 @engine_option
 @handle_errors
@@ -260,6 +265,7 @@ def peers(
     threads: int,
     repeats: int,
     audio_s: float,
+    beside: Path | None,
     engine: str,
 ) -> None:
     """One turn of BUNDLE beside BERT-base, Wav2Vec2-base and ResNet-50.
@@ -271,10 +277,12 @@ def peers(
     \b
     Example:
       dcet-bench peers my.dcet --threads 2 --json peers.json
+      dcet-bench peers int8.dcet --beside fp32.dcet
     """
     settings = PeerSettings(engine=engine, threads=threads, repeats=repeats, audio_s=audio_s)
     with TrackOnStderr() as track:
-        report = measure_peers(Bundle.open(bundle), settings, track)
+        other = None if beside is None else Bundle.open(beside)
+        report = measure_peers(Bundle.open(bundle), settings, track, beside=other)
     _write_json(json_path, report.as_dict())
     print_peers(report, Console())
 

@@ -30,7 +30,7 @@ from dcet.benchmarks.raw_turn import (
 from dcet.benchmarks.stats import Summary, summarise
 from dcet.runtime import Bundle, Conversation
 
-PEERS_SCHEMA = "dcet-bench/peers/2"
+PEERS_SCHEMA = "dcet-bench/peers/3"
 WARM_UP_ROUNDS = 3
 SHARE_S = 0.5  # of a round, for each: turns in a row, or caches would hold only what ran before
 REST_S = 0.02  # for the threads of whoever ran last to go to sleep
@@ -41,16 +41,17 @@ STACKS: Mapping[str, str] = {
     "openvino": "INT8 by NNCF's post-training quantisation",
 }
 
-# Our stages by the encoder they are compared with; the last has none.
+# Our stages by the encoder they are compared with, and by all of these; the last has no peer.
 STAGES: Mapping[str, tuple[str, ...]] = {
     "text": ("tokenize", "text"),
     "audio": ("audio",),
     "face": ("face",),
+    "encoders": ("tokenize", "text", "audio", "face"),
     "step": ("step",),
 }
 
 Turn = Mapping[str, float]  # milliseconds by stage
-Round = Mapping[str, list[Turn]]  # by who ran: a stack, or dcet
+Round = Mapping[str, list[Turn]]  # by who ran: a stack, dcet, or the bundle beside it
 Runs = Mapping[str, Callable[[], Turn]]  # by who runs
 
 
@@ -79,6 +80,14 @@ class PeerModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beside:
+    """Another bundle of ours."""
+
+    bundle: BundleIdentity
+    engine: EngineIdentity
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One part of a turn. In `total`, the peers' is their sum and ours is the whole call."""
 
@@ -86,11 +95,17 @@ class Stage:
     peer: PeerModel | None
     peer_ms: Mapping[str, Summary]  # by stack; empty where ours has no peer
     dcet_ms: Summary
+    beside_ms: Summary | None  # of the bundle beside it, where there is one
 
     @property
     def ratio(self) -> dict[str, float]:
         """How many times longer the peer takes in each stack, by the medians."""
         return {stack: latency.p50 / self.dcet_ms.p50 for stack, latency in self.peer_ms.items()}
+
+    @property
+    def beside_ratio(self) -> float | None:
+        """How many times longer the bundle beside it takes, by the medians."""
+        return None if self.beside_ms is None else self.beside_ms.p50 / self.dcet_ms.p50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +113,7 @@ class PeersReport:
     created: str  # RFC 3339, UTC
     bundle: BundleIdentity
     engine: EngineIdentity
+    beside: Beside | None
     machine: Machine
     settings: PeerSettings
     stacks: Mapping[str, str]  # what runs the peers
@@ -106,27 +122,38 @@ class PeersReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON, with the ratios."""
-        stages = [{**asdict(stage), "ratio": stage.ratio} for stage in self.stages]
+        stages = [
+            {**asdict(stage), "ratio": stage.ratio, "beside_ratio": stage.beside_ratio}
+            for stage in self.stages
+        ]
         return {"schema": PEERS_SCHEMA, **asdict(self), "stages": stages}
 
 
-def measure_peers(bundle: Bundle, settings: PeerSettings, track: Track) -> PeersReport:
+def measure_peers(
+    bundle: Bundle, settings: PeerSettings, track: Track, *, beside: Bundle | None = None
+) -> PeersReport:
     """Rounds of half a second of turns by each, in one process, on the same cores and as many
     threads.
+
+    beside: another bundle of ours, such as the same model in FP32
 
     Raises ConfigError for a bundle without all three encoders, MissingExtra without torch, openvino
     or nncf.
     """
-    require_three_senses(bundle)
+    for ours in (bundle, beside):
+        if ours is not None:
+            require_three_senses(ours)
     machine = read_machine()
     turn = three_sense_turn(bundle, audio_s=settings.audio_s)
     with pinned(settings.threads):
-        conversation = Conversation(bundle, settings.engine)
+        conversations = {"dcet": Conversation(bundle, settings.engine)}
+        if beside is not None:
+            conversations["beside"] = Conversation(beside, settings.engine)
         peers = build_peers(turn, settings.threads)
         in_openvino = openvino_peers(peers, settings.threads, track)
         in_torch = {stage: peer.run for stage, peer in peers.items()}
         runs: Runs = {
-            "dcet": partial(_our_turn, conversation, turn),
+            **{who: partial(_our_turn, each, turn) for who, each in conversations.items()},
             "torch": partial(_their_turn, in_torch),
             "openvino": partial(_their_turn, in_openvino),
         }
@@ -139,6 +166,7 @@ def measure_peers(bundle: Bundle, settings: PeerSettings, track: Track) -> Peers
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         bundle=identify_bundle(bundle),
         engine=identify_engine(bundle, settings.engine),
+        beside=None if beside is None else _identify(beside, settings.engine),
         machine=machine,
         settings=settings,
         stacks=STACKS,
@@ -147,6 +175,10 @@ def measure_peers(bundle: Bundle, settings: PeerSettings, track: Track) -> Peers
         ),
         stages=tuple(_stage(name, peers.get(name), rounds) for name in (*STAGES, "total")),
     )
+
+
+def _identify(beside: Bundle, engine: str) -> Beside:
+    return Beside(bundle=identify_bundle(beside), engine=identify_engine(beside, engine))
 
 
 def _stage(name: str, peer: Peer | None, rounds: Sequence[Round]) -> Stage:
@@ -159,6 +191,7 @@ def _stage(name: str, peer: Peer | None, rounds: Sequence[Round]) -> Stage:
             if name in rounds[0][stack][0]
         },
         dcet_ms=summarise(_taken_ms(rounds, "dcet", name)),
+        beside_ms=summarise(_taken_ms(rounds, "beside", name)) if "beside" in rounds[0] else None,
     )
 
 
@@ -195,4 +228,4 @@ def _their_turn(stages: Mapping[str, Callable[[], object]]) -> Turn:
         started = time.perf_counter()
         run()
         taken[name] = (time.perf_counter() - started) * 1000
-    return {**taken, "total": sum(taken.values())}
+    return {**taken, "encoders": sum(taken.values()), "total": sum(taken.values())}

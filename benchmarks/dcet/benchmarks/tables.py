@@ -12,6 +12,7 @@ from dcet.benchmarks.loops import Loop
 from dcet.benchmarks.peers import PeersReport
 from dcet.benchmarks.predict import KIND, PredictReport
 from dcet.benchmarks.robustness import FIGURES, MISSING_RATES, Outcome, RobustnessReport
+from dcet.benchmarks.stats import Summary
 from dcet.benchmarks.svg import figure, tick_label
 from dcet.runtime.labels import MODALITIES
 
@@ -80,29 +81,34 @@ def print_peers(report: PeersReport, console: Console) -> None:
         f"{turn.tokens} tokens, {turn.audio_s:g} s of sound, {turn.faces} faces of "
         f"{turn.face_side}×{turn.face_side}"
     )
+    peers = [f"{stage.peer.name} ({stage.name})" for stage in report.stages if stage.peer]
+    console.print(f"peers: {', '.join(peers)}, random weights")
     for stack, what in report.stacks.items():
-        console.print(f"{stack}: {what}, random weights")
+        console.print(f"{stack}: {what}")
+    if report.beside is not None:
+        bundle, engine = report.beside.bundle, report.beside.engine
+        console.print(f"beside: {bundle.file}, {bundle.precisions}; {engine.name}")
     console.print()
+    others = [*report.stacks, *(["beside"] if report.beside else [])]
     table = _table(
-        f"one turn ({report.settings.repeats} rounds), p50, ms",
-        *("", "peer", *(column for stack in report.stacks for column in (stack, "× DCET"))),
-        *("DCET", "its p99"),
+        f"one turn ({report.settings.repeats} rounds), p50 in ms, and how many times ours",
+        *("", *others, "DCET", "its p99"),
     )
     for stage in report.stages:
-        last_part = stage is report.stages[-2]
-        name = stage.peer.name if stage.peer else "all of them" if stage.peer_ms else ""
         theirs = [
-            text
-            for stack in report.stacks
-            for text in (
-                (figure(stage.peer_ms[stack].p50), f"{stage.ratio[stack]:.1f}")
-                if stage.peer_ms
-                else ("", "")
-            )
+            _times(stage.peer_ms.get(stack), stage.ratio.get(stack)) for stack in report.stacks
         ]
+        if report.beside is not None:
+            theirs.append(_times(stage.beside_ms, stage.beside_ratio))
         ours = [figure(stage.dcet_ms.p50), figure(stage.dcet_ms.p99)]
-        table.add_row(stage.name, name, *theirs, *ours, end_section=last_part)
+        ends_a_part = stage.name in ("face", "encoders", "step")
+        table.add_row(stage.name, *theirs, *ours, end_section=ends_a_part)
     console.print(table)
+
+
+def _times(latency: Summary | None, ratio: float | None) -> str:
+    """Ratios below one another."""
+    return f"{figure(latency.p50)} {figure(ratio) + '×':>6}" if latency and ratio else ""
 
 
 def print_prediction(report: PredictReport, console: Console) -> None:
