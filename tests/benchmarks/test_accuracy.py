@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,13 @@ def test_the_memory_changes_the_figures(bundle: Path, data: Path, tmp_path: Path
     with_memory = run(bundle, data, tmp_path / "a.json")
     without = run(bundle, data, tmp_path / "b.json", "--reset-memory")
     assert with_memory["nll"] != without["nll"]
+
+
+def test_names_in_brackets_are_shown_whole(bundle: Path, data: Path, tmp_path: Path) -> None:
+    named = shutil.copy(bundle, tmp_path / "tiny[red].dcet")
+    result = CliRunner().invoke(main, ["accuracy", str(named), "--data", str(data)])
+    assert result.exit_code == 0, result.output
+    assert "tiny[red].dcet" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def _latency(
         report = measure_latency(Bundle.open(path), settings, track)
     _write_json(json_path, report.as_dict())
     _write_html(html_path, lambda: render_page(report))
-    print_latency(report, Console())
+    print_latency(report, _stdout())
 
 
 @main.command()
@@ -171,7 +171,7 @@ def accuracy(
             Bundle.open(bundle), engine, corpus, data, reset_memory=reset_memory, track=track
         )
     _write_json(json_path, report.as_dict())
-    print_accuracy(report, Console())
+    print_accuracy(report, _stdout())
 
 
 @main.command()
@@ -225,7 +225,7 @@ def robustness(
         report = measure_robustness(Bundle.open(bundle), data, split, settings, track)
     _write_json(json_path, report.as_dict())
     _write_html(html_path, lambda: render_robustness(report))
-    print_robustness(report, Console())
+    print_robustness(report, _stdout())
 
 
 @main.command()
@@ -284,7 +284,7 @@ def peers(
         other = None if beside is None else Bundle.open(beside)
         report = measure_peers(Bundle.open(bundle), settings, track, beside=other)
     _write_json(json_path, report.as_dict())
-    print_peers(report, Console())
+    print_peers(report, _stdout())
 
 
 @main.command()
@@ -328,7 +328,7 @@ def predict(
         report = predict_bundle(Bundle.open(bundle), settings, track)
     _write_json(json_path, report.as_dict())
     _write_html(html_path, lambda: render_prediction(report))
-    print_prediction(report, Console())
+    print_prediction(report, _stdout())
 
 
 @main.command()
@@ -352,8 +352,13 @@ def compare(before: Path, after: Path, tolerance: float, json_path: Path | None)
     """
     comparison = compare_reports(before, after, tolerance)
     _write_json(json_path, comparison.as_dict())
-    print_comparison(comparison, Console())
+    print_comparison(comparison, _stdout())
     sys.exit(1 if comparison.regressed else 0)
+
+
+def _stdout() -> Console:
+    """For text as it is: names of files and of pip's extras may hold brackets."""
+    return Console(markup=False)
 
 
 def _write_json(path: Path | None, report: Mapping[str, Any]) -> None:

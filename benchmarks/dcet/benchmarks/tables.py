@@ -3,6 +3,7 @@
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dcet.benchmarks.accuracy import AccuracyReport
 from dcet.benchmarks.compare import Comparison, Row
@@ -31,7 +32,8 @@ def print_latency(report: LatencyReport, console: Console) -> None:
 
 
 def _print_identity(bundle: BundleIdentity, engine: EngineIdentity, console: Console) -> None:
-    console.print(f"[bold]{bundle.name} {bundle.version}[/] ({bundle.target}), {bundle.file}")
+    named = (f"{bundle.name} {bundle.version}", "bold")
+    console.print(Text.assemble(named, f" ({bundle.target}), {bundle.file}"))
     console.print(f"{bundle.precisions}; {engine.rung}", soft_wrap=True)
 
 
@@ -65,7 +67,7 @@ def _growth_table(report: LatencyReport) -> Table:
 def _promise_table(report: LatencyReport) -> Table:
     table = _table("promises", "", "measured", "promised", "")
     for promise in report.promises:
-        verdict = "[green]PASS[/]" if promise.kept else "[red]FAIL[/]"
+        verdict = Text("PASS", "green") if promise.kept else Text("FAIL", "red")
         measured, limit = figure(promise.value), tick_label(promise.limit)
         table.add_row(
             promise.name, f"{measured} {promise.unit}", f"{limit} {promise.unit}", verdict
@@ -114,9 +116,10 @@ def _times(latency: Summary | None, ratio: float | None) -> str:
 def print_prediction(report: PredictReport, console: Console) -> None:
     device, mode, machine = report.device, report.power_mode, report.machine
     _print_identity(report.bundle, report.engine, console)
-    console.print(f"on {device.model} in mode {mode.name}, {mode.watts:g} W: [bold]{KIND}[/]")
+    where = f"on {device.model} in mode {mode.name}, {mode.watts:g} W: "
+    console.print(Text.assemble(where, (KIND, "bold")))
     for note in report.notes:
-        console.print(f"[yellow]{note}[/]")
+        console.print(note, style="yellow")
     console.print()
     there = _table(
         f"{report.target}, ms: {KIND}",
@@ -196,7 +199,7 @@ def print_robustness(report: RobustnessReport, console: Console) -> None:
                 f"  {curve.modality}",
                 f"{point.strength:g}",
                 f"{f1:.4f}",
-                f"{'[red]' if lost['weighted_f1'] > 0 else ''}{lost['weighted_f1']:+.4f}",
+                Text(f"{lost['weighted_f1']:+.4f}", "red" if lost["weighted_f1"] > 0 else ""),
                 f"{point.outcome.modality_weights[curve.modality]:.3f}",
                 end_section=point is curve.points[-1],
             )
@@ -212,10 +215,10 @@ def _outcome(outcome: Outcome) -> list[str]:
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     for note in comparison.notes:
-        console.print(f"[yellow]differs[/] {note}")
+        console.print(Text.assemble(("differs", "yellow"), f" {note}"))
     table = _table("", "", comparison.before, comparison.after, "change", "")
     for row in comparison.rows:
-        verdict = "[red]regressed[/]" if row.regressed else "[green]ok[/]"
+        verdict = Text("regressed", "red") if row.regressed else Text("ok", "green")
         table.add_row(row.name, *_change(row), verdict)
     console.print(table)
 

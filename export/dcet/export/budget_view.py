@@ -81,7 +81,7 @@ def _show(found: Search, output: Path) -> None:
             f"{row.weighted_f1:.4f}",
             mark,
         )
-    Console().print(table)
+    Console(markup=False).print(table)
     size_mb = output.stat().st_size / 1e6
     click.echo(
         f"{output}  {size_mb:.1f} MB: {found.confirmed_p95_ms:.1f} ms (p95) of "
