@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-CHARACTER_WIDTH = 7.2  # about, at the 12 px of the style sheet
+CHARACTER_WIDTH = 7.8  # of bold, about, at the 12 px of the style sheet
 Point = tuple[float, float]
 
 
