@@ -126,6 +126,9 @@ def _expand(x: Tensor, shape: list[int]) -> Tensor:
 def _gather(x: Tensor, places: Value, *, axis: int = 0) -> Tensor:
     if isinstance(places, int):
         return x.select(axis, places)
+    if not isinstance(places, Tensor | list):  # a symbol: a compiler cannot prove it inside
+        place = x.new_full((1,), places, dtype=torch.int64)
+        return x.index_select(axis, place).squeeze(axis)
     places = torch.as_tensor(places, device=x.device)
     found = x.index_select(axis, places.reshape(-1))
     return found.reshape(*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])

@@ -31,7 +31,8 @@ class TorchProgram(nn.Module):
         self._inputs = [value.name for value in graph.input]
         self._outputs = [value.name for value in graph.output]
         constants: dict[str, Value] = {"": None}  # the name of an input that is left out
-        constants |= {tensor.name: _constant(tensor) for tensor in graph.initializer}
+        ranges = {name for node in graph.node if node.op_type == "Range" for name in node.input}
+        constants |= {each.name: _constant(each, each.name in ranges) for each in graph.initializer}
         self._nodes = []
         for proto in graph.node:
             node = _Node(proto, graph.name)
@@ -81,8 +82,9 @@ class _Node:
         return dict(zip(self._outputs, made if isinstance(made, tuple) else (made,), strict=True))
 
 
-def _constant(tensor: TensorProto) -> Value:
+def _constant(tensor: TensorProto, is_of_range: bool) -> Value:
     array = numpy_helper.to_array(tensor)
-    if tensor.data_type == TensorProto.INT64 and array.ndim <= 1 and array.size <= MOST_SIZES:
+    are_sizes = tensor.data_type == TensorProto.INT64 and array.ndim <= 1
+    if is_of_range or (are_sizes and array.size <= MOST_SIZES):
         return array.tolist()
     return torch.from_numpy(array.copy())

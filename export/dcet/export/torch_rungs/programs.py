@@ -56,7 +56,7 @@ def compile_graphs(
             check_signature(bundle, id, map(tensor_row, inputs), map(tensor_row, outputs))
             module = TorchProgram(model).eval().to(device)
             for choice, sizes in enumerate(shapes.sizes(id)):
-                exported = _export(module, graph, shapes.shapes(id, sizes), device)
+                exported = export_program(module, graph, shapes.shapes(id, sizes), device)
                 compile(exported, folder / package_name(id, choice))
 
 
@@ -65,9 +65,13 @@ def aot_inductor(exported: Exported, package: Path) -> None:
     torch._inductor.aoti_compile_and_package(exported.program, package_path=str(package))
 
 
-def _export(
+def export_program(
     module: TorchProgram, graph: Graph, shapes: dict[str, tuple[int | str, ...]], device: str
 ) -> Exported:
+    """For one size of each input, but for pictures.
+
+    shapes: of every input, by its name; `height` and `width` stay open
+    """
     inputs, dimensions = [], []
     for tensor in graph.inputs:
         shape = shapes[tensor.name]

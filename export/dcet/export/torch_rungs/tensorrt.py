@@ -25,15 +25,14 @@ def _torch_tensorrt(exported: "Exported", package: Path) -> None:
     torch_tensorrt = need("torch_tensorrt", extra="torch-tensorrt")
     inputs = []
     for example, open_axes in zip(exported.inputs, exported.open_axes, strict=True):
-        least, most = (
-            [limit if axis in open_axes else size for axis, size in enumerate(example.shape)]
-            for limit in exported.pixels
-        )
-        inputs.append(
-            torch_tensorrt.Input(
-                min_shape=least, opt_shape=example.shape, max_shape=most, dtype=example.dtype
+        shapes = {"shape": list(example.shape)}
+        if open_axes:
+            least, most = (
+                [limit if axis in open_axes else size for axis, size in enumerate(example.shape)]
+                for limit in exported.pixels
             )
-        )
+            shapes = {"min_shape": least, "opt_shape": list(example.shape), "max_shape": most}
+        inputs.append(torch_tensorrt.Input(**shapes, dtype=example.dtype))
     compiled = torch_tensorrt.dynamo.compile(
         exported.program,
         arg_inputs=inputs,
@@ -47,5 +46,5 @@ def _torch_tensorrt(exported: "Exported", package: Path) -> None:
         str(package),
         output_format="aot_inductor",
         retrace=True,
-        arg_inputs=list(exported.inputs),
+        arg_inputs=inputs,  # not examples, whose height and width would be those of all pictures
     )
