@@ -80,7 +80,7 @@ def test_what_is_built_is_published_and_runs(folder: Path, device: pytest.Monkey
     assert set(record["files"]) == PLANS | {"build.log"}
     assert record["platform"] == {
         "tensorrt": "10.3.0",
-        "gpu": "Orin (sm_87)",
+        "gpu": "Orin (sm_87, 8 multiprocessors)",
         "cuda": "12.6",
         "cuda of the driver": "12.6",
     }
@@ -204,6 +204,31 @@ def test_a_device_without_memory_is_named(folder: Path, device: pytest.MonkeyPat
     assert "the CUDA device is out of memory" in done["fallen"][0]["message"]
 
 
+def test_states_that_cannot_stay_on_the_device_are_seen(
+    folder: Path, device: pytest.MonkeyPatch
+) -> None:
+    device.setenv("DCET_FAKE_CUDA", "no copies")
+    done = result(folder)
+    assert done["engine"] == "onnxruntime"
+    (fallen,) = done["fallen"]
+    assert (fallen["outcome"], "cudaMemcpyAsync failed" in fallen["message"]) == ("failed", True)
+
+
+@pytest.mark.usefixtures("device")
+def test_what_works_is_not_given_up_for_a_run_that_was_cut_short(folder: Path) -> None:
+    result(folder)
+    assert "tensorrt: hung: it was not done after 0.01 s" in message(folder, "--timeout-s", 0.01)
+    assert Conversation(Bundle.open(folder)).turn("Ann", "i am happy").engine == "tensorrt-gpu"
+
+
+def test_an_engine_that_raises_anything_is_passed_over(tmp_path: Path, monkeypatch: Any) -> None:
+    path = write_tiny_bundle(tmp_path / "t.dcet", engines=("openvino", "onnxruntime"))
+    monkeypatch.setattr("openvino.Core", lambda: 1 / 0)
+    engine = Bundle.open(path).engine()
+    assert engine.name == "onnxruntime-cpu"
+    assert "openvino: ZeroDivisionError: division by zero" in engine.reason
+
+
 def test_when_every_rung_is_wrong_none_is_taken(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "tiny.dcet", as_zip=False)
     expected = bundle / "golden" / "expected.npz"
@@ -243,14 +268,22 @@ def test_a_rung_of_a_later_version_is_passed_over(tmp_path: Path) -> None:
     assert (fallen["engine"], fallen["outcome"]) == ("warp", "missing")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "gpu"),
+    [
+        ("DCET_FAKE_GPU", "Thor", "Thor (sm_87, 8 multiprocessors)"),
+        ("DCET_FAKE_MULTIPROCESSORS", "16", "Orin (sm_87, 16 multiprocessors)"),
+    ],
+)
 def test_an_engine_of_another_device_is_not_loaded_but_built_again(
-    folder: Path, device: pytest.MonkeyPatch
+    folder: Path, device: pytest.MonkeyPatch, name: str, value: str, gpu: str
 ) -> None:
     first = result(folder)["folder"]
-    device.setenv("DCET_FAKE_GPU", "Thor")
+    device.setenv(name, value)
     estimate = Conversation(Bundle.open(folder)).turn("Ann", "i am happy")
     assert estimate.engine == "onnxruntime-cpu"
-    assert "it was built for gpu Orin (sm_87), here Thor (sm_87)" in estimate.engine_reason
+    built_for = f"it was built for gpu Orin (sm_87, 8 multiprocessors), here {gpu}"
+    assert built_for in estimate.engine_reason
     second = result(folder)
     assert second["outcome"] == "built"
     assert second["folder"] != first

@@ -139,6 +139,16 @@ def refuse_condemned(
             raise EngineError(reason)
 
 
+def read_records(bundle: "Bundle") -> Iterator[Record]:
+    """Of all that was published here and can be read."""
+    for cache in cache_folders(bundle):
+        for path in sorted(cache.glob(f"*/{RECORD}")):
+            try:
+                yield Record.read(path.parent)
+            except EngineError:
+                continue  # dcet-finalize says so when it gets there
+
+
 def hash_file(path: Path) -> FileRecord:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -175,7 +185,7 @@ def _condemned(bundle: "Bundle", key: str) -> str | None:
 
 def _built_elsewhere(bundle: "Bundle", engine: str, platform: Mapping[str, str]) -> str | None:
     """How what was built differs from what is needed here, where there is something."""
-    for record in _records(bundle):
+    for record in read_records(bundle):
         if record.engine == engine:
             differs = [
                 f"{name} {record.platform.get(name, 'unknown')}, here {platform.get(name, 'none')}"
@@ -187,12 +197,3 @@ def _built_elsewhere(bundle: "Bundle", engine: str, platform: Mapping[str, str])
                 f"build it for this device: dcet-finalize {bundle.path}"
             )
     return None
-
-
-def _records(bundle: "Bundle") -> Iterator[Record]:
-    for cache in cache_folders(bundle):
-        for path in sorted(cache.glob(f"*/{RECORD}")):
-            try:
-                yield Record.read(path.parent)
-            except EngineError:
-                continue  # dcet-finalize says so when it gets there

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.runtime.device_cache import find_built, refuse_condemned
-from dcet.runtime.errors import ConfigError, EngineError, MissingExtra
+from dcet.runtime.errors import ConfigError, DcetError, EngineError, MissingExtra
 from dcet.runtime.manifest import StatePair
 
 if TYPE_CHECKING:
@@ -187,6 +187,10 @@ def open_engine(bundle: "Bundle", name: str = "auto") -> Engine:
             return _open(bundle, choice, reason if fallen else f"first choice of target {target}")
         except (ConfigError, MissingExtra, EngineError) as error:
             fallen.append(f"{choice}: {error}")
+        except DcetError:  # the bundle is wrong, not the engine
+            raise
+        except Exception as error:  # noqa: BLE001  what is broken here raises what it likes
+            fallen.append(f"{choice}: {type(error).__name__}: {error}")
     raise EngineError(
         f"{bundle.path}: no engine of target {target} works here: {'; '.join(fallen)}"
     )

@@ -16,6 +16,7 @@ _SUCCESS = 0
 _OUT_OF_MEMORY = 2
 _TEGRA = Path("/etc/nv_tegra_release")
 _DRIVER = Path("/proc/driver/nvidia/version")
+_BOARD = Path("/proc/device-tree/model")  # every Orin's GPU has the same name
 
 
 def aligned(size_bytes: int) -> int:
@@ -39,15 +40,23 @@ def cuda_platform() -> dict[str, str]:
     runtime = load_cuda()
     properties = ask(runtime, "cudaGetDeviceProperties", 0)
     name = properties.name.decode() if isinstance(properties.name, bytes) else properties.name
+    count = properties.multiProcessorCount
     found = {
-        "gpu": f"{name} (sm_{properties.major}{properties.minor})",
+        "gpu": f"{name} (sm_{properties.major}{properties.minor}, {count} multiprocessors)",
         "cuda": _version(ask(runtime, "cudaRuntimeGetVersion")),
         "cuda of the driver": _version(ask(runtime, "cudaDriverGetVersion")),
     }
-    for key, path in (("l4t", _TEGRA), ("driver", _DRIVER)):
-        if path.exists():
-            found[key] = path.read_text(encoding="utf-8").partition("\n")[0]
-    return found
+    return found | driver_platform()
+
+
+def driver_platform() -> dict[str, str]:
+    """The board, where the system names it, and the driver."""
+    files = {"board": _BOARD, "l4t": _TEGRA, "driver": _DRIVER}
+    return {
+        name: path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\0")
+        for name, path in files.items()
+        if path.exists()
+    }
 
 
 def ask(runtime: Any, function: str, *arguments: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.runtime.engines import Arrays
+from dcet.runtime.engines.cuda import driver_platform
 from dcet.runtime.engines.fixed_shapes import FixedShapes, Sizes
 from dcet.runtime.engines.torch_programs import CapturedProgram, PlainProgram, Program
 from dcet.runtime.errors import EngineError, MissingExtra
@@ -97,11 +98,13 @@ class TorchCudaEngine(TorchCpuEngine):
     @classmethod
     def platform(cls) -> dict[str, str]:
         torch = cls.load()
+        device = torch.cuda.get_device_properties()
         return {
-            "torch": torch.__version__,
+            **super().platform(),  # what surrounds the kernels is compiled for the CPU
             "cuda": torch.version.cuda,
-            "device": torch.cuda.get_device_name(),
-            "capability": "{}.{}".format(*torch.cuda.get_device_capability()),
+            "gpu": f"{device.name} (sm_{device.major}{device.minor}, "
+            f"{device.multi_processor_count} multiprocessors)",
+            **driver_platform(),
         }
 
     def _open(self, torch: Any, package: Path, id: str, sizes: Sizes) -> Program:

@@ -43,17 +43,17 @@ def main(bundle: Path, strict: bool, engine: str | None, timeout_s: float, as_js
     if as_json:
         click.echo(json.dumps(asdict(done), indent=2))
         return
-    _show(done)
+    _show(done, "works" if engine else "runs it")
 
 
-def _show(done: Finalized) -> None:
+def _show(done: Finalized, what: str) -> None:
     record = done.record
     how = {
         "built": f"built in {record.build_s:.0f} s",
         "checked": "nothing to build",
         "kept": "built or checked before, and still whole",
     }[done.outcome]
-    click.echo(f"{done.bundle}: {done.engine} runs it on this device ({how})")
+    click.echo(f"{done.bundle}: {done.engine} {what} on this device ({how})")
     click.echo(f"  largest difference from torch {done.largest_difference:.1e}")
     click.echo(f"  {', '.join(f'{name} {value}' for name, value in record.platform.items())}")
     click.echo(f"  {done.folder}")

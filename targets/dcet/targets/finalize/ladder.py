@@ -18,6 +18,7 @@ from dcet.runtime.device_cache import (
     cache_folders,
     cache_key,
     hash_file,
+    read_records,
 )
 from dcet.runtime.engines import ENGINES, find_rung
 from dcet.runtime.errors import DcetError, WriteError
@@ -142,8 +143,10 @@ def _try(
             outcome = "built" if ENGINES[engine].is_built else "checked"
             return _publish(cache, folder, engine, attempt), outcome
         fallen = Fallen(engine=engine, outcome=attempt.outcome, message=attempt.message)
-        if attempt.outcome == "missing":
-            return fallen
+        was_stopped = attempt.key is None and attempt.outcome in ("hung", "killed")
+        worked = any(record.engine == engine for record in read_records(bundle))
+        if attempt.outcome == "missing" or (was_stopped and worked):
+            return fallen  # nothing is known against it
         key = attempt.key or cache_key(bundle, engine, UNKNOWN_PLATFORM)
         return _quarantine(cache, folder, fallen, key)
     except DcetError:

@@ -6,6 +6,7 @@ printed, by a builder or by a library, goes to standard error.
 """
 
 import ctypes
+import errno
 import json
 import os
 import signal
@@ -19,14 +20,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from dcet.runtime.bundle import Bundle
+from dcet.runtime.conversation import Conversation
 from dcet.runtime.device_cache import cache_key, find_published
-from dcet.runtime.engines import find_rung
+from dcet.runtime.engines import Engine, find_rung
 from dcet.runtime.errors import DcetError, EngineError, MissingExtra
+from dcet.runtime.features import SAMPLE_RATE_HZ
 from dcet.runtime.golden import label_note, replay_golden, rows_too_far
 from dcet.targets.finalize import BUILDERS
 
 _PR_SET_PDEATHSIG = 1
+MUCH = 60  # seconds, faces and words: more than any graph takes
 
 Report = dict[str, Any]
 
@@ -44,6 +50,8 @@ def main() -> None:
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
         message = str(error) if isinstance(error, DcetError) else f"{kind.__name__}: {error}"
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message += f"; free some space for {folder}, and run dcet-finalize again"
         write({"outcome": "failed", "message": message})
         traceback.print_exception(kind, error, trace)
 
@@ -86,9 +94,12 @@ def attempt(bundle: Bundle, engine: str, folder: Path, kept: Path) -> Iterator[R
             if path.is_symlink():
                 raise EngineError(f"{path}: expected a regular file of the builder, got a link")
     built = time.perf_counter()
-    rows = replay_golden(bundle, rung.open(bundle, "dcet-finalize tries it", folder))
+    opened = rung.open(bundle, "dcet-finalize tries it", folder)
+    rows = replay_golden(bundle, opened)
     replayed = time.perf_counter()
     wrong = rows_too_far(rows)
+    if not wrong:
+        rehearse(bundle, opened)
     yield {
         "outcome": "wrong" if wrong else "right",
         "message": "; ".join(
@@ -100,6 +111,23 @@ def attempt(bundle: Bundle, engine: str, folder: Path, kept: Path) -> Iterator[R
         "replay_s": replayed - built,
         "parity": [asdict(row) for row in rows],
     }
+
+
+def rehearse(bundle: Bundle, engine: Engine) -> None:
+    """A conversation as a host has it: states may stay on the device, and of each graph the least
+    and the most that it takes is run. Raises EngineError."""
+    conversation = Conversation(bundle, engine)
+    noise = np.random.default_rng(0)
+    encoded = {name for name, row in bundle.manifest.modalities.items() if row.encoder}
+    for speaker, times in (("a speaker", 1), ("another", MUCH), ("a speaker", MUCH)):
+        sound = noise.uniform(-0.1, 0.1, times * SAMPLE_RATE_HZ)
+        faces = [noise.integers(0, 256, (96, 80, 3), dtype=np.uint8) for _ in range(times)]
+        conversation.turn(
+            speaker,
+            "Well. " * times,
+            sound if "audio" in encoded else None,
+            faces if "face" in encoded else None,
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Nothing that is asked asynchronously happens before the stream is waited for, so that whoever
 forgets to wait, or reuses memory too early, fails here as on a device. DCET_FAKE_CUDA says what is
-different: `eager` (nothing waits), `no device`, `out of memory`. DCET_FAKE_GPU names the device.
+different: `eager` (nothing waits), `no device`, `out of memory`, `no copies` (from
+its memory to its memory). DCET_FAKE_GPU names the device, which has DCET_FAKE_MULTIPROCESSORS.
 """
 
 import ctypes
@@ -32,6 +33,7 @@ SUCCESS = cudaError_t.cudaSuccess
 ALIGNMENT = 256
 
 allocated: dict[int, tuple[int, Any]] = {}  # size and what keeps it, by address
+pinned: set[int] = set()  # addresses of the host's
 streams: dict[int, list[Callable[[], None]]] = {}
 calls: dict[str, int] = {}
 _handles = itertools.count(1)
@@ -67,10 +69,15 @@ def cudaMalloc(size: int) -> tuple[cudaError_t, int | None]:
     return SUCCESS, address
 
 
-cudaMallocHost = cudaMalloc
+def cudaMallocHost(size: int) -> tuple[cudaError_t, int | None]:
+    status, address = cudaMalloc(size)
+    if address is not None:
+        pinned.add(address)
+    return status, address
 
 
 def cudaFree(address: int) -> tuple[cudaError_t]:
+    pinned.discard(address)
     return (SUCCESS if allocated.pop(address, None) else cudaError_t.cudaErrorInvalidValue,)
 
 
@@ -81,6 +88,8 @@ def cudaMemcpyAsync(
     dst: int, src: int, count: int, kind: cudaMemcpyKind, stream: int
 ) -> tuple[cudaError_t]:
     if not (is_allocated(dst, count) and is_allocated(src, count)):
+        return (cudaError_t.cudaErrorInvalidValue,)
+    if mode() == "no copies" and not pinned & {dst, src}:
         return (cudaError_t.cudaErrorInvalidValue,)
     enqueue(stream, lambda: (ctypes.memmove(dst, src, count), None)[1])
     return (SUCCESS,)
@@ -118,7 +127,8 @@ def cudaGetDeviceProperties(device: int) -> tuple[cudaError_t, Any]:
     if mode() == "no device":
         return cudaError_t.cudaErrorNoDevice, None
     name = os.environ.get("DCET_FAKE_GPU", "Orin")
-    return SUCCESS, SimpleNamespace(name=name.encode(), major=8, minor=7)
+    count = int(os.environ.get("DCET_FAKE_MULTIPROCESSORS", "8"))
+    return SUCCESS, SimpleNamespace(name=name.encode(), major=8, minor=7, multiProcessorCount=count)
 
 
 def cudaRuntimeGetVersion() -> tuple[cudaError_t, int]:
