@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import dcet.runtime
 from dcet.runtime import errors
+from tests.tiny_bundle import write_tiny_bundle
 
 HEAVY = {
     "click",
@@ -34,6 +36,25 @@ def measure() -> tuple[float, list[str]]:
     output = subprocess.check_output([sys.executable, "-c", MEASURE], text=True)
     seconds, modules = json.loads(output)
     return seconds, modules
+
+
+CONVERSE = """
+import sys
+from dcet.runtime import Bundle, Conversation
+Conversation(Bundle.open(sys.argv[1]), "onnxruntime").turn("Ann", "i am happy")
+"""
+
+
+def test_a_conversation_writes_nothing(tmp_path: Path) -> None:
+    """Nor does ONNX Runtime, which otherwise keeps an identifier and what it has to tell."""
+    bundle = write_tiny_bundle(tmp_path / "tiny.dcet")
+    home = tmp_path / "home"
+    home.mkdir()
+    # Of our own environment nothing: in tests and CI it writes nothing either way.
+    environment = {"HOME": str(home), "TMPDIR": str(home)}
+    command = [sys.executable, "-B", "-c", CONVERSE, str(bundle)]
+    subprocess.run(command, check=True, cwd=home, env=environment)
+    assert list(home.iterdir()) == []
 
 
 def test_all_is_what_is_visible() -> None:

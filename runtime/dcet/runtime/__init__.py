@@ -6,6 +6,11 @@ estimate = conversation.turn("Mara", "I got the job!")
 estimate.emotion, estimate.sentiment, conversation.trajectory("Mara").probabilities
 """
 
+import os
+
+# Before it is imported, or ONNX Runtime writes an identifier and tells its makers that it was used.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 from dcet.runtime.bundle import Bundle
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.errors import DcetError
