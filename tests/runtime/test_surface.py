@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import dcet.runtime
 from dcet.runtime import errors
 from tests.tiny_bundle import write_tiny_bundle
@@ -41,18 +43,19 @@ def measure() -> tuple[float, list[str]]:
 CONVERSE = """
 import sys
 from dcet.runtime import Bundle, Conversation
-Conversation(Bundle.open(sys.argv[1]), "onnxruntime").turn("Ann", "i am happy")
+Conversation(Bundle.open(sys.argv[1]), sys.argv[2]).turn("Ann", "i am happy")
 """
 
 
-def test_a_conversation_writes_nothing(tmp_path: Path) -> None:
-    """Nor does ONNX Runtime, which otherwise keeps an identifier and what it has to tell."""
-    bundle = write_tiny_bundle(tmp_path / "tiny.dcet")
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_conversation_writes_nothing(tmp_path: Path, engine: str) -> None:
+    """Nor do engines, which otherwise keep an identifier and what they have to tell."""
+    bundle = write_tiny_bundle(tmp_path / "tiny.dcet", engines=(engine,))
     home = tmp_path / "home"
     home.mkdir()
     # Of our own environment nothing: in tests and CI it writes nothing either way.
     environment = {"HOME": str(home), "TMPDIR": str(home)}
-    command = [sys.executable, "-B", "-c", CONVERSE, str(bundle)]
+    command = [sys.executable, "-B", "-c", CONVERSE, str(bundle), engine]
     subprocess.run(command, check=True, cwd=home, env=environment)
     assert list(home.iterdir()) == []
 

@@ -7,9 +7,12 @@ estimate.emotion, estimate.sentiment, conversation.trajectory("Mara").probabilit
 """
 
 import os
+import sys
 
-# Before it is imported, or ONNX Runtime writes an identifier and tells its makers that it was used.
+# Engines keep an identifier and report to their makers, unless they are told before they are
+# imported. OpenVINO and NNCF go on in silence where this package is missing: None stands for that.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 from dcet.runtime.bundle import Bundle
 from dcet.runtime.conversation import Conversation
