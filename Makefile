@@ -16,7 +16,7 @@ install: $(INSTALLED) ## Make .venv with DCET and every tool in it
 demo: $(INSTALLED) ## Export the shipped checkpoint, play a scene with voices and faces, measure latency
 	@mkdir -p $(DEMO)
 	$(BIN)/dcet-export --target cpu --output $(BUNDLE)
-	$(BIN)/python -m dcet.runtime.demo $(BUNDLE)
+	$(BIN)/python -m dcet.demo $(BUNDLE)
 	$(BIN)/dcet-bench latency $(BUNDLE) --turns 200 --growth-turns 10000 \
 	  --html $(DEMO)/report.html --json $(DEMO)/report.json
 	@printf '\nBundle:  %s\nReport:  %s\nFigures: %s\n' \

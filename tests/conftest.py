@@ -5,7 +5,53 @@ from pathlib import Path
 
 import pytest
 
+from dcet.runtime import Bundle, Conversation
+from tests.tiny_bundle import write_tiny_bundle
+
 FAKES = Path(__file__).with_name("device_fakes")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Folder of the real recordings."""
+    folder = os.environ.get("DCET_DATA")
+    if folder is None:
+        pytest.skip("DCET_DATA does not say where the recordings are")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stored zip."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.dcet")
+
+
+@pytest.fixture(scope="session")
+def tiny_openvino(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stored zip with OpenVINO IR."""
+    pytest.importorskip("openvino")
+    return write_tiny_bundle(
+        tmp_path_factory.mktemp("bundle") / "tiny-openvino.dcet",
+        target="openvino-cpu",
+        engines=("openvino", "onnxruntime"),
+    )
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Reads text, and neither hears nor sees; it was trained on features of audio."""
+    path = tmp_path_factory.mktemp("bundle") / "reader.dcet"
+    return Bundle.open(write_tiny_bundle(path, senses=()))
+
+
+@pytest.fixture(scope="session")
+def bundle(tiny: Path) -> Bundle:
+    return Bundle.open(tiny)
+
+
+@pytest.fixture
+def conversation(bundle: Bundle) -> Conversation:
+    return Conversation(bundle)
 
 
 @pytest.fixture

@@ -1,11 +1,21 @@
-"""What the folder layout promises: one `dcet` namespace, one package per top-level folder."""
+"""What the folder layout promises: one `dcet` namespace, packages, no circles between modules."""
 
+import ast
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 
 REPO = Path(__file__).parents[1]
-FOLDERS = ("runtime", "export", "quantization", "training", "benchmarks", "targets")
+FOLDERS = {
+    "runtime": {"runtime", "data", "synthetic", "demo"},
+    "targets": {"targets", "finalize"},
+    "quantization": {"quantization"},
+    "training": {"training"},
+    "export": {"export"},
+    "benchmarks": {"benchmarks"},
+}
+PACKAGES = [REPO / folder / "dcet" / name for folder in FOLDERS for name in sorted(FOLDERS[folder])]
 
 
 def test_dcet_stays_a_namespace() -> None:
@@ -14,14 +24,45 @@ def test_dcet_stays_a_namespace() -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_each_folder_holds_its_own_package(folder: str) -> None:
-    inside = [path.name for path in (REPO / folder / "dcet").iterdir() if path.is_dir()]
-    assert inside == [folder]
+def test_each_folder_holds_its_own_packages(folder: str) -> None:
+    inside = {path.name for path in (REPO / folder / "dcet").iterdir() if any(path.rglob("*.py"))}
+    assert inside == FOLDERS[folder]
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_each_package_is_typed_and_every_part_of_it_is_a_package(folder: str) -> None:
-    package = REPO / folder / "dcet" / folder
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_each_package_is_typed_and_every_part_of_it_is_a_package(package: Path) -> None:
     assert (package / "py.typed").is_file()
     modules = {path.parent for path in package.rglob("*.py")}
     assert [path for path in modules if not (path / "__init__.py").is_file()] == []
+
+
+def test_no_circles_between_modules() -> None:
+    """Imports inside functions and for types alone count, too."""
+    modules = {_name(path): path for package in PACKAGES for path in package.rglob("*.py")}
+    imports = {
+        name: set(_imports(path, modules.keys())) & modules.keys() for name, path in modules.items()
+    }
+    while True:
+        imported = set().union(*imports.values())
+        ends = [name for name, others in imports.items() if not others or name not in imported]
+        if not ends:
+            break
+        imports = {
+            name: others.difference(ends) for name, others in imports.items() if name not in ends
+        }
+    assert imports == {}
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(REPO).with_suffix("").parts[1:]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(path: Path, modules: Collection[str]) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                yield inside if inside in modules else node.module

@@ -29,12 +29,12 @@ from transformers import (
 )
 
 from dcet.runtime.labels import EMOTIONS
-from dcet.training.audio_encoder import AudioConfig, AudioEncoder
-from dcet.training.checkpoint import Checkpoint, from_encoder
-from dcet.training.face_encoder import FaceConfig, FaceEncoder
-from dcet.training.fit import FitConfig
-from dcet.training.model import ModelConfig
-from dcet.training.runs import Progress
+from dcet.training.dialogue.fit import FitConfig
+from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
+from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
+from dcet.training.network.model import ModelConfig
+from dcet.training.run.runs import Progress
+from dcet.training.saved.checkpoint import Checkpoint, from_encoder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
 from dcet.benchmarks.cli import main
+from dcet.data.meld import read_meld
+from dcet.data.metrics import conversation_metrics
 from dcet.runtime import Bundle, Conversation
-from dcet.runtime.meld import read_meld
-from dcet.runtime.metrics import conversation_metrics
 from tests.tiny_bundle import write_tiny_bundle
 
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dcet.benchmarks.accuracy_section import accuracy_section
+from dcet.benchmarks.latency.accuracy_section import accuracy_section
 from dcet.runtime.labels import EMOTIONS
 
 DEV: dict[str, Any] = {

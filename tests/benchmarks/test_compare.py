@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 
 from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
 from dcet.benchmarks.cli import main
-from dcet.benchmarks.latency import LATENCY_SCHEMA
-from dcet.benchmarks.peers import PEERS_SCHEMA
-from dcet.benchmarks.predict import PREDICT_SCHEMA
-from dcet.benchmarks.robustness import ROBUSTNESS_SCHEMA
+from dcet.benchmarks.latency.measure import LATENCY_SCHEMA
+from dcet.benchmarks.peers.measure import PEERS_SCHEMA
+from dcet.benchmarks.prediction.measure import PREDICT_SCHEMA
+from dcet.benchmarks.robustness.measure import ROBUSTNESS_SCHEMA
 
 PERCENTILES_MS = {"p50": 1.0, "p95": 2.0, "p99": 3.0}
 LATENCY: dict[str, Any] = {

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from dcet.benchmarks.corruptions import PINK, WHITE, add_noise, blur, darken, mishear, occlude
+from dcet.benchmarks.robustness.corruptions import (
+    PINK,
+    WHITE,
+    add_noise,
+    blur,
+    darken,
+    mishear,
+    occlude,
+)
 
 RATE_HZ = 16_000
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from dcet.benchmarks import cli, latency, loops
+from dcet.benchmarks import cli, loops
 from dcet.benchmarks.cli import main
-from dcet.benchmarks.growth import powers_of_ten
-from dcet.benchmarks.latency import LatencySettings
+from dcet.benchmarks.latency import measure as latency
+from dcet.benchmarks.latency.growth import powers_of_ten
+from dcet.benchmarks.latency.measure import LatencySettings
+from dcet.benchmarks.latency.page import render_page
 from dcet.benchmarks.loops import STAGES, THREE_SENSE_STAGES
-from dcet.benchmarks.page import render_page
 from dcet.runtime import Bundle
 from tests.tiny_bundle import write_tiny_bundle
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dcet.benchmarks import peer_models
 from dcet.benchmarks.cli import main
-from dcet.benchmarks.peer_models import RECIPES, Recipe, build_peers
-from dcet.benchmarks.peer_openvino import openvino_peers
-from dcet.benchmarks.peers import PEERS_SCHEMA, STACKS
-from dcet.benchmarks.pinning import pinned
+from dcet.benchmarks.peers import models as peer_models
+from dcet.benchmarks.peers.measure import PEERS_SCHEMA, STACKS
+from dcet.benchmarks.peers.models import RECIPES, Recipe, build_peers
+from dcet.benchmarks.peers.openvino import openvino_peers
+from dcet.benchmarks.peers.pinning import pinned
 from dcet.benchmarks.raw_turn import three_sense_turn
 from dcet.runtime import Bundle
 from dcet.runtime.errors import ConfigError, EngineError

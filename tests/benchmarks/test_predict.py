@@ -12,11 +12,17 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcet.benchmarks import peaks
 from dcet.benchmarks.cli import main
-from dcet.benchmarks.peaks import better, measure_roof
-from dcet.benchmarks.predict import ASSUMPTIONS, KIND, LAUNCH_US, PREDICT_SCHEMA, some_inputs
-from dcet.benchmarks.roofline import Roof, predict
+from dcet.benchmarks.prediction import peaks
+from dcet.benchmarks.prediction.measure import (
+    ASSUMPTIONS,
+    KIND,
+    LAUNCH_US,
+    PREDICT_SCHEMA,
+    some_inputs,
+)
+from dcet.benchmarks.prediction.peaks import better, measure_roof
+from dcet.benchmarks.prediction.roofline import Roof, predict
 from dcet.runtime import Bundle
 from dcet.targets import load_target
 from tests.benchmarks.test_latency_report import Page

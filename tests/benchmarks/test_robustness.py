@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dcet.benchmarks import robustness
 from dcet.benchmarks.cli import main
-from dcet.benchmarks.robustness import (
+from dcet.benchmarks.robustness import measure as robustness
+from dcet.benchmarks.robustness.measure import (
     MASKS,
     ROBUSTNESS_SCHEMA,
     RobustnessSettings,
@@ -20,10 +20,10 @@ from dcet.benchmarks.robustness import (
     missing_in_bursts,
     only,
 )
+from dcet.data.constructed import Scene, construct, read_material
+from dcet.data.metrics import emotion_metrics
 from dcet.runtime import Bundle, Conversation
-from dcet.runtime.constructed import Scene, construct, read_material
 from dcet.runtime.labels import EMOTIONS, MODALITIES
-from dcet.runtime.metrics import emotion_metrics
 from tests.tiny_bundle import write_tiny_bundle
 from tests.tiny_recordings import SPLIT, TURNS, write_recordings
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcet.benchmarks.svg import Scale, Svg, figure
+from dcet.benchmarks.page.svg import Scale, Svg, figure
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import dcet.export.bundle
 from dcet.export.bundle import export_bundle, in_precision
 from dcet.runtime import Bundle
 from dcet.targets import load_target
-from dcet.training import checkpoint
-from dcet.training.checkpoint import Checkpoint
+from dcet.training.saved import checkpoint
+from dcet.training.saved.checkpoint import Checkpoint
 from tests.tiny_training import one_thread, untrained, with_senses, write_bert, write_meld
 
 __all__ = ["one_thread"]  # a fixture: pytest finds it by its name here

@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
+from dcet.data.metrics import emotion_metrics
+from dcet.data.playing import play
+from dcet.data.turns import LabelledTurn, Turns
 from dcet.export import budget, int8
 from dcet.export.budget import BudgetError, Search, fullest_turn, search_budget
 from dcet.export.cli import main
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.labels import EMOTIONS
-from dcet.runtime.metrics import emotion_metrics
-from dcet.runtime.playing import play
-from dcet.runtime.turns import LabelledTurn, Turns
 from tests.tiny_bundle import write_tiny_bundle
 
 RNG = np.random.default_rng(0)

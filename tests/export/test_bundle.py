@@ -21,21 +21,22 @@ from tokenizers import Tokenizer
 import dcet.export.bundle
 import dcet.quantization.fp16
 from dcet.benchmarks.accuracy import measure_accuracy
+from dcet.data.meld import read_meld
 from dcet.export.bundle import export_bundle, in_precision
 from dcet.export.graphs import ExportError
-from dcet.export.synthetic import faces, speech
 from dcet.quantization import inspect_precision
 from dcet.runtime import Bundle, Conversation
-from dcet.runtime.engines import Engine, open_engine
+from dcet.runtime.bundle.golden import replay_golden
+from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.engines.registry import open_engine
 from dcet.runtime.errors import WriteError
-from dcet.runtime.golden import replay_golden
-from dcet.runtime.meld import read_meld
+from dcet.synthetic.probes import faces, speech
 from dcet.targets import TensorrtRange, load_target
-from dcet.training.batches import examples
-from dcet.training.checkpoint import Checkpoint, load, save
-from dcet.training.corpus import Corpus
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.dialogue.batches import examples
+from dcet.training.dialogue.forward import predict
 from dcet.training.evaluate import evaluate_meld
-from dcet.training.forward import predict
+from dcet.training.saved.checkpoint import Checkpoint, load, save
 from tests.export.conftest import export
 from tests.tiny_training import TINY, untrained, write_bert
 

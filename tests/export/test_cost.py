@@ -8,10 +8,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from dcet.export.folding import fold_senses
 from dcet.export.graphs import step_shapes
 from dcet.quantization import graph_cost
-from dcet.training.audio_encoder import VOICE_SHAPE
-from dcet.training.checkpoint import Checkpoint
-from dcet.training.log_mel import WINDOW_SAMPLES
-from dcet.training.model import initial_state
+from dcet.runtime.arrays import WINDOW_SAMPLES
+from dcet.training.network.audio_encoder import VOICE_SHAPE
+from dcet.training.network.model import initial_state
+from dcet.training.saved.checkpoint import Checkpoint
 
 SIZES = {"tokens": 9, "windows": 2, "faces": 3, "height": 96, "width": 80}
 COUNTED_BY_TORCH = {"Conv", "Gemm", "MatMul"}

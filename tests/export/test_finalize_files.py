@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dcet.export.finalize_files import profiles, script, tensorrt_build
-from dcet.runtime.manifest import Graph, Modality, Profile, Tensor
+from dcet.runtime.bundle.manifest import Graph, Modality, Profile, Tensor
 from dcet.targets import TensorrtRange
 
 GOLDEN = Path(__file__).with_name("finalize")

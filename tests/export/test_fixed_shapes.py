@@ -8,7 +8,7 @@ import torch
 
 from dcet.runtime import Bundle
 from dcet.runtime.engines.fixed_shapes import FixedShapes
-from dcet.training.face_encoder import to_grey
+from dcet.training.network.face_encoder import to_grey
 from tests.tiny_bundle import write_tiny_bundle
 
 

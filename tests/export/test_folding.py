@@ -6,7 +6,7 @@ from torch import nn
 
 from dcet.export.folding import fold_norms, fold_senses
 from dcet.export.graphs import step_shapes
-from dcet.training.model import Step, initial_state
+from dcet.training.network.model import Step, initial_state
 from tests.tiny_training import TINY
 
 

@@ -18,13 +18,13 @@ from dcet.export.graphs import (
     graph_row,
     step_shapes,
 )
-from dcet.export.synthetic import faces, speech
 from dcet.quantization import inspect_precision, store_fp16
 from dcet.runtime import Bundle
+from dcet.synthetic.probes import faces, speech
 from dcet.targets.target import GRAPHS
-from dcet.training.audio_encoder import VOICE_SHAPE
-from dcet.training.checkpoint import MAX_TOKENS, Checkpoint
-from dcet.training.model import State
+from dcet.training.network.audio_encoder import VOICE_SHAPE
+from dcet.training.network.model import State
+from dcet.training.saved.checkpoint import MAX_TOKENS, Checkpoint
 from tests.tiny_training import TINY, untrained, write_bert
 
 Graphs = dict[str, onnx.ModelProto]

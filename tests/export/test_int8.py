@@ -13,22 +13,22 @@ from jsonschema import Draft202012Validator
 import dcet.export.int8
 import dcet.quantization.fp16
 import dcet.quantization.sensitivity
+from dcet.data.metrics import emotion_metrics
+from dcet.data.playing import play
+from dcet.data.turns import LabelledTurn, Turns
 from dcet.export.bundle import export_bundle, in_precision, store_in
 from dcet.export.cli import main
 from dcet.export.int8 import Bound, Judged
-from dcet.export.synthetic import faces, speech
 from dcet.quantization import QuantizationError, inspect_precision
 from dcet.quantization.bounded import BoundError
 from dcet.quantization.calibration import record_batches, spread_batches
 from dcet.quantization.sensitivity import mean_kl, sensitivities
 from dcet.runtime import Bundle
-from dcet.runtime.golden import replay_golden
-from dcet.runtime.metrics import emotion_metrics
-from dcet.runtime.playing import play
-from dcet.runtime.turns import LabelledTurn, Turns
+from dcet.runtime.bundle.golden import replay_golden
+from dcet.synthetic.probes import faces, speech
 from dcet.targets import Target, load_target
-from dcet.training.checkpoint import Checkpoint
 from dcet.training.evaluate import evaluate_sense
+from dcet.training.saved.checkpoint import Checkpoint
 from tests.tiny_senses import write_crema_d, write_ferplus, write_ravdess
 from tests.tiny_training import FELT
 

@@ -12,7 +12,7 @@ from dcet.export.finalize_files import profiles
 from dcet.export.graphs import graph_row
 from dcet.export.lint import Finding, lint
 from dcet.quantization import store_fp16
-from dcet.runtime.manifest import Modality, Profile
+from dcet.runtime.bundle.manifest import Modality, Profile
 from dcet.targets import TensorrtRange, list_targets
 from dcet.targets.target import GRAPHS
 

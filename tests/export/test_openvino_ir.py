@@ -8,7 +8,7 @@ import onnx
 import openvino
 import pytest
 
-from dcet.benchmarks.predict import some_inputs
+from dcet.benchmarks.prediction.measure import some_inputs
 from dcet.export.openvino_ir import REST, openvino_ir
 from dcet.runtime import Bundle
 

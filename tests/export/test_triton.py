@@ -22,11 +22,11 @@ from dcet.export.graphs import ExportError
 from dcet.export.served import Slots
 from dcet.export.triton import SLOTS, ServedModel, export_repository
 from dcet.runtime import Bundle, Conversation
+from dcet.runtime.bundle.manifest import Parity
 from dcet.runtime.errors import MissingExtra
-from dcet.runtime.manifest import Parity
 from dcet.targets import load_target
-from dcet.training.checkpoint import Checkpoint
-from dcet.training.model import SPEAKER_STATES, State
+from dcet.training.network.model import SPEAKER_STATES, State
+from dcet.training.saved.checkpoint import Checkpoint
 from tests.runtime.signals import face, speech
 
 MODELS = ("audio", "face", "step", "text")

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dcet.finalize import tensorrt as builder
 from dcet.runtime import Bundle, Conversation, Estimate
-from dcet.runtime.engines import DeviceState, Engine, find_rung, onnxruntime_cuda
+from dcet.runtime.bundle.golden import replay_golden, rows_too_far
+from dcet.runtime.engines import onnxruntime_cuda
 from dcet.runtime.engines.onnxruntime import CPU, load_session
+from dcet.runtime.engines.protocol import DeviceState, Engine
+from dcet.runtime.engines.registry import find_rung
 from dcet.runtime.errors import EngineError, UnknownSpeaker
-from dcet.runtime.golden import replay_golden, rows_too_far
-from dcet.targets.finalize import tensorrt as builder
 from tests.runtime.signals import face, speech
 from tests.tiny_bundle import write_tiny_bundle
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dcet.runtime import Bundle, Conversation
-from dcet.runtime.engines import Engine
+from dcet.runtime.engines.protocol import Engine
 from dcet.runtime.errors import EngineError
 
 

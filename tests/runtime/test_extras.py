@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from dcet.runtime import Bundle, Conversation
-from dcet.runtime.cli import handle_errors
-from dcet.runtime.engines import open_engine
+from dcet.runtime.cli_errors import handle_errors
+from dcet.runtime.engines.registry import open_engine
 from dcet.runtime.errors import ConfigError, EngineError, MissingExtra
 from dcet.runtime.extras import need
 
@@ -63,7 +63,7 @@ def test_auto_falls_to_the_next_engine_and_says_why(
 def test_no_engine_at_all_names_every_reason(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dcet.runtime.engines.ENGINES", {})
+    monkeypatch.setattr("dcet.runtime.engines.registry.ENGINES", {})
     with pytest.raises(
         EngineError, match="no engine of target cpu works here: onnxruntime: engine: "
     ):

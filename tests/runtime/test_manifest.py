@@ -10,10 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dcet.runtime import Bundle
-from dcet.runtime.checks import check_manifest
-from dcet.runtime.container import check_name
+from dcet.runtime.bundle.checks import check_manifest
+from dcet.runtime.bundle.container import check_name
+from dcet.runtime.bundle.manifest import Manifest
 from dcet.runtime.errors import BundlePathOutside
-from dcet.runtime.manifest import Manifest
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "bundle.schema.json"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dcet.runtime import Bundle
-from dcet.runtime.engines import ChoosesFloatType, Engine
+from dcet.runtime.engines.protocol import ChoosesFloatType, Engine
 from dcet.runtime.errors import EngineError
 from tests.tiny_bundle import MAX_TOKENS, write_tiny_bundle
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dcet.runtime import Bundle, Conversation, Features
-from dcet.runtime.engines import Pending
+from dcet.runtime.engines.protocol import Pending
 from dcet.runtime.errors import EmptyTurn, EngineError, MissingExtra
-from dcet.runtime.images import crop_qualities, spread, to_crop, to_rgb
-from dcet.runtime.sound import Sound, cut_windows, prepare_sound
+from dcet.runtime.senses.images import crop_qualities, spread, to_crop, to_rgb
+from dcet.runtime.senses.sound import Sound, cut_windows, prepare_sound
 from tests.runtime.signals import face, speech
 
 few = settings(max_examples=30, deadline=None)

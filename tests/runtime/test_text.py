@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from dcet.runtime.text import normalise_text, share_known
+from dcet.runtime.senses.text import normalise_text, share_known
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dcet.training.checkpoint import Checkpoint
-from dcet.training.fit import fit
-from dcet.training.fit_encoder import FitEncoderConfig, fit_encoder
+from dcet.training.dialogue.fit import fit
+from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
+from dcet.training.saved.checkpoint import Checkpoint
 from tests.tiny_senses import SHAPE, write_senses
 from tests.tiny_training import (
     one_thread,

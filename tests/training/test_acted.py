@@ -12,8 +12,8 @@ import torch
 
 from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
-from dcet.training.faces import read_ferplus
-from dcet.training.speech import read_speech
+from dcet.training.corpora.faces import read_ferplus
+from dcet.training.corpora.speech import read_speech
 from tests.tiny_senses import write_senses
 
 

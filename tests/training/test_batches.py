@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from dcet.runtime.meld import Dialogue
-from dcet.training.batches import IGNORE, Example, collate, examples, in_order, shuffled_batches
-from dcet.training.corpus import Corpus
+from dcet.data.meld import Dialogue
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.dialogue.batches import (
+    IGNORE,
+    Example,
+    collate,
+    examples,
+    in_order,
+    shuffled_batches,
+)
 from tests.tiny_training import Line, wordpiece, write_csv
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from dcet.data.meld import Dialogue, Turn
 from dcet.runtime.labels import EMOTIONS
-from dcet.runtime.meld import Dialogue, Turn
-from dcet.training.calibration import calibrate, fit_temperature, prior_bias
-from dcet.training.checkpoint import load
-from dcet.training.corpus import Corpus
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.dialogue.calibration import calibrate, fit_temperature, prior_bias
 from dcet.training.evaluate import evaluate_meld
+from dcet.training.saved.checkpoint import load
 
 
 def dialogue(emotions: list[int]) -> Dialogue:

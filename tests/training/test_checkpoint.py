@@ -11,9 +11,9 @@ import safetensors.torch
 import torch
 
 from dcet.runtime.errors import WriteError
-from dcet.training import weights as weight_files
-from dcet.training.checkpoint import MAX_TOKENS, Checkpoint, CheckpointError, load, save
-from dcet.training.folders import atomic_folder
+from dcet.runtime.files import atomic_folder
+from dcet.training.saved import weights as weight_files
+from dcet.training.saved.checkpoint import MAX_TOKENS, Checkpoint, CheckpointError, load, save
 from tests.tiny_training import VOCABULARY
 
 FILES = {"config.json", "metrics.json", "model.safetensors", "tokenizer.json", "MODEL_CARD.md"}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from dcet.training import encoder_run
-from dcet.training.checkpoint import load
 from dcet.training.cli import main
 from dcet.training.evaluate import evaluate_meld
+from dcet.training.saved import encoder_run
+from dcet.training.saved.checkpoint import load
 from tests.tiny_senses import SHAPE
 
 KEYS = {

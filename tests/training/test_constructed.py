@@ -2,10 +2,18 @@
 
 import torch
 
-from dcet.training.batches import Example
-from dcet.training.clips import Clips, halves
-from dcet.training.constructed import CORRUPT, FINE, MISSING, WRONG, Plan, Studio, random_plan
-from dcet.training.speech import Speech
+from dcet.training.corpora.speech import Speech
+from dcet.training.dialogue.batches import Example
+from dcet.training.fusion.clips import Clips, halves
+from dcet.training.fusion.constructed import (
+    CORRUPT,
+    FINE,
+    MISSING,
+    WRONG,
+    Plan,
+    Studio,
+    random_plan,
+)
 from tests.tiny_training import TINY
 
 ACTORS, EMOTIONS, KINDS = 4, 7, 3

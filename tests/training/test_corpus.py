@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dcet.runtime.errors import DataError, DcetError
-from dcet.training.corpus import Corpus
+from dcet.training.corpora.corpus import Corpus
 from tests.tiny_training import Line, lines, write_csv
 
 ROWS = [Line("so happy", "Ada", "joy", 0, 0), Line("so sad", "Ben", "sadness", 0, 1)]

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from dcet.runtime.labels import MODALITIES
-from dcet.training.checkpoint import Checkpoint, default_folder, load
-from dcet.training.clips import encode_faces, encode_speech, halves
-from dcet.training.constructed import Studio
-from dcet.training.corpus import Corpus
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.corpora.faces import read_ferplus
+from dcet.training.corpora.speech import read_speech
 from dcet.training.evaluate import evaluate, evaluate_meld
-from dcet.training.faces import read_ferplus
-from dcet.training.fuse import constructed_figures, read_script
-from dcet.training.speech import read_speech
+from dcet.training.fusion.clips import encode_faces, encode_speech, halves
+from dcet.training.fusion.constructed import Studio
+from dcet.training.fusion.fuse import constructed_figures, read_script
+from dcet.training.saved.checkpoint import Checkpoint, default_folder, load
 
 pytestmark = pytest.mark.skipif(
     not (default_folder() / "model.safetensors").is_file(), reason="no checkpoint ships here"

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 from dcet.runtime.errors import ConfigError, DataError
-from dcet.training import checkpoint, encoder_run
-from dcet.training.audio_encoder import AudioEncoder
-from dcet.training.distill import DistillConfig, disagreement, distill
+from dcet.training.encoders.distill import DistillConfig, disagreement, distill
+from dcet.training.encoders.pupils import Answer
+from dcet.training.encoders.teacher_protocol import Opinion
+from dcet.training.encoders.teachers import find_teacher
 from dcet.training.evaluate import evaluate_meld
-from dcet.training.pupils import Answer
-from dcet.training.teachers import Opinion, find_teacher
-from dcet.training.text_classifier import TextClassifier
+from dcet.training.network.audio_encoder import AudioEncoder
+from dcet.training.network.text_classifier import TextClassifier
+from dcet.training.saved import checkpoint, encoder_run
 from tests.tiny_senses import SHAPE, tone, write_bert_classifier, write_resnet, write_wav2vec2
 from tests.tiny_training import VOCABULARY, Killed, kill_in, quiet, untrained
 

@@ -10,14 +10,14 @@ import safetensors.torch
 import torch
 
 from dcet.runtime.errors import ConfigError, DataError
-from dcet.training import encoder_run
-from dcet.training.audio_encoder import AudioEncoder, sums
-from dcet.training.checkpoint import CheckpointError
-from dcet.training.encoder_run import EncoderRun
-from dcet.training.fit_encoder import FitEncoderConfig, fit_encoder
-from dcet.training.smaller_encoder import TextConfig, smaller_encoder
-from dcet.training.speech import read_speech
-from dcet.training.text_classifier import TextClassifier
+from dcet.training.corpora.speech import read_speech
+from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
+from dcet.training.encoders.smaller_encoder import TextConfig, smaller_encoder
+from dcet.training.network.audio_encoder import AudioEncoder, sums
+from dcet.training.network.text_classifier import TextClassifier
+from dcet.training.saved import encoder_run
+from dcet.training.saved.checkpoint import CheckpointError
+from dcet.training.saved.encoder_run import EncoderRun
 from tests.tiny_senses import SHAPE
 from tests.tiny_training import Killed, kill_in, quiet
 

@@ -8,11 +8,11 @@ import torch
 
 from dcet.runtime.errors import ConfigError, DataError
 from dcet.runtime.labels import EMOTIONS
-from dcet.training import checkpoint, encoder_run
-from dcet.training.audio_encoder import AudioEncoder
+from dcet.training.corpora.speech import earlier_voice, read_speech
 from dcet.training.evaluate import decisions, evaluate
-from dcet.training.face_encoder import FaceEncoder
-from dcet.training.speech import earlier_voice, read_speech
+from dcet.training.network.audio_encoder import AudioEncoder
+from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.saved import checkpoint, encoder_run
 from tests.tiny_training import untrained
 
 CORPORA = {"crema_d": "audio", "ravdess": "audio", "ferplus": "face"}

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from dcet.runtime.errors import ConfigError, DataError, DataNotFound, WriteError
-from dcet.training import checkpoint, resume
-from dcet.training import weights as weight_files
-from dcet.training.batches import Batch, collate, examples
-from dcet.training.corpus import Corpus
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.dialogue.batches import Batch, collate, examples
+from dcet.training.dialogue.fit import drop_tokens, fit, new_model, parameter_groups
+from dcet.training.dialogue.objective import Objective
 from dcet.training.evaluate import evaluate_meld
-from dcet.training.fit import drop_tokens, fit, new_model, parameter_groups
-from dcet.training.objective import Objective
-from dcet.training.runs import schedule
+from dcet.training.run import resume
+from dcet.training.run.runs import schedule
+from dcet.training.saved import checkpoint
+from dcet.training.saved import weights as weight_files
 from tests.tiny_training import (
     VOCABULARY,
     Killed,

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from dcet.runtime.errors import ConfigError
-from dcet.training import checkpoint, encoder_run
-from dcet.training.audio_encoder import AudioConfig, AudioEncoder
-from dcet.training.batches import examples
-from dcet.training.checkpoint import Checkpoint
-from dcet.training.corpus import Corpus
-from dcet.training.encoder_run import EncoderRun
-from dcet.training.face_encoder import FaceConfig, FaceEncoder
-from dcet.training.forward import predict
-from dcet.training.fuse import COMMERCIAL_SPEECH, FuseConfig, fuse, only_senses
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.dialogue.batches import examples
+from dcet.training.dialogue.forward import predict
+from dcet.training.fusion.fuse import COMMERCIAL_SPEECH, FuseConfig, fuse, only_senses
+from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
+from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
+from dcet.training.saved import checkpoint, encoder_run
+from dcet.training.saved.checkpoint import Checkpoint
+from dcet.training.saved.encoder_run import EncoderRun
 from tests.tiny_senses import write_senses
 from tests.tiny_training import TINY, quiet, with_senses, write_meld
 

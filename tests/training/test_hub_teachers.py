@@ -16,8 +16,7 @@ from transformers import (
 )
 
 from dcet.runtime.labels import EMOTIONS
-from dcet.training.encoder_material import Heard
-from dcet.training.hub_teachers import (
+from dcet.training.encoders.hub_teachers import (
     PictureTeacher,
     TextTeacher,
     WaveformTeacher,
@@ -25,6 +24,7 @@ from dcet.training.hub_teachers import (
     sounding,
     standardised,
 )
+from dcet.training.encoders.material import Heard
 from tests.tiny_senses import HUB_LABELS, tone, write_bert_classifier, write_resnet, write_wav2vec2
 
 ORDER = [

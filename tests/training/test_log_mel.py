@@ -10,7 +10,8 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from dcet.training.log_mel import FLOOR_DB, WINDOW_SAMPLES, LogMel
+from dcet.runtime.arrays import WINDOW_SAMPLES
+from dcet.training.network.log_mel import FLOOR_DB, LogMel
 
 STEP_DB = 1.25
 log_mel = LogMel()

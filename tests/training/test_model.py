@@ -11,11 +11,11 @@ from torch import Tensor
 
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import MODALITIES
-from dcet.training.batches import Example, examples
-from dcet.training.checkpoint import Checkpoint
-from dcet.training.corpus import Corpus
-from dcet.training.forward import encode_texts, predict
-from dcet.training.model import Dcet, Fusion, ModelConfig, Step, initial_state
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.dialogue.batches import Example, examples
+from dcet.training.dialogue.forward import encode_texts, predict
+from dcet.training.network.model import Dcet, Fusion, ModelConfig, Step, initial_state
+from dcet.training.saved.checkpoint import Checkpoint
 from tests.tiny_training import TINY
 
 MASKS = [chosen for size in (1, 2, 3) for chosen in combinations(range(3), size)]

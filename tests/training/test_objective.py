@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dcet.training.batches import IGNORE, Batch, collate, examples
-from dcet.training.corpus import Corpus
-from dcet.training.forward import Outputs
-from dcet.training.objective import Objective, supervised_contrast
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.dialogue.batches import IGNORE, Batch, collate, examples
+from dcet.training.dialogue.forward import Outputs
+from dcet.training.dialogue.objective import Objective, supervised_contrast
 from tests.tiny_training import wordpiece
 
 

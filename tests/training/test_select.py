@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from dcet.runtime.errors import ConfigError
-from dcet.training import checkpoint
+from dcet.training.dialogue.fit import fit
+from dcet.training.dialogue.select import select
 from dcet.training.evaluate import evaluate_meld
-from dcet.training.fit import fit
-from dcet.training.select import select
+from dcet.training.saved import checkpoint
 from tests.tiny_training import TINY, quiet, tiny_config
 
 

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
+from dcet.runtime.arrays import FACE_PIXELS, WINDOW_SAMPLES
 from dcet.runtime.errors import ConfigError
-from dcet.training.audio_encoder import (
+from dcet.training.augment.faces import corrupt_faces
+from dcet.training.augment.speech import add_noise, corrupt_level, corrupt_pcm, noise_level
+from dcet.training.corpora.speech import Speech, earlier_voice
+from dcet.training.network.audio_encoder import (
     REMEMBERED_WINDOWS,
     VOICE_SHAPE,
     AudioConfig,
     AudioEncoder,
     sums,
 )
-from dcet.training.face_augmentation import corrupt_faces
-from dcet.training.face_encoder import LUMA, SIDE, FaceConfig, FaceEncoder, to_grey
-from dcet.training.log_mel import WINDOW_SAMPLES
-from dcet.training.speech import Speech, earlier_voice
-from dcet.training.speech_augmentation import add_noise, corrupt_level, corrupt_pcm, noise_level
+from dcet.training.network.face_encoder import LUMA, FaceConfig, FaceEncoder, to_grey
 from tests.tiny_senses import tone
 
 
@@ -105,7 +105,7 @@ def test_faces_are_scaled_as_torch_does_antialiased(size: tuple[int, int]) -> No
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8))
     grey = (pixels.float() @ torch.tensor(LUMA))[:, None]
     expected = torch.nn.functional.interpolate(
-        grey, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False
+        grey, (FACE_PIXELS, FACE_PIXELS), mode="bilinear", antialias=True, align_corners=False
     )[:, 0]
     assert torch.allclose(to_grey(pixels), expected, atol=0.02)
 
@@ -156,7 +156,7 @@ def test_noise_is_as_strong_as_asked() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_corrupted_faces_stay_in_range(seed: int) -> None:
     torch.manual_seed(seed)
-    grey = 255 * torch.rand(64, SIDE, SIDE)
+    grey = 255 * torch.rand(64, FACE_PIXELS, FACE_PIXELS)
     corrupted = corrupt_faces(grey)
     assert corrupted.shape == grey.shape
     assert torch.isfinite(corrupted).all()

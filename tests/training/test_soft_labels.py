@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dcet.data.meld import Dialogue
 from dcet.runtime.errors import ConfigError
-from dcet.runtime.meld import Dialogue
-from dcet.training import soft_labels
-from dcet.training.batches import Example, examples
-from dcet.training.checkpoint import load
-from dcet.training.corpus import Corpus
-from dcet.training.fit import FitConfig
-from dcet.training.fit import fit_split as real_fit_split
-from dcet.training.forward import Predictions
-from dcet.training.forward import predict as real_predict
-from dcet.training.runs import Progress
-from dcet.training.soft_labels import write_soft_labels
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.dialogue import soft_labels
+from dcet.training.dialogue.batches import Example, examples
+from dcet.training.dialogue.fit import FitConfig
+from dcet.training.dialogue.fit import fit_split as real_fit_split
+from dcet.training.dialogue.forward import Predictions
+from dcet.training.dialogue.forward import predict as real_predict
+from dcet.training.dialogue.soft_labels import write_soft_labels
+from dcet.training.run.runs import Progress
+from dcet.training.saved.checkpoint import load
 from tests.tiny_training import quiet, tiny_config
 
 

@@ -7,8 +7,8 @@ import torch
 
 from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
-from dcet.runtime.text import normalise_text
-from dcet.training.text_material import PlainTexts, TextMaterial, read_lines
+from dcet.runtime.senses.text import normalise_text
+from dcet.training.encoders.text_material import PlainTexts, TextMaterial, read_lines
 
 TEXTS = [
     "I am so happy!",

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models
 from torch import nn
 
 from dcet.runtime.errors import ConfigError
-from dcet.training.vocabulary import prune_vocabulary
+from dcet.training.network.vocabulary import prune_vocabulary
 from tests.tiny_training import FELT, LETTERS, SPECIAL, VOCABULARY, wordpiece
 
 KEPT = ["I am so happy, really!", "sunshine"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dcet.runtime import Bundle, Conversation, DcetError, Estimate
-from dcet.runtime.golden import LABEL_AGREEMENT, TOLERANCES
+from dcet.runtime.bundle.golden import LABEL_AGREEMENT, TOLERANCES
 from tests.runtime.signals import face, speech
 from tests.tiny_bundle import write_tiny_bundle
 from tests.web.conftest import WEB

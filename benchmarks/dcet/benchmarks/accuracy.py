@@ -13,11 +13,11 @@ from dcet.benchmarks.identity import (
     identify_engine,
 )
 from dcet.benchmarks.progress import Track
+from dcet.data.meld import read_meld
+from dcet.data.metrics import conversation_metrics
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
-from dcet.runtime.meld import read_meld
-from dcet.runtime.metrics import conversation_metrics
 
 ACCURACY_SCHEMA = "dcet-bench/accuracy/1"
 

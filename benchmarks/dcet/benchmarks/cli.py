@@ -11,14 +11,14 @@ from rich.console import Console
 from dcet.benchmarks.accuracy import measure_accuracy
 from dcet.benchmarks.compare import LATENCY_TOLERANCE, compare_reports
 from dcet.benchmarks.default_bundle import find_default_bundle
-from dcet.benchmarks.latency import LatencySettings, measure_latency
-from dcet.benchmarks.page import render_page
-from dcet.benchmarks.peers import PeerSettings, measure_peers
-from dcet.benchmarks.predict import PredictSettings, predict_bundle
-from dcet.benchmarks.predict_page import render_prediction
+from dcet.benchmarks.latency.measure import LatencySettings, measure_latency
+from dcet.benchmarks.latency.page import render_page
+from dcet.benchmarks.peers.measure import PeerSettings, measure_peers
+from dcet.benchmarks.prediction.measure import PredictSettings, predict_bundle
+from dcet.benchmarks.prediction.page import render_prediction
 from dcet.benchmarks.progress import TrackOnStderr
-from dcet.benchmarks.robustness import RobustnessSettings, measure_robustness
-from dcet.benchmarks.robustness_page import render_robustness
+from dcet.benchmarks.robustness.measure import RobustnessSettings, measure_robustness
+from dcet.benchmarks.robustness.page import render_robustness
 from dcet.benchmarks.tables import (
     print_accuracy,
     print_comparison,
@@ -28,8 +28,8 @@ from dcet.benchmarks.tables import (
     print_robustness,
 )
 from dcet.runtime import Bundle
-from dcet.runtime.cli import handle_errors
-from dcet.runtime.engines import ENGINES
+from dcet.runtime.cli_errors import handle_errors
+from dcet.runtime.engines.registry import ENGINES
 from dcet.runtime.files import atomic_path, write_json
 
 F = TypeVar("F", bound=Callable[..., Any])

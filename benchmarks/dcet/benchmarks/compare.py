@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
-from dcet.benchmarks.latency import LATENCY_SCHEMA
-from dcet.benchmarks.peers import PEERS_SCHEMA
-from dcet.benchmarks.predict import PREDICT_SCHEMA
-from dcet.benchmarks.robustness import ROBUSTNESS_SCHEMA
+from dcet.benchmarks.latency.measure import LATENCY_SCHEMA
+from dcet.benchmarks.peers.measure import PEERS_SCHEMA
+from dcet.benchmarks.prediction.measure import PREDICT_SCHEMA
+from dcet.benchmarks.robustness.measure import ROBUSTNESS_SCHEMA
 from dcet.runtime.errors import DcetError
 
 SCHEMAS = (LATENCY_SCHEMA, ACCURACY_SCHEMA, ROBUSTNESS_SCHEMA, PEERS_SCHEMA, PREDICT_SCHEMA)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from dcet.benchmarks.texts import count_tokens, text_of_tokens
 from dcet.runtime import Bundle
+from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.errors import ConfigError
-from dcet.runtime.features import SAMPLE_RATE_HZ
 
 TOKENS = 32
 AUDIO_S = 3.0

@@ -8,13 +8,13 @@ from rich.text import Text
 from dcet.benchmarks.accuracy import AccuracyReport
 from dcet.benchmarks.compare import Comparison, Row
 from dcet.benchmarks.identity import BundleIdentity, EngineIdentity
-from dcet.benchmarks.latency import LatencyReport
+from dcet.benchmarks.latency.measure import LatencyReport
 from dcet.benchmarks.loops import Loop
-from dcet.benchmarks.peers import PeersReport
-from dcet.benchmarks.predict import KIND, PredictReport
-from dcet.benchmarks.robustness import FIGURES, MISSING_RATES, Outcome, RobustnessReport
+from dcet.benchmarks.page.svg import figure, tick_label
+from dcet.benchmarks.peers.measure import PeersReport
+from dcet.benchmarks.prediction.measure import KIND, PredictReport
+from dcet.benchmarks.robustness.measure import FIGURES, MISSING_RATES, Outcome, RobustnessReport
 from dcet.benchmarks.stats import Summary
-from dcet.benchmarks.svg import figure, tick_label
 from dcet.runtime.labels import MODALITIES
 
 PERCENTILES = ("p50", "p90", "p95", "p99", "p99_9", "max")

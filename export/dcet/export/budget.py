@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 
+from dcet.data.metrics import emotion_metrics
+from dcet.data.playing import play
+from dcet.data.turns import LabelledTurn, Turns
+from dcet.demo import scripted_conversation
 from dcet.export.bundle import write_zip
-from dcet.export.synthetic import faces, speech
 from dcet.runtime import Bundle, Conversation
-from dcet.runtime.demo import scripted_conversation
+from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.errors import DcetError
-from dcet.runtime.features import SAMPLE_RATE_HZ
 from dcet.runtime.files import atomic_path
 from dcet.runtime.labels import MODALITIES
-from dcet.runtime.metrics import emotion_metrics
-from dcet.runtime.playing import play
-from dcet.runtime.turns import LabelledTurn, Turns
+from dcet.synthetic.probes import faces, speech
 
 LIMITED = {"audio": "audio", "face": "faces"}  # arguments of `Conversation.turn`, by modality
 LIMITS = (1, 2, 4, 8)  # windows of sound, and faces, that a turn may use

@@ -14,7 +14,7 @@ from dcet.export.bundle import export_bundle, in_precision, name_of
 from dcet.export.int8 import Bound
 from dcet.export.once import Once
 from dcet.targets import Target
-from dcet.training.checkpoint import load
+from dcet.training.saved.checkpoint import load
 
 
 def search_and_show(

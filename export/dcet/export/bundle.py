@@ -30,11 +30,9 @@ from dcet.export.parity import ENGINES_CHECKED, measure
 from dcet.export.senses_evidence import senses_evidence
 from dcet.quantization.arithmetic import compute_fp16
 from dcet.quantization.fp16 import store_fp16
-from dcet.runtime.bundle import Bundle
-from dcet.runtime.engines import open_engine
-from dcet.runtime.files import atomic_path
-from dcet.runtime.labels import EMOTIONS
-from dcet.runtime.manifest import (
+from dcet.runtime.arrays import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from dcet.runtime.bundle.bundle import Bundle
+from dcet.runtime.bundle.manifest import (
     FileRecord,
     Finalize,
     Golden,
@@ -47,11 +45,13 @@ from dcet.runtime.manifest import (
     StatePair,
     TokenizerFile,
 )
+from dcet.runtime.engines.registry import open_engine
+from dcet.runtime.files import atomic_path
+from dcet.runtime.labels import EMOTIONS
 from dcet.targets import Target
-from dcet.training.audio_encoder import VOICE_SHAPE
-from dcet.training.checkpoint import MAX_TOKENS, Checkpoint
-from dcet.training.log_mel import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from dcet.training.model import Dcet, initial_state
+from dcet.training.network.audio_encoder import VOICE_SHAPE
+from dcet.training.network.model import Dcet, initial_state
+from dcet.training.saved.checkpoint import MAX_TOKENS, Checkpoint
 
 PACKAGES = ("dcet", "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "transformers")
 

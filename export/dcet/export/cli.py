@@ -11,11 +11,11 @@ import click
 from rich.console import Console
 from rich.status import Status
 
-from dcet.runtime.cli import handle_errors
+from dcet.data.turns import read_turns
+from dcet.runtime.bundle.manifest import Manifest, Parity
+from dcet.runtime.cli_errors import handle_errors
 from dcet.runtime.errors import WriteError
 from dcet.runtime.extras import need
-from dcet.runtime.manifest import Manifest, Parity
-from dcet.runtime.turns import read_turns
 from dcet.targets import Device, Target, list_targets, load_target
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -129,7 +129,7 @@ def main(
     from dcet.export.int8 import Bound
     from dcet.export.once import Once
     from dcet.export.triton import export_repository
-    from dcet.training.checkpoint import load
+    from dcet.training.saved.checkpoint import load
 
     turns = None if calibration is None else read_turns(calibration)
     bound = Bound(turns=turns, max_drop=max_drop, corpora=corpora)

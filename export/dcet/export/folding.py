@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from dcet.training.model import Attention, Step
+from dcet.training.network.model import Attention, Step
 
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from dcet.demo import scripted_conversation
 from dcet.export.graphs import STEP_OUTPUTS
-from dcet.export.synthetic import faces, speech
-from dcet.runtime.demo import scripted_conversation
 from dcet.runtime.labels import MODALITIES
-from dcet.training.audio_encoder import VOICE_SHAPE, AudioEncoder
-from dcet.training.checkpoint import Checkpoint
-from dcet.training.face_encoder import FaceEncoder
-from dcet.training.model import ModelConfig, State, Step, TextEncoder, initial_state
+from dcet.synthetic.probes import faces, speech
+from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
+from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.model import ModelConfig, State, Step, TextEncoder, initial_state
+from dcet.training.saved.checkpoint import Checkpoint
 
 STEPS = 30
 RESET_EVERY = 10

@@ -11,15 +11,15 @@ from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
 from dcet.export.folding import fold_norms, fold_senses
-from dcet.export.tensor_rows import tensor_row
 from dcet.quantization.inspect import inspect_precision
 from dcet.quantization.pruning import prune
+from dcet.quantization.tensor_rows import tensor_row
+from dcet.runtime.arrays import FACE_PIXELS, WINDOW_SAMPLES
+from dcet.runtime.bundle.manifest import Graph
 from dcet.runtime.errors import DcetError
-from dcet.runtime.manifest import Graph
-from dcet.training.audio_encoder import VOICE_SHAPE, AudioEncoder
-from dcet.training.face_encoder import SIDE, FaceEncoder
-from dcet.training.log_mel import WINDOW_SAMPLES
-from dcet.training.model import (
+from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
+from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.model import (
     SPEAKER_STATES,
     Dcet,
     ModelConfig,
@@ -160,7 +160,7 @@ def export_face(encoder: FaceEncoder, opset: int, ir_version: int) -> onnx.Model
     sizes = {0: ("faces", 1), 1: ("height", 2), 2: ("width", 2)}
     return trace(
         encoder,
-        (torch.zeros(2, SIDE + 1, SIDE + 2, 3, dtype=torch.uint8),),
+        (torch.zeros(2, FACE_PIXELS + 1, FACE_PIXELS + 2, 3, dtype=torch.uint8),),
         ["pixels"],
         ["features"],
         opset,

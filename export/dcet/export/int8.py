@@ -12,6 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from dcet.data.default_turns import default_turns
+from dcet.data.metrics import emotion_metrics
+from dcet.data.playing import play
+from dcet.data.turns import Turns
 from dcet.export.graphs import ENDS, FRONT_END, NEXT_TO_ENDS
 from dcet.export.once import Once
 from dcet.export.parity import ENGINES_CHECKED, describe
@@ -20,14 +24,10 @@ from dcet.quantization.calibration import record_batches, spread_batches
 from dcet.quantization.int8 import Batch, quantize_int8
 from dcet.quantization.layers import int8_layers, weighted_layers
 from dcet.quantization.sensitivity import mean_kl, sensitivities
-from dcet.runtime.bundle import Bundle
-from dcet.runtime.golden import replay_golden, rows_too_far
-from dcet.runtime.manifest import KeptLayer, LabelledSet, Quantization, QuantizedGraph
-from dcet.runtime.metrics import emotion_metrics
-from dcet.runtime.playing import play
-from dcet.runtime.turns import Turns
+from dcet.runtime.bundle.bundle import Bundle
+from dcet.runtime.bundle.golden import replay_golden, rows_too_far
+from dcet.runtime.bundle.manifest import KeptLayer, LabelledSet, Quantization, QuantizedGraph
 from dcet.targets import Target
-from dcet.training.calibration_turns import default_turns
 
 MAX_DROP = 0.005
 METRIC = "weighted_f1"

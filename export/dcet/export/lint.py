@@ -10,7 +10,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from dcet.quantization.inspect import inspect_precision
-from dcet.runtime.manifest import Profile
+from dcet.runtime.bundle.manifest import Profile
 from dcet.targets import TensorrtRange
 from dcet.targets.tensorrt import Operator, operators, parsers
 

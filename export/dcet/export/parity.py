@@ -1,10 +1,10 @@
 """A bundle leaves the export only if every engine that runs here agrees with torch."""
 
 from dcet.export.graphs import ExportError
-from dcet.runtime.bundle import Bundle
-from dcet.runtime.engines import Engine
-from dcet.runtime.golden import LABEL_AGREEMENT, label_note, replay_golden, rows_too_far
-from dcet.runtime.manifest import Parity
+from dcet.runtime.bundle.bundle import Bundle
+from dcet.runtime.bundle.golden import LABEL_AGREEMENT, label_note, replay_golden, rows_too_far
+from dcet.runtime.bundle.manifest import Parity
+from dcet.runtime.engines.protocol import Engine
 
 ENGINES_CHECKED = ("onnxruntime", "openvino")
 

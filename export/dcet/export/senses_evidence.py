@@ -12,12 +12,12 @@ from onnx.utils import Extractor
 from torch import Tensor
 
 from dcet.quantization.session import open_session
-from dcet.runtime.manifest import CorpusCost
-from dcet.training.corpora import NEVER_THERE
+from dcet.runtime.bundle.manifest import CorpusCost
+from dcet.training.corpora.faces import read_ferplus
+from dcet.training.corpora.registry import NEVER_THERE
+from dcet.training.corpora.speech import earlier_voice, read_speech
 from dcet.training.evaluate import decisions
-from dcet.training.faces import read_ferplus
-from dcet.training.model import Dcet
-from dcet.training.speech import earlier_voice, read_speech
+from dcet.training.network.model import Dcet
 
 SPLIT = "dev"
 FACES_AT_ONCE = 64

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dcet.training.audio_encoder import AudioEncoder, remember, sums
-from dcet.training.model import SPEAKER_STATES, State, Step
+from dcet.training.network.audio_encoder import AudioEncoder, remember, sums
+from dcet.training.network.model import SPEAKER_STATES, State, Step
 
 
 class Slots(NamedTuple):

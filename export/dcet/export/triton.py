@@ -30,16 +30,16 @@ from dcet.export.graphs import (
 )
 from dcet.export.once import Once
 from dcet.export.served import ServedAudio, ServedStep
+from dcet.runtime.arrays import WINDOW_SAMPLES
+from dcet.runtime.bundle.golden import TOLERANCES, compare, label_note, remade, rows_too_far
+from dcet.runtime.bundle.manifest import Parity
 from dcet.runtime.extras import need
-from dcet.runtime.golden import TOLERANCES, compare, label_note, remade, rows_too_far
+from dcet.runtime.files import atomic_folder
 from dcet.runtime.labels import EMOTIONS, MODALITIES
-from dcet.runtime.manifest import Parity
 from dcet.targets import Target
-from dcet.training.audio_encoder import VOICE_SHAPE, AudioEncoder
-from dcet.training.checkpoint import Checkpoint
-from dcet.training.folders import atomic_folder
-from dcet.training.log_mel import WINDOW_SAMPLES
-from dcet.training.model import SPEAKER_STATES, Step, TextEncoder, initial_state
+from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
+from dcet.training.network.model import SPEAKER_STATES, Step, TextEncoder, initial_state
+from dcet.training.saved.checkpoint import Checkpoint
 
 SLOTS = 8  # speakers of one conversation who are remembered at once
 CONVERSATIONS = 4096  # at once, for each instance of a model; more wait until one ends

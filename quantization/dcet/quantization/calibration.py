@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dcet.data.playing import play
+from dcet.data.turns import Turns
 from dcet.quantization.int8 import Batch
-from dcet.runtime.bundle import Bundle
-from dcet.runtime.engines import Arrays, Engine
-from dcet.runtime.playing import play
-from dcet.runtime.turns import Turns
+from dcet.runtime.bundle.bundle import Bundle
+from dcet.runtime.engines.protocol import Arrays, Engine
 
 
 @dataclass(slots=True, eq=False)

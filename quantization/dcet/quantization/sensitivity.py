@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from dcet.data.playing import play
+from dcet.data.turns import Turns
 from dcet.quantization.layers import Layer, int8_layers
 from dcet.quantization.restoring import restore
 from dcet.quantization.session import open_session
-from dcet.runtime.bundle import Bundle
-from dcet.runtime.engines import Arrays, Engine
-from dcet.runtime.golden import replay_golden
-from dcet.runtime.playing import play
-from dcet.runtime.turns import Turns
+from dcet.runtime.bundle.bundle import Bundle
+from dcet.runtime.bundle.golden import replay_golden
+from dcet.runtime.engines.protocol import Arrays, Engine
 
 Key = TypeVar("Key")
 

@@ -3,7 +3,7 @@
 import onnxruntime
 from onnx import ModelProto
 
-from dcet.runtime.engines import ENGINE_DECIDES
+from dcet.runtime.engines.protocol import ENGINE_DECIDES
 
 _ONLY_FATAL = 4  # whatever fails is raised; the log would say it a second time
 

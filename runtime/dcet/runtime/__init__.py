@@ -14,14 +14,14 @@ import sys
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-from dcet.runtime.bundle import Bundle
+from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.errors import DcetError
 from dcet.runtime.estimate import Estimate
-from dcet.runtime.face_finder import FaceFinder
-from dcet.runtime.features import Features
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.runtime.memory import Trajectory
+from dcet.runtime.senses.face_finder import FaceFinder
+from dcet.runtime.turn import Features
 
 __all__ = [
     "EMOTIONS",

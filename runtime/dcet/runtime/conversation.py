@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.bundle import Bundle
-from dcet.runtime.engines import Engine, start
+from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
+from dcet.runtime.bundle.bundle import Bundle
+from dcet.runtime.engines.protocol import Engine, start
 from dcet.runtime.errors import ConfigError, EmptyTurn
 from dcet.runtime.estimate import Estimate
-from dcet.runtime.face_finder import FaceFinder
-from dcet.runtime.features import SAMPLE_RATE_HZ, Colors, Features, Image, Turn, check_speaker
 from dcet.runtime.labels import EMOTIONS, MODALITIES
-from dcet.runtime.memory import Arena, Floats, Trajectory
-from dcet.runtime.senses import Perceived, Senses
+from dcet.runtime.memory import Arena, Trajectory
+from dcet.runtime.senses.face_finder import FaceFinder
+from dcet.runtime.senses.senses import Perceived, Senses
+from dcet.runtime.turn import Colors, Features, Image, Turn, check_speaker
 
 
 class Conversation:

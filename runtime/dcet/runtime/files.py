@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files and folders appear whole or not at all."""
 
 import json
 import os
@@ -32,6 +32,36 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         raise WriteError(
             f"could not write {path}: {error.strerror or error}. Nothing was left behind; "
             "free some space or choose another place, and write it again"
+        ) from error
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder; it takes the place of `folder` when the block succeeds.
+
+    A folder cannot be replaced in one step: the old one is moved aside first, and moved back should
+    the second step fail. Raises WriteError where the system refuses, a full disk for example.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
+            new, old = Path(place, "new"), Path(place, "old")
+            new.mkdir()
+            yield new
+            if folder.exists():
+                folder.rename(old)
+            try:
+                new.rename(folder)
+            except OSError:
+                if old.exists():
+                    old.rename(folder)
+                raise
+    except DcetError:
+        raise
+    except OSError as error:
+        raise WriteError(
+            f"could not write {folder}: {error}. What was there before is untouched; "
+            "free some space or choose another place"
         ) from error
 
 

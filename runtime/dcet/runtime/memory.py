@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.engines import Engine, KeepsStates
+from dcet.runtime.arrays import Floats
+from dcet.runtime.bundle.manifest import StatePair
+from dcet.runtime.engines.protocol import Engine, KeepsStates
 from dcet.runtime.errors import UnknownSpeaker
 from dcet.runtime.labels import EMOTIONS
-from dcet.runtime.manifest import StatePair
 
 TRAJECTORY_TURNS = 256
 
@@ -28,8 +29,6 @@ _POINT = np.dtype(
         ("shift", np.float32),  # NaN on a speaker's first turn
     ]
 )
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

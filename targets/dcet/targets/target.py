@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from dcet.runtime.engines import ENGINES
+from dcet.runtime.engines.registry import ENGINES
 from dcet.runtime.errors import DcetError
 
 DEVICES = Path(__file__).with_name("devices")

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dcet.runtime.cli import handle_errors
+from dcet.runtime.cli_errors import handle_errors
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.files import write_json
 from dcet.runtime.labels import EMOTIONS, MODALITIES
-from dcet.training.corpora import MODALITY_OF
+from dcet.training.corpora.registry import MODALITY_OF
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -103,7 +103,10 @@ def fit(output: Path, as_json: bool, vocabulary: int, **options: Any) -> None:
           --soft-labels runs/soft.npz --seed 1 --output runs/seed1
     """
     need_training()
-    from dcet.training.fit import FitConfig, fit  # torch takes seconds: only when asked for
+    from dcet.training.dialogue.fit import (  # torch takes seconds: only when asked for
+        FitConfig,
+        fit,
+    )
 
     config = FitConfig(vocabulary=vocabulary or None, **options)
     with progress_bar() as progress:
@@ -126,8 +129,8 @@ def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options
           --runs runs/folds --output runs/soft.npz
     """
     need_training()
-    from dcet.training.fit import FitConfig
-    from dcet.training.soft_labels import write_soft_labels
+    from dcet.training.dialogue.fit import FitConfig
+    from dcet.training.dialogue.soft_labels import write_soft_labels
 
     config = FitConfig(vocabulary=vocabulary or None, **options)
     with progress_bar() as progress:
@@ -152,7 +155,7 @@ def select(
       dcet-train select runs/seed0 runs/seed1 runs/seed2 --meld MELD --output checkpoint
     """
     need_training()
-    from dcet.training.select import select as select_run
+    from dcet.training.dialogue.select import select as select_run
 
     metrics = select_run(runs, meld, output, card)
     if as_json:
@@ -231,7 +234,7 @@ def encoder(
           --output runs/audio
     """
     need_training()
-    from dcet.training.fit_encoder import FitEncoderConfig, fit_encoder
+    from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
 
     options |= _changed(changes, epochs)
     if text_encoder is not None:
@@ -277,8 +280,8 @@ def distill(
           --corpus meld --data DATA --output runs/small
     """
     need_training()
-    from dcet.training.distill import DistillConfig
-    from dcet.training.distill import distill as distill_encoder
+    from dcet.training.encoders.distill import DistillConfig
+    from dcet.training.encoders.distill import distill as distill_encoder
 
     options |= {"student": _settings(student), **_changed(changes, epochs)}
     config = DistillConfig.of(**options)
@@ -336,8 +339,8 @@ def fuse(output: Path, as_json: bool, commercial: bool, **options: Any) -> None:
           --output runs/fused
     """
     need_training()
-    from dcet.training.fuse import COMMERCIAL_SPEECH, FuseConfig
-    from dcet.training.fuse import fuse as fuse_senses
+    from dcet.training.fusion.fuse import COMMERCIAL_SPEECH, FuseConfig
+    from dcet.training.fusion.fuse import fuse as fuse_senses
 
     if commercial:
         options["speech"] = COMMERCIAL_SPEECH
@@ -418,7 +421,7 @@ def turns(data: Path, split: str, output: Path, dialogues: int, seed: int) -> No
     """
     need("cv2", extra="train")
     need_training()
-    from dcet.training.constructed_turns import write_constructed_turns
+    from dcet.data.write_turns import write_constructed_turns
 
     written = write_constructed_turns(data, split, output, dialogues=dialogues, seed=seed)
     click.echo(

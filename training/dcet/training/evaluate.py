@@ -8,21 +8,21 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from dcet.data.metrics import conversation_metrics, emotion_metrics
 from dcet.runtime.errors import ConfigError, DataError
 from dcet.runtime.labels import EMOTIONS
-from dcet.runtime.metrics import conversation_metrics, emotion_metrics
-from dcet.training import encoder_run
-from dcet.training.audio_encoder import AudioEncoder
-from dcet.training.batches import examples
-from dcet.training.checkpoint import Checkpoint, load
-from dcet.training.corpora import MODALITY_OF, NEVER_THERE, folder_of
-from dcet.training.corpus import Corpus
-from dcet.training.face_encoder import FaceEncoder
-from dcet.training.faces import read_ferplus
-from dcet.training.forward import predict
-from dcet.training.speech import earlier_voice, read_speech
-from dcet.training.text_classifier import TextClassifier
-from dcet.training.utterances import read_texts
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.corpora.faces import read_ferplus
+from dcet.training.corpora.registry import MODALITY_OF, NEVER_THERE, folder_of
+from dcet.training.corpora.speech import earlier_voice, read_speech
+from dcet.training.dialogue.batches import examples
+from dcet.training.dialogue.forward import predict
+from dcet.training.dialogue.utterances import read_texts
+from dcet.training.network.audio_encoder import AudioEncoder
+from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.text_classifier import TextClassifier
+from dcet.training.saved import encoder_run
+from dcet.training.saved.checkpoint import Checkpoint, load
 
 AT_ONCE = 256
 
@@ -59,7 +59,7 @@ def evaluate(
 
 
 def evaluate_meld(checkpoint: Checkpoint, csv: Path, *, remember: bool = True) -> dict[str, Any]:
-    """Figures as `dcet.runtime.metrics.conversation_metrics` gives them.
+    """Figures as `dcet.data.metrics.conversation_metrics` gives them.
 
     The model reads text alone. `remember=False` resets the memory before every turn.
     """

@@ -5,9 +5,9 @@ from itertools import groupby
 
 import numpy as np
 
-from dcet.runtime.engines import DeviceState
+from dcet.runtime.bundle.manifest import StatePair
 from dcet.runtime.engines.cuda import Block, Cuda, aligned
-from dcet.runtime.manifest import StatePair
+from dcet.runtime.engines.protocol import DeviceState
 
 _FLOAT_BYTES = 4
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.engines import Arrays
+from dcet.runtime.arrays import FACE_PIXELS
+from dcet.runtime.bundle.manifest import Manifest, Tensor
+from dcet.runtime.engines.protocol import Arrays
 from dcet.runtime.errors import EngineError
-from dcet.runtime.images import LUMA
-from dcet.runtime.manifest import Manifest, Tensor
+from dcet.runtime.senses.images import LUMA
 
-FACE_PIXELS = 48  # along a side: the size at which the face encoder looks
 LEVELS = 64  # of grey, between one whole number and the next
 PICTURE = ("height", "width")
 USUAL_TOKENS = 32  # 97 % of the utterances of MELD have no more

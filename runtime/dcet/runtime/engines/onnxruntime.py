@@ -2,20 +2,18 @@
 
 import platform
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-from dcet.runtime.engines import ENGINE_DECIDES, THREADS, Arrays
+from dcet.runtime.bundle.contents import BundleContents
+from dcet.runtime.bundle.manifest import Tensor
+from dcet.runtime.engines.protocol import ENGINE_DECIDES, THREADS, Arrays
 from dcet.runtime.engines.signatures import check_signature
 from dcet.runtime.errors import EngineError
-from dcet.runtime.manifest import Tensor
-
-if TYPE_CHECKING:
-    from dcet.runtime.bundle import Bundle
 
 # ONNX Runtime's errors have no base class of their own.
 FAILURES = (
@@ -37,7 +35,7 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime-cpu"
 
-    def __init__(self, bundle: "Bundle", reason: str) -> None:
+    def __init__(self, bundle: BundleContents, reason: str) -> None:
         self.reason = reason
         graphs = bundle.manifest.graphs
         self._sessions = {id: load_session(bundle, id) for id in graphs}
@@ -56,7 +54,7 @@ class OnnxRuntimeEngine:
 
 
 def load_session(
-    bundle: "Bundle", id: str, providers: Sequence[str | tuple[str, dict[str, str]]] = (CPU,)
+    bundle: BundleContents, id: str, providers: Sequence[str | tuple[str, dict[str, str]]] = (CPU,)
 ) -> onnxruntime.InferenceSession:
     """A graph, verified against the manifest. Raises EngineError or BundleShapeMismatch."""
     file = bundle.manifest.graphs[id].file

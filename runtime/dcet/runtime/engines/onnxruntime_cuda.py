@@ -2,21 +2,18 @@
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from dcet.runtime.engines import Arrays, DeviceState, States
+from dcet.runtime.bundle.contents import BundleContents
+from dcet.runtime.bundle.manifest import StatePair
 from dcet.runtime.engines.cuda import Cuda, cuda_platform
 from dcet.runtime.engines.device_states import DeviceStates
 from dcet.runtime.engines.onnxruntime import FAILURES, load_session
+from dcet.runtime.engines.protocol import Arrays, DeviceState, States
 from dcet.runtime.errors import EngineError
-from dcet.runtime.manifest import StatePair
-
-if TYPE_CHECKING:
-    from dcet.runtime.bundle import Bundle
 
 PROVIDER = "CUDAExecutionProvider"
 DEVICE = "cuda"
@@ -27,7 +24,7 @@ class OnnxRuntimeCudaEngine:
 
     name = "onnxruntime-cuda"
 
-    def __init__(self, bundle: "Bundle", reason: str) -> None:
+    def __init__(self, bundle: BundleContents, reason: str) -> None:
         self.reason = reason
         _expect_cuda()
         self._cuda = Cuda()

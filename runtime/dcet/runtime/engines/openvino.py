@@ -3,22 +3,20 @@
 import platform
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.engines import ENGINE_DECIDES, THREADS, Arrays, Pending
+from dcet.runtime.bundle.contents import BundleContents
+from dcet.runtime.bundle.manifest import Tensor
 from dcet.runtime.engines.fixed_shapes import FixedShapes
 from dcet.runtime.engines.openvino_cache import OpenvinoCache
 from dcet.runtime.engines.openvino_requests import Requests, requests_of
+from dcet.runtime.engines.protocol import ENGINE_DECIDES, THREADS, Arrays, Pending
 from dcet.runtime.engines.signatures import check_signature
 from dcet.runtime.errors import EngineError
 from dcet.runtime.extras import need
-from dcet.runtime.manifest import Tensor
-
-if TYPE_CHECKING:
-    from dcet.runtime.bundle import Bundle
 
 _DTYPES = {"f32": "float32", "i32": "int32", "u8": "uint8"}
 
@@ -34,7 +32,7 @@ class OpenvinoEngine:
     name = "openvino-cpu"
     device: ClassVar[str] = "CPU"
 
-    def __init__(self, bundle: "Bundle", reason: str) -> None:
+    def __init__(self, bundle: BundleContents, reason: str) -> None:
         self.reason = reason
         core = _core(self.device)
         graphs = bundle.manifest.graphs
@@ -60,14 +58,14 @@ class OpenvinoEngine:
     def float_type(self, graph: str) -> str:
         return {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}[self._float_types[graph]]
 
-    def _float_type(self, core: Any, bundle: "Bundle", id: str) -> str:
+    def _float_type(self, core: Any, bundle: BundleContents, id: str) -> str:
         """Of what is not int8, by OpenVINO's name for it."""
         # Left to itself OpenVINO takes bfloat16 for all of them.
         is_int8 = any(graph.precision == "int8" for graph in bundle.manifest.graphs.values())
         has_bf16 = "BF16" in core.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
         return "bf16" if is_int8 and has_bf16 and id in BF16 else "f32"
 
-    def _load(self, core: Any, bundle: "Bundle", id: str) -> list[Requests]:
+    def _load(self, core: Any, bundle: BundleContents, id: str) -> list[Requests]:
         """Of a graph, compiled; more than one where it is for several sizes."""
         graph = bundle.manifest.graphs[id]
         files = (graph.openvino.xml, graph.openvino.bin) if graph.openvino else (graph.file,)
@@ -102,12 +100,12 @@ class OpenvinoGpuEngine(OpenvinoEngine):
     name = "openvino-gpu"
     device = "GPU"
 
-    def __init__(self, bundle: "Bundle", reason: str) -> None:
+    def __init__(self, bundle: BundleContents, reason: str) -> None:
         self._cache = OpenvinoCache(bundle, self.name)
         super().__init__(bundle, reason)
         self._cache.seal()
 
-    def _float_type(self, core: Any, bundle: "Bundle", id: str) -> str:
+    def _float_type(self, core: Any, bundle: BundleContents, id: str) -> str:
         return "f32" if bundle.manifest.graphs[id].precision == "fp32" else "f16"
 
     def _compile(self, core: Any, model: Any, id: str) -> list[Any]:
@@ -122,7 +120,7 @@ class OpenvinoNpuEngine(OpenvinoEngine):
     name = "openvino-npu"
     device = "NPU"
 
-    def __init__(self, bundle: "Bundle", reason: str) -> None:
+    def __init__(self, bundle: BundleContents, reason: str) -> None:
         self._shapes = FixedShapes(bundle.manifest, scales_faces=True)
         self._cache = OpenvinoCache(bundle, self.name)
         super().__init__(bundle, reason)
@@ -133,7 +131,7 @@ class OpenvinoNpuEngine(OpenvinoEngine):
         pending = _start(graph, self._requests[graph][fitted.choice], fitted.inputs)
         return lambda: self._shapes.cut(graph, pending(), fitted.sizes)
 
-    def _float_type(self, core: Any, bundle: "Bundle", id: str) -> str:
+    def _float_type(self, core: Any, bundle: BundleContents, id: str) -> str:
         return "f16"
 
     def _compile(self, core: Any, model: Any, id: str) -> list[Any]:

@@ -6,13 +6,10 @@ for the CPU is not kept: that would save half a second and take as much space as
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dcet.runtime.device_cache import cache_folders, hash_file
+from dcet.runtime.bundle.contents import BundleContents
+from dcet.runtime.engines.device_cache import cache_folders, hash_file
 from dcet.runtime.files import atomic_path
-
-if TYPE_CHECKING:
-    from dcet.runtime.bundle import Bundle
 
 
 class OpenvinoCache:
@@ -22,7 +19,7 @@ class OpenvinoCache:
     it, and one that lacks it, or differs, is removed before OpenVINO sees it.
     """
 
-    def __init__(self, bundle: "Bundle", engine: str) -> None:
+    def __init__(self, bundle: BundleContents, engine: str) -> None:
         self._folder: Path | None = None
         for place in cache_folders(bundle)[-1:]:
             folder = place / engine

@@ -1,17 +1,14 @@
 """A graph must be the one that the manifest describes, whichever engine reads it."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from dcet.runtime.bundle.contents import BundleContents
+from dcet.runtime.bundle.manifest import Tensor
 from dcet.runtime.errors import BundleShapeMismatch
-from dcet.runtime.manifest import Tensor
-
-if TYPE_CHECKING:
-    from dcet.runtime.bundle import Bundle
 
 
 def check_signature(
-    bundle: "Bundle", id: str, inputs: Iterable[Tensor], outputs: Iterable[Tensor]
+    bundle: BundleContents, id: str, inputs: Iterable[Tensor], outputs: Iterable[Tensor]
 ) -> None:
     """Raise BundleShapeMismatch unless `inputs` and `outputs` of a loaded graph are the stated."""
     stated = bundle.manifest.graphs[id]

@@ -5,21 +5,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.engines import Arrays, DeviceState, States
+from dcet.runtime.bundle.contents import BundleContents
+from dcet.runtime.bundle.manifest import StatePair, Tensor
 from dcet.runtime.engines.cuda import Block, Cuda, Pinned, aligned, cuda_platform
 from dcet.runtime.engines.device_states import DeviceStates
+from dcet.runtime.engines.protocol import Arrays, DeviceState, States
 from dcet.runtime.engines.signatures import check_signature
 from dcet.runtime.errors import EngineError, MissingExtra
 from dcet.runtime.extras import need
-from dcet.runtime.manifest import StatePair, Tensor
-
-if TYPE_CHECKING:
-    from dcet.runtime.bundle import Bundle
 
 OLDEST = 10  # major version with strongly typed networks and named tensors
 _REMEMBERED = 5  # last complaints of TensorRT, which raises nothing that would say them
@@ -60,7 +58,7 @@ class TensorrtEngine:
 
     name = "tensorrt-gpu"
 
-    def __init__(self, bundle: "Bundle", reason: str, folder: Path) -> None:
+    def __init__(self, bundle: BundleContents, reason: str, folder: Path) -> None:
         self.reason = reason
         tensorrt = load_tensorrt()
         self._cuda = Cuda()
@@ -96,7 +94,7 @@ class _Graph:
 
     def __init__(
         self,
-        bundle: "Bundle",
+        bundle: BundleContents,
         id: str,
         plan: Path,
         tensorrt: Any,

@@ -6,20 +6,18 @@ what was published.
 
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.engines import Arrays
+from dcet.runtime.bundle.contents import BundleContents
 from dcet.runtime.engines.cuda import driver_platform
 from dcet.runtime.engines.fixed_shapes import FixedShapes, Sizes
+from dcet.runtime.engines.protocol import Arrays
 from dcet.runtime.engines.torch_programs import CapturedProgram, PlainProgram, Program
 from dcet.runtime.errors import EngineError, MissingExtra
 from dcet.runtime.extras import need
-
-if TYPE_CHECKING:
-    from dcet.runtime.bundle import Bundle
 
 
 def package_name(graph: str, choice: int) -> str:
@@ -33,7 +31,7 @@ class TorchCpuEngine:
     name = "torch-cpu"
     device: ClassVar[str] = "cpu"
 
-    def __init__(self, bundle: "Bundle", reason: str, folder: Path) -> None:
+    def __init__(self, bundle: BundleContents, reason: str, folder: Path) -> None:
         self.reason = reason
         torch = self.load()
         self._graphs = bundle.manifest.graphs

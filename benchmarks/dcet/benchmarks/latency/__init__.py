@@ -1,0 +1,1 @@
+"""The latency report: measure, table and page."""

@@ -1,0 +1,1 @@
+"""What the HTML reports are made of: SVG shapes, plots and markup."""

@@ -1,0 +1,40 @@
+"""The repeated pieces of the reports' HTML."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+
+
+def whole_page(title: str, sections: Iterable[str]) -> str:
+    """One file that needs nothing else."""
+    css = files("dcet.benchmarks.page").joinpath("report.css").read_text(encoding="utf-8")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(sections)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def card(title: str, body: str, note: str = "") -> str:
+    heading = f"<h3>{escape(title)}</h3>" if title else ""
+    footer = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f'<div class="card">{heading}{body}{footer}</div>'
+
+
+def legend(entries: Sequence[tuple[str, str]]) -> str:
+    """Colours of a plot: (style, name)."""
+    items = (f'<span><i class="{style}"></i>{escape(name)}</span>' for style, name in entries)
+    return f'<div class="legend">{"".join(items)}</div>'
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The first column holds names, the others figures."""
+    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
+    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return (
+        f'<div class="scroll"><table><thead><tr>{cells}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )

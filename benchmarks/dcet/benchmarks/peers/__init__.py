@@ -1,0 +1,1 @@
+"""The comparison with three large encoders: measure and table."""

@@ -1,0 +1,1 @@
+"""The prediction for a device: measure, table and page."""

@@ -1,0 +1,1 @@
+"""The robustness report: measure, table and page."""

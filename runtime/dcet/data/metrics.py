@@ -1,0 +1,113 @@
+"""The figures DCET reports, computed in one place so that torch and bundle are judged alike.
+
+Probabilities are (n, 7) in the order of EMOTIONS; labels are (n,) indices into it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dcet.data.meld import Dialogue
+from dcet.runtime.labels import EMOTIONS
+
+ECE_BINS = 15
+
+
+def conversation_metrics(
+    dialogues: Sequence[Dialogue],
+    probabilities: ArrayLike,
+    sentiment: ArrayLike,
+    shift: ArrayLike,
+) -> dict[str, Any]:
+    """All figures of a corpus of dialogues; predictions have one row a turn, in reading order."""
+    turns = [turn for dialogue in dialogues for turn in dialogue.turns]
+    shifted = shift_labels(dialogues)
+    known = shifted >= 0  # a speaker's first turn has nothing to shift from
+    return {
+        **emotion_metrics([turn.emotion for turn in turns], probabilities),
+        "sentiment": sentiment_metrics([turn.sentiment for turn in turns], sentiment),
+        "shift": shift_metrics(shifted[known] == 1, np.asarray(shift)[known]),
+    }
+
+
+def shift_labels(dialogues: Sequence[Dialogue]) -> NDArray[np.int64]:
+    """1 where a speaker's emotion is not that of their previous turn, 0 where it is, else -1."""
+    labels = []
+    for dialogue in dialogues:
+        last: dict[str, int] = {}
+        for turn in dialogue.turns:
+            before = last.get(turn.speaker)
+            labels.append(-1 if before is None else int(before != turn.emotion))
+            last[turn.speaker] = turn.emotion
+    return np.array(labels, dtype=np.int64)
+
+
+def emotion_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
+    """Classification and calibration figures.
+
+    UAR is the mean recall of the classes that occur. ECE uses 15 equal-width bins of the top
+    probability (Guo et al., ICML 2017).
+    """
+    true = np.asarray(labels, dtype=np.int64)
+    p = np.asarray(probabilities, dtype=np.float64)
+    predicted = p.argmax(axis=1)
+    confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)), dtype=np.int64)
+    np.add.at(confusion, (true, predicted), 1)
+    support = confusion.sum(axis=1)
+    pairs = support + confusion.sum(axis=0)  # 2 TP + FP + FN
+    occurs = support > 0
+    f1 = np.divide(2.0 * confusion.diagonal(), pairs, out=np.zeros(len(EMOTIONS)), where=pairs > 0)
+    return {
+        "n": len(true),
+        "weighted_f1": float(f1 @ support / support.sum()),
+        "macro_f1": float(f1.mean()),
+        "accuracy": float((true == predicted).mean()),
+        "uar": float((confusion.diagonal()[occurs] / support[occurs]).mean()),
+        "per_class_f1": dict(zip(EMOTIONS, f1.tolist(), strict=True)),
+        "confusion": confusion.tolist(),  # rows are true labels
+        "ece": _expected_calibration_error(p.max(axis=1), true == predicted),
+        "nll": float(-np.log(np.clip(p[np.arange(len(true)), true], 1e-12, None)).mean()),
+    }
+
+
+def _expected_calibration_error(confidence: NDArray[Any], correct: NDArray[Any]) -> float:
+    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    gap = np.bincount(bins, weights=confidence - correct, minlength=ECE_BINS)
+    return float(np.abs(gap).sum() / len(confidence))
+
+
+def sentiment_metrics(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
+    """Error and agreement of sentiment on [-1, 1]; CCC is Lin's concordance (Biometrics 1989)."""
+    y, x = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    covariance = ((x - x.mean()) * (y - y.mean())).mean()
+    spread = x.std() * y.std()
+    scale = x.var() + y.var() + (x.mean() - y.mean()) ** 2
+    return {
+        "mae": float(np.abs(x - y).mean()),
+        "pearson": float(covariance / spread) if spread else 0.0,
+        "ccc": float(2 * covariance / scale) if scale else 0.0,
+    }
+
+
+def shift_metrics(true: ArrayLike, probability: ArrayLike) -> dict[str, float]:
+    """F1 at 0.5 and average precision of the emotion-shift detector."""
+    y, p = np.asarray(true, dtype=bool), np.asarray(probability, dtype=np.float64)
+    predicted = p >= 0.5
+    pairs = y.sum() + predicted.sum()
+    return {
+        "f1": float(2 * (y & predicted).sum() / pairs) if pairs else 0.0,
+        "average_precision": _average_precision(y, p),
+    }
+
+
+def _average_precision(true: NDArray[Any], score: NDArray[Any]) -> float:
+    """Area under precision over recall as a sum of steps; equal scores count as one threshold."""
+    if not true.any():
+        return 0.0
+    order = np.argsort(-score, kind="stable")
+    hits = np.cumsum(true[order])
+    last_of_tie = np.append(np.diff(score[order]) != 0, True)
+    hits, ranks = hits[last_of_tie], np.flatnonzero(last_of_tie) + 1
+    return float((np.diff(hits, prepend=0) * (hits / ranks)).sum() / true.sum())

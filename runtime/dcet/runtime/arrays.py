@@ -1,0 +1,10 @@
+"""The arrays and the constants of their shapes that every part of DCET agrees on."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+SAMPLE_RATE_HZ = 16_000  # of every audio encoder
+WINDOW_SAMPLES = 48_000  # 3 s: what an audio encoder takes at once
+FACE_PIXELS = 48  # along a side: the size at which faces are encoded and judged; FER+'s, too

@@ -1,0 +1,1 @@
+"""Read and verify a bundle: its container, its manifest, its golden sequences."""

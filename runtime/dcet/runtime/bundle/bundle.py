@@ -1,0 +1,73 @@
+"""A bundle, opened: its verified contents, its tokenizer, and the engines that run its graphs."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from dcet.runtime.bundle.checks import check_manifest
+from dcet.runtime.bundle.container import Container
+from dcet.runtime.bundle.contents import BundleContents
+from dcet.runtime.bundle.manifest import Manifest
+from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.engines.registry import open_engine
+from dcet.runtime.errors import BundleManifestError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+class Bundle(BundleContents):
+    """One exported model. Conversations on one bundle share its engine and nothing else."""
+
+    def __init__(self, path: Path, container: Container, manifest: Manifest, sha256: str) -> None:
+        super().__init__(path, container, manifest, sha256)
+        self._engines: dict[str, Engine] = {}
+        self._opening = threading.Lock()
+
+    def engine(self, name: str = "auto") -> Engine:
+        """The engine that runs the graphs: `auto`, the target's first choice that works here, or
+        one by its name. Opened once.
+
+        Raises MissingExtra, EngineError, ConfigError or BundleShapeMismatch.
+        """
+        with self._opening:
+            if name not in self._engines:
+                self._engines[name] = open_engine(self, name)
+            return self._engines[name]
+
+    def limited(self, limits: Mapping[str, int]) -> Self:
+        """The same files and engines, but a turn uses only so many sounds or faces: what the
+        manifest's `limit` of these modalities would say. Its hash stays that of the files.
+
+        Raises BundleManifestError.
+        """
+        modalities = {
+            name: replace(modality, limit=limits.get(name, modality.limit))
+            for name, modality in self.manifest.modalities.items()
+        }
+        manifest = replace(self.manifest, modalities=modalities)
+        check_manifest(manifest)
+        limited = type(self)(self.path, self._container, manifest, self.sha256)
+        limited._engines, limited._opening = self._engines, self._opening
+        return limited
+
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        """Truncates at `max_tokens`; what it cut off is in `Encoding.overflowing`."""
+        from tokenizers import Tokenizer
+
+        row = self.manifest.tokenizer
+        data = self.read(row.file)
+        try:
+            tokenizer = Tokenizer.from_buffer(data)
+        except Exception as error:  # tokenizers raises nothing narrower
+            raise BundleManifestError(
+                f"{self.path}: {row.file}: expected a file of Hugging Face tokenizers: {error}; "
+                "export the bundle again"
+            ) from error
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(row.max_tokens)
+        return tokenizer

@@ -1,0 +1,112 @@
+"""The verified contents of a bundle: its files are those that were written, or it does not open."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Self
+
+from dcet.runtime.bundle.checks import check_manifest, check_weights_inside
+from dcet.runtime.bundle.container import Container, check_name, open_container
+from dcet.runtime.bundle.manifest import FileRecord, Manifest
+from dcet.runtime.errors import (
+    BundleError,
+    BundleHashMismatch,
+    BundleManifestError,
+    BundleMissingFile,
+    BundleTruncated,
+    BundleUnlistedFile,
+)
+
+MANIFEST = "manifest.json"
+
+
+class BundleContents:
+    """What an engine reads of a bundle.
+
+    path: where it lies
+    manifest: what it says about itself
+    sha256: hash of manifest.json, which holds the hashes of all other files
+    """
+
+    def __init__(self, path: Path, container: Container, manifest: Manifest, sha256: str) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.sha256 = sha256
+        self._container = container
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a directory or a stored zip and verify all of it; no code of it runs.
+
+        Raises the BundleError that says what is wrong with it.
+        """
+        path = Path(path)
+        container = open_container(path)
+        if MANIFEST not in container.sizes_bytes:
+            raise BundleManifestError(
+                f"{path}: expected {MANIFEST} at the top, got no such file; "
+                "make a bundle with: dcet-export --target cpu"
+            )
+        data = container.read(MANIFEST)
+        try:
+            manifest = Manifest.from_json(json.loads(data))
+            check_manifest(manifest)
+        except BundleError as error:
+            raise type(error)(f"{path}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise BundleManifestError(
+                f"{path}: {MANIFEST}: expected JSON: {error}; export the bundle again"
+            ) from error
+        bundle = cls(path, container, manifest, hashlib.sha256(data).hexdigest())
+        bundle._check_files()
+        return bundle
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file, checked against its hash. Raises BundleError."""
+        record = self.manifest.files.get(name)
+        if record is None:
+            raise BundleMissingFile(
+                f"{self.path}: expected one of the files that {MANIFEST} lists, got {name!r}"
+            )
+        data = self._container.read(name)
+        sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 != record.sha256:
+            raise BundleHashMismatch(
+                f"{self.path}: {name}: expected SHA-256 {record.sha256}, got {sha256}; "
+                "the file was changed or damaged after the export, so copy or export it again"
+            )
+        return data
+
+    def _check_files(self) -> None:
+        """The files are exactly those listed, and every one is the one that was written."""
+        present = self._container.sizes_bytes.keys() - {MANIFEST}
+        listed = self.manifest.files
+        for name in listed:
+            check_name(name, f"{self.path}: {MANIFEST}: files")
+        for name in sorted(present - listed.keys()):
+            raise BundleUnlistedFile(
+                f"{self.path}: {name}: expected only the files that {MANIFEST} lists; remove it, "
+                "and do not use this bundle unless you know who put it there"
+            )
+        for name in listed:
+            if name not in present:
+                raise BundleMissingFile(
+                    f"{self.path}: {name}: {MANIFEST} lists it, but it is not there; "
+                    "copy or export the bundle again"
+                )
+        for name, record in listed.items():
+            self._check_size(name, record)
+        graphs = {graph.file for graph in self.manifest.graphs.values()}
+        for name in listed:
+            data = self.read(name)
+            if name in graphs:
+                check_weights_inside(data, f"{self.path}: {name}")
+
+    def _check_size(self, name: str, record: FileRecord) -> None:
+        size_bytes = self._container.sizes_bytes[name]
+        if size_bytes != record.size_bytes:
+            kind = BundleTruncated if size_bytes < record.size_bytes else BundleHashMismatch
+            raise kind(
+                f"{self.path}: {name}: expected {record.size_bytes} bytes, got {size_bytes}; "
+                "copy or export the bundle again"
+            )

@@ -1,0 +1,98 @@
+"""Which engines there are, and which of them runs a bundle here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from dcet.runtime.bundle.contents import BundleContents
+from dcet.runtime.engines.device_cache import find_built, refuse_condemned
+from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.errors import ConfigError, DcetError, EngineError, MissingExtra
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One way to run a bundle, a rung of a target's ladder.
+
+    module: of dcet.runtime.engines, imported when a bundle asks for it
+    factory: its class, made of (bundle, reason), and of the folder of what was built where it
+        `is_built`. Its static method `platform()` names what decides whether it works, besides the
+        bundle: versions, driver, device. It raises MissingExtra or EngineError where it cannot
+    is_built: dcet-finalize must have built it on this device
+    """
+
+    module: str
+    factory: str
+    is_built: bool = False
+
+    def open(self, bundle: BundleContents, reason: str, folder: Path | None = None) -> Engine:
+        """Raises MissingExtra, EngineError or BundleShapeMismatch."""
+        engine: Engine = self._class()(bundle, reason, *([folder] if self.is_built else []))
+        return engine
+
+    def platform(self) -> dict[str, str]:
+        """Versions, driver and device. Raises MissingExtra or EngineError."""
+        found: dict[str, str] = self._class().platform()
+        return found
+
+    def _class(self) -> Any:
+        return getattr(import_module(f"dcet.runtime.engines.{self.module}"), self.factory)
+
+
+# Best first, on a machine that has them all.
+ENGINES: Mapping[str, Rung] = {
+    "tensorrt": Rung("tensorrt", "TensorrtEngine", is_built=True),
+    "torch-tensorrt": Rung("torch_package", "TorchTensorrtEngine", is_built=True),
+    "onnxruntime-cuda": Rung("onnxruntime_cuda", "OnnxRuntimeCudaEngine"),
+    "torch-cuda": Rung("torch_package", "TorchCudaEngine", is_built=True),
+    "torch-cpu": Rung("torch_package", "TorchCpuEngine", is_built=True),
+    "openvino-gpu": Rung("openvino", "OpenvinoGpuEngine"),
+    "openvino-npu": Rung("openvino", "OpenvinoNpuEngine"),
+    "openvino": Rung("openvino", "OpenvinoEngine"),
+    "onnxruntime": Rung("onnxruntime", "OnnxRuntimeEngine"),
+}
+
+
+def open_engine(bundle: BundleContents, name: str = "auto") -> Engine:
+    """Open one engine by its name, or the first of the bundle's that works here (`auto`).
+
+    An engine that must be built needs a valid record of dcet-finalize, and `auto` passes over what
+    dcet-finalize found wrong on this device.
+
+    Raises ConfigError for an unknown name, MissingExtra or EngineError when what was asked for
+    cannot run, BundleShapeMismatch when a graph is not what the manifest says.
+    """
+    if name != "auto":
+        return _open(bundle, name, "asked for by name")
+    target, ladder = bundle.manifest.target, bundle.manifest.engines
+    fallen: list[str] = []
+    for number, choice in enumerate(ladder, 1):
+        reason = f"choice {number} of {len(ladder)} of target {target}; {'; '.join(fallen)}"
+        try:
+            if choice in ENGINES:
+                refuse_condemned(bundle, choice, ENGINES[choice].platform)
+            return _open(bundle, choice, reason if fallen else f"first choice of target {target}")
+        except (ConfigError, MissingExtra, EngineError) as error:
+            fallen.append(f"{choice}: {error}")
+        except DcetError:  # the bundle is wrong, not the engine
+            raise
+        except Exception as error:  # noqa: BLE001  what is broken here raises what it likes
+            fallen.append(f"{choice}: {type(error).__name__}: {error}")
+    raise EngineError(
+        f"{bundle.path}: no engine of target {target} works here: {'; '.join(fallen)}"
+    )
+
+
+def find_rung(name: str) -> Rung:
+    """Raises ConfigError for an unknown name."""
+    if name not in ENGINES:
+        raise ConfigError(f"engine: expected auto or one of {', '.join(ENGINES)}, got {name!r}")
+    return ENGINES[name]
+
+
+def _open(bundle: BundleContents, name: str, reason: str) -> Engine:
+    rung = find_rung(name)
+    folder = find_built(bundle, name, rung.platform()) if rung.is_built else None
+    return rung.open(bundle, reason, folder)

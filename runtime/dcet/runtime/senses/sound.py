@@ -1,0 +1,83 @@
+"""How something was said: PCM as a host has it, made into what an audio encoder takes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
+from dcet.runtime.extras import need
+from dcet.runtime.senses.quality import audio_quality, snr_db
+from dcet.runtime.turn import Unusable
+
+MIN_MS = 100  # a short syllable
+SILENT_PEAK = 1e-4  # of full scale: -80 dB
+FULL = 0.99  # of full scale; a codec may have rounded off what was cut
+CLIPPED_SHARE = 0.001  # of the samples; clean speech touches full scale now and then
+USELESS_SHARE = 0.2  # of clipped samples, at which the quality is 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sound:
+    """The sound of one turn."""
+
+    windows: Floats  # (n, window_samples) at 16 kHz, in [-1, 1]
+    quality: float  # from 0 to 1
+    notes: tuple[str, ...]  # what had to be done to it
+
+
+def prepare_sound(
+    audio: NDArray[Any], sample_rate_hz: int, *, window_samples: int, most: int
+) -> Sound:
+    """Checked PCM, (n,) or (n, channels), as at most `most` windows; the last ones of a long turn.
+
+    Channels are mixed, a constant offset is taken away, other rates are resampled. Raises Unusable,
+    or MissingExtra where there is nothing to resample with.
+    """
+    if audio.size == 0:
+        raise Unusable("empty")
+    given_s = len(audio) / sample_rate_hz
+    if given_s * 1000 < MIN_MS:
+        raise Unusable(f"{given_s * 1000:.0f} ms; at least {MIN_MS} ms are needed")
+    notes = []
+    used_s = most * window_samples / SAMPLE_RATE_HZ
+    if given_s > used_s:
+        notes.append(f"the last {used_s:.4g} s of {given_s:.4g} s are used")
+        audio = audio[-int(used_s * sample_rate_hz) :]
+    samples, peak = _full_scale(audio)
+    if peak > 1:
+        notes.append(f"samples reach {peak:.6g}, expected [-1, 1]; scaled down")
+    clipped = float((np.abs(samples) >= FULL).mean())
+    if clipped >= CLIPPED_SHARE:
+        notes.append(f"clipped: {clipped:.1%} of the samples are at full scale")
+    pcm = samples if samples.ndim == 1 else samples.mean(axis=1)
+    pcm = pcm - pcm.mean()
+    if np.abs(pcm).max() < SILENT_PEAK:
+        raise Unusable("silent")
+    if sample_rate_hz != SAMPLE_RATE_HZ:
+        pcm = need("soxr", extra="audio").resample(pcm, sample_rate_hz, SAMPLE_RATE_HZ)
+    pcm = pcm / max(1.0, float(np.abs(pcm).max()))  # resampling may overshoot
+    quality = audio_quality(snr_db(pcm)) * max(0.0, 1 - clipped / USELESS_SHARE)
+    return Sound(cut_windows(pcm, window_samples), quality, tuple(notes))
+
+
+def cut_windows(pcm: Floats, size: int) -> Floats:
+    """(n,) -> (windows, size): one padded with silence, or as many as it takes, evenly spread.
+
+    Several overlap so that the first begins and the last ends with the sound; none is padded.
+    """
+    if len(pcm) <= size:
+        return np.pad(pcm, (0, size - len(pcm)))[None]
+    count = -(-len(pcm) // size)
+    starts = np.linspace(0, len(pcm) - size, count).round().astype(int)
+    return np.stack([pcm[start : start + size] for start in starts])
+
+
+def _full_scale(audio: NDArray[Any]) -> tuple[Floats, float]:
+    """Samples in [-1, 1], and the peak that they had as numbers of a full scale of 1."""
+    if audio.dtype == np.int16:
+        return audio.astype(np.float32) / np.float32(2**15), 1.0
+    peak = float(np.abs(audio).max())
+    scaled: Floats = (audio / max(1.0, peak)).astype(np.float32)
+    return scaled, peak

@@ -1,0 +1,1 @@
+"""Made voices, faces and noise, which are nobody's. It may import `dcet.runtime`."""

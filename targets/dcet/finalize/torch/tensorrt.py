@@ -1,0 +1,50 @@
+"""Build the engine `torch-tensorrt`. This was never run: there was no GPU to run it on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcet.runtime.bundle.bundle import Bundle
+from dcet.runtime.extras import need
+
+if TYPE_CHECKING:
+    from dcet.finalize.torch.programs import Exported
+
+
+def build(bundle: Bundle, folder: Path, kept: Path) -> None:
+    """TensorRT compiles what it takes of each program, and torch the rest.
+
+    Raises MissingExtra, EngineError, or what torch and TensorRT raise.
+    """
+    need("onnx", extra="torch")
+    from dcet.finalize.torch.programs import compile_graphs
+
+    compile_graphs(bundle, folder, "cuda", _torch_tensorrt)
+
+
+def _torch_tensorrt(exported: "Exported", package: Path) -> None:
+    torch_tensorrt = need("torch_tensorrt", extra="torch-tensorrt")
+    inputs = []
+    for example, open_axes in zip(exported.inputs, exported.open_axes, strict=True):
+        shapes = {"shape": list(example.shape)}
+        if open_axes:
+            least, most = (
+                [limit if axis in open_axes else size for axis, size in enumerate(example.shape)]
+                for limit in exported.pixels
+            )
+            shapes = {"min_shape": least, "opt_shape": list(example.shape), "max_shape": most}
+        inputs.append(torch_tensorrt.Input(**shapes, dtype=example.dtype))
+    compiled = torch_tensorrt.dynamo.compile(
+        exported.program,
+        arg_inputs=inputs,
+        use_explicit_typing=True,  # precision is in the graph
+        disable_tf32=True,  # 10 bits of mantissa are less than an fp32 graph promises
+        immutable_weights=True,
+    )
+    # Ahead of time, as without TensorRT: an ExportedProgram would be saved with pickles.
+    torch_tensorrt.save(
+        compiled,
+        str(package),
+        output_format="aot_inductor",
+        retrace=True,
+        arg_inputs=inputs,  # not examples, whose height and width would be those of all pictures
+    )

@@ -1,0 +1,1 @@
+"""Corrupt text, speech and faces at random, as a device would."""

@@ -1,0 +1,1 @@
+"""Read the corpora that encoders and the network are trained and evaluated on."""

@@ -1,0 +1,58 @@
+"""What there is to learn from: dialogues, and second opinions on their labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.data.meld import Dialogue, read_meld
+from dcet.runtime.errors import DataError
+from dcet.runtime.labels import EMOTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Dialogues and an array that belongs to them; a turn's `row` says where in it."""
+
+    dialogues: Sequence[Dialogue]
+    soft: NDArray[np.float32]  # (n, 7) what other models thought; zeros where nobody was asked
+
+    @classmethod
+    def read(cls, csv: Path, *, soft_labels: Path | None = None) -> "Corpus":
+        """Read a MELD-style CSV, and the npz of `dcet-train soft-labels`."""
+        dialogues = read_meld(csv)
+        if not dialogues:
+            raise DataError(f"{csv}: expected at least one row under the header, got none")
+        n = sum(len(dialogue.turns) for dialogue in dialogues)
+        soft = np.zeros((n, len(EMOTIONS)), np.float32)
+        if soft_labels is not None:
+            soft = _array(soft_labels, "probabilities", soft.shape)
+        return cls(dialogues, soft)
+
+    @classmethod
+    def of_meld(cls, folder: Path, split: str, *, soft_labels: Path | None = None) -> "Corpus":
+        """`split`_sent_emo.csv of MELD's folder."""
+        return cls.read(folder / f"{split}_sent_emo.csv", soft_labels=soft_labels)
+
+    def only(self, dialogues: Sequence[Dialogue]) -> "Corpus":
+        """The same corpus with some of its dialogues."""
+        return replace(self, dialogues=dialogues)
+
+
+def _array(path: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            array = np.asarray(file[name], dtype=np.float32)
+    except (OSError, EOFError, BadZipFile, KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: cannot read the array {name!r} ({error})") from error
+    if array.shape != shape:
+        raise DataError(
+            f"{path}: expected {name} {shape}, one row for each of the CSV, got {array.shape}; "
+            "give the file that belongs to this CSV"
+        )
+    if not np.isfinite(array).all():
+        raise DataError(f"{path}: {name} holds NaN or infinite values; mask those rows")
+    return array

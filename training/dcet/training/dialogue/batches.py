@@ -1,0 +1,109 @@
+"""Dialogues as tensors: what one training or evaluation step sees."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from dcet.data.metrics import shift_labels
+from dcet.training.corpora.corpus import Corpus
+
+IGNORE = -1  # label of a turn that does not count
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One dialogue of T turns, tokenised and labelled."""
+
+    tokens: tuple[tuple[int, ...], ...]
+    speakers: Tensor  # (T,) numbers from 1 in order of first speech: a slot, never a name
+    emotion: Tensor  # (T,)
+    sentiment: Tensor  # (T,)
+    shift: Tensor  # (T,) 1, 0, or IGNORE on a speaker's first turn
+    soft: Tensor  # (T, 7)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B dialogues padded to T turns. Flat tensors hold just the N real ones."""
+
+    tokens: list[tuple[int, ...]]  # N utterances
+    place: Tensor  # (B, T) index into the N utterances, 0 where padded
+    valid: Tensor  # (B, T) bool, the real turns
+    speakers: Tensor  # (B, T)
+    emotion: Tensor  # (N,)
+    sentiment: Tensor  # (N,)
+    shift: Tensor  # (N,)
+    soft: Tensor  # (N, 7)
+
+
+def examples(corpus: Corpus, tokenizer: Tokenizer) -> list[Example]:
+    """Tokenise and number a corpus."""
+    shifts = torch.from_numpy(shift_labels(corpus.dialogues))
+    made, start = [], 0
+    for dialogue in corpus.dialogues:
+        turns = dialogue.turns
+        rows = [turn.row for turn in turns]
+        numbers: dict[str, int] = {}
+        encodings = tokenizer.encode_batch([turn.text for turn in turns])
+        made.append(
+            Example(
+                tokens=tuple(tuple(encoding.ids) for encoding in encodings),
+                speakers=torch.tensor(
+                    [numbers.setdefault(turn.speaker, len(numbers) + 1) for turn in turns]
+                ),
+                emotion=torch.tensor([turn.emotion for turn in turns]),
+                sentiment=torch.tensor([float(turn.sentiment) for turn in turns]),
+                shift=shifts[start : start + len(turns)],
+                soft=torch.from_numpy(corpus.soft[rows]),
+            )
+        )
+        start += len(turns)
+    return made
+
+
+def collate(items: Sequence[Example]) -> Batch:
+    """Pad dialogues to the longest of them."""
+    lengths = torch.tensor([len(item.tokens) for item in items])
+    valid = torch.arange(int(lengths.max())) < lengths[:, None]
+    place = torch.zeros(valid.shape, dtype=torch.long)
+    place[valid] = torch.arange(int(lengths.sum()))
+    speakers = torch.ones(valid.shape, dtype=torch.long)
+    speakers[valid] = torch.cat([item.speakers for item in items])
+    return Batch(
+        tokens=[ids for item in items for ids in item.tokens],
+        place=place,
+        valid=valid,
+        speakers=speakers,
+        **{
+            name: torch.cat([getattr(item, name) for item in items])
+            for name in ("emotion", "sentiment", "shift", "soft")
+        },
+    )
+
+
+def shuffled_batches(
+    items: Sequence[Example], size: int, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Batches of `size` dialogues of similar length, in random order."""
+    for chunk in shuffled_chunks(items, size, generator):
+        yield collate([items[i] for i in chunk])
+
+
+def shuffled_chunks(
+    items: Sequence[Example], size: int, generator: torch.Generator
+) -> Iterator[list[int]]:
+    """As `shuffled_batches`, the places of the dialogues in `items`."""
+    noise = torch.rand(len(items), generator=generator)
+    order = sorted(range(len(items)), key=lambda i: len(items[i].tokens) + 2 * float(noise[i]))
+    chunks = [order[start : start + size] for start in range(0, len(order), size)]
+    for chunk in torch.randperm(len(chunks), generator=generator).tolist():
+        yield chunks[chunk]
+
+
+def in_order(items: Sequence[Example], size: int) -> Iterator[Batch]:
+    """Batches in the order given."""
+    for start in range(0, len(items), size):
+        yield collate(items[start : start + size])

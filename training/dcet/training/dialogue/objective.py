@@ -1,0 +1,66 @@
+"""What training minimises."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    log_softmax,
+    one_hot,
+)
+
+from dcet.runtime.labels import EMOTIONS
+from dcet.training.dialogue.batches import IGNORE, Batch
+from dcet.training.dialogue.forward import Outputs
+
+
+class Objective(nn.Module):
+    """Sum of the heads' losses.
+
+    `alone` classifies the utterance before the memory, so that the encoder is asked directly too
+    (deep supervision); it is not part of the model. Labels are smoothed, and where `batch.soft`
+    holds the opinion of models that never saw the turn in training, mixed with it: annotators of
+    MELD agree only fairly (its paper reports a Fleiss' kappa of 0.43).
+    """
+
+    def __init__(
+        self, width: int, *, smoothing: float, soft_share: float, contrast: float, alone: float
+    ) -> None:
+        super().__init__()
+        self.alone = nn.Linear(width, len(EMOTIONS))
+        self.smoothing, self.soft_share = smoothing, soft_share
+        self.contrast_weight, self.alone_weight = contrast, alone
+
+    def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
+        target = self.targets(batch)
+        loss = cross_entropy(outputs.logits, target)
+        loss = loss + self.alone_weight * cross_entropy(self.alone(outputs.utterances), target)
+        loss = loss + 0.5 * (outputs.sentiment - batch.sentiment).square().mean()
+        known = batch.shift != IGNORE
+        if known.any():
+            loss = loss + 0.2 * binary_cross_entropy_with_logits(
+                outputs.shift[known], batch.shift[known].float()
+            )
+        if self.contrast_weight:
+            loss = loss + self.contrast_weight * supervised_contrast(
+                outputs.utterances, batch.emotion
+            )
+        return loss
+
+    def targets(self, batch: Batch) -> Tensor:
+        """(N, 7) rows that sum to 1."""
+        hard = one_hot(batch.emotion, len(EMOTIONS)).float()
+        hard = (1 - self.smoothing) * hard + self.smoothing / len(EMOTIONS)
+        share = self.soft_share * (batch.soft.sum(dim=-1, keepdim=True) > 0)
+        return (1 - share) * hard + share * batch.soft
+
+
+def supervised_contrast(embeddings: Tensor, labels: Tensor, temperature: float = 0.2) -> Tensor:
+    """Supervised contrastive loss (Khosla et al., NeurIPS 2020) over (N, d) embeddings."""
+    normed = nn.functional.normalize(embeddings, dim=-1)
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    logits = (normed @ normed.T / temperature).masked_fill(itself, -1e4)
+    positive = (labels[:, None] == labels) & ~itself
+    pairs = positive.sum(dim=-1)
+    pulled = (log_softmax(logits, dim=-1) * positive).sum(dim=-1)[pairs > 0] / pairs[pairs > 0]
+    return -pulled.mean() if len(pulled) else embeddings.sum() * 0

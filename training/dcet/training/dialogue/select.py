@@ -1,0 +1,88 @@
+"""Of several seeds, the weights to keep, and how far the seeds are apart."""
+
+import copy
+import dataclasses
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dcet.runtime.errors import ConfigError
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.dialogue.calibration import calibrate
+from dcet.training.saved import checkpoint
+from dcet.training.saved.checkpoint import Checkpoint
+
+
+def select(
+    runs: Sequence[Path], meld: Path, output: Path, card: Path | None = None
+) -> Mapping[str, Any]:
+    """Write to `output` what is best on dev: one of the runs, or the average of their weights.
+
+    Runs that began with the same weights can be averaged (model soups, Wortsman et al., ICML 2022).
+    The metrics say which was `kept`, and gain `ablation`: for every seed the dev weighted F1, and
+    that of the same weights with the memory reset before every turn. Returns the metrics.
+    """
+    seeds = {run: _seed(run) for run in runs}
+    if len(set(seeds.values())) < len(runs):
+        raise ConfigError(
+            f"expected runs of different seeds, got {', '.join(map(str, seeds.values()))}; "
+            "leave out what is there twice"
+        )
+    candidates = {f"seed {seeds[run]}": checkpoint.load(run) for run in runs}
+    for name, candidate in candidates.items():
+        if "dev_memory_reset" not in candidate.metrics:
+            raise ConfigError(
+                f"{name} is not finished; give its `dcet-train fit` again to resume it"
+            )
+    ablation = {
+        "seeds": list(seeds.values()),
+        "weighted_f1": [_weighted_f1(candidate) for candidate in candidates.values()],
+        "weighted_f1_reset": [
+            _weighted_f1(candidate, "dev_memory_reset") for candidate in candidates.values()
+        ],
+    }
+    if len(candidates) > 1:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place, "average")
+            checkpoint.save(folder, _average(list(candidates.values())))
+            bias = next(iter(candidates.values())).model.step.heads.calibration_bias
+            calibrate(folder, Corpus.of_meld(meld, "dev"), bias)
+            candidates["average"] = checkpoint.load(folder)
+    kept = max(candidates, key=lambda name: _weighted_f1(candidates[name]))
+    best = candidates[kept]
+    metrics = {"kept": kept, **best.metrics, "ablation": ablation}
+    text = best.card if card is None else card.read_text(encoding="utf-8")
+    checkpoint.save(output, dataclasses.replace(best, metrics=metrics, card=text))
+    return metrics
+
+
+def _weighted_f1(candidate: Checkpoint, part: str = "dev") -> float:
+    return float(candidate.metrics[part]["weighted_f1"])
+
+
+def _average(candidates: Sequence[Checkpoint]) -> Checkpoint:
+    """The first of them with the mean of all their weights."""
+    first = candidates[0]
+    states = [candidate.model.state_dict() for candidate in candidates]
+    if len({tuple((name, value.shape) for name, value in state.items()) for state in states}) > 1:
+        raise ConfigError("the runs differ in the shape of their weights; select among one kind")
+    mean = {
+        name: torch.stack([state[name].float() for state in states]).mean(dim=0).to(value.dtype)
+        for name, value in states[0].items()
+    }
+    model = copy.deepcopy(first.model)
+    model.load_state_dict(mean)
+    return dataclasses.replace(first, model=model)
+
+
+def _seed(run: Path) -> int:
+    try:
+        return int(json.loads((run / "config.json").read_text(encoding="utf-8"))["seed"])
+    except (OSError, KeyError, ValueError) as error:
+        raise ConfigError(
+            f"{run}: expected a run of `dcet-train fit`, with its config.json ({error})"
+        ) from error

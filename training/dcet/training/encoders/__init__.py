@@ -1,0 +1,1 @@
+"""Train one encoder, from labels or from teachers."""

@@ -1,0 +1,224 @@
+"""Teachers from Hugging Face, each fed as it was trained: by its own tokenizer and normalisation.
+
+Features are the mean of the last hidden state. Where a model classifies, and its labels are the
+seven emotions under any of their usual names, among whatever else, it has an opinion on them too.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn.functional import interpolate
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForAudioClassification,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    PretrainedConfig,
+    PreTrainedModel,
+)
+from transformers.utils.hub import cached_file
+
+from dcet.runtime.arrays import SAMPLE_RATE_HZ
+from dcet.runtime.errors import ConfigError
+from dcet.runtime.labels import EMOTIONS
+from dcet.training.dialogue.forward import by_length
+from dcet.training.dialogue.utterances import TEXTS_AT_ONCE
+from dcet.training.encoders.material import Heard
+from dcet.training.encoders.teacher_protocol import Opinion, Teacher
+from dcet.training.run.mixed_precision import mixed_precision
+from dcet.training.saved.checkpoint import pretrained
+
+ALIASES = {
+    "angry": "anger",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "happiness": "joy",
+    "happy": "joy",
+    "sad": "sadness",
+    "surprised": "surprise",
+}
+PICTURE_SIDE = 224  # of models that do not say what they want
+_FAULTS = (OSError, ValueError, KeyError, SafetensorError)
+
+
+class TextTeacher:
+    """A model like BERT."""
+
+    ours = False
+    licences: Mapping[str, str] = {}
+
+    def __init__(self, name: str) -> None:
+        config = _config(name)
+        self.places = emotion_places(config)
+        kind = AutoModel if self.places is None else AutoModelForSequenceClassification
+        self.model, self.tokenizer = pretrained(name, "--teacher", kind)
+        self.model.eval()
+        self.width: int = config.hidden_size
+
+    @torch.no_grad()
+    def __call__(self, shown: Sequence[str]) -> Opinion:
+        tokens = [tuple(encoding.ids) for encoding in self.tokenizer.encode_batch(list(shown))]
+        with mixed_precision():
+            both = by_length(self._encode, tokens, TEXTS_AT_ONCE, self.model.device)
+        logits = None if self.places is None else both[:, self.width :]
+        return Opinion(both[:, : self.width], logits)
+
+    def _encode(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """-> (N, width), and 7 more where the emotions are known."""
+        outputs = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        hidden, weights = outputs.hidden_states[-1], mask[..., None]
+        features: Tensor = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+        if self.places is None:
+            return features
+        return torch.cat([features, outputs.logits[:, self.places]], dim=1)
+
+
+class WaveformTeacher:
+    """A model like wav2vec 2.0, which listens to the waveform itself."""
+
+    ours = False
+    licences: Mapping[str, str] = {}
+
+    def __init__(self, name: str) -> None:
+        config, settings = _config(name), _settings(name)
+        if not hasattr(config, "conv_stride"):
+            raise ConfigError(
+                f"--teacher {name}: expected a model that listens to waveforms, as Wav2Vec2, "
+                f"HuBERT and WavLM do, got {config.model_type}"
+            )
+        if settings.get("sampling_rate", SAMPLE_RATE_HZ) != SAMPLE_RATE_HZ:
+            raise ConfigError(
+                f"--teacher {name}: expected a model for {SAMPLE_RATE_HZ} Hz, "
+                f"got {settings['sampling_rate']} Hz"
+            )
+        self.normalises = settings.get("do_normalize", True)
+        self.masks = settings.get("return_attention_mask", False)
+        self.places = emotion_places(config)
+        kind = AutoModel if self.places is None else AutoModelForAudioClassification
+        self.model = _model(name, kind)
+        self.width: int = config.hidden_size
+
+    @torch.no_grad()
+    def __call__(self, shown: Heard) -> Opinion:
+        assert shown.pcm is not None
+        pcm, mask = shown.pcm, sounding(shown.pcm)
+        if self.normalises:
+            pcm = standardised(pcm, mask)
+        with mixed_precision():
+            outputs = self.model(
+                pcm, attention_mask=mask.long() if self.masks else None, output_hidden_states=True
+            )
+        features = outputs.hidden_states[-1].float().mean(dim=1)
+        logits = None if self.places is None else outputs.logits.float()[:, self.places]
+        return Opinion(features, logits)
+
+
+class PictureTeacher:
+    """A model like ResNet. Grey faces are shown to it as RGB, in its own size and range."""
+
+    ours = False
+    licences: Mapping[str, str] = {}
+
+    def __init__(self, name: str) -> None:
+        config, settings = _config(name), _settings(name)
+        size = settings.get("size", getattr(config, "image_size", PICTURE_SIDE))
+        if isinstance(size, dict):
+            size = size.get("height", size.get("shortest_edge", PICTURE_SIDE))
+        self.side = int(size)
+        normalises = settings.get("do_normalize", "image_mean" in settings)
+        self.mean = torch.tensor(settings["image_mean"] if normalises else [0.0] * 3)
+        self.spread = torch.tensor(settings["image_std"] if normalises else [1.0] * 3)
+        self.places = emotion_places(config)
+        kind = AutoModel if self.places is None else AutoModelForImageClassification
+        self.model = _model(name, kind)
+        self.width = self(torch.zeros(1, 48, 48)).features.shape[1]
+
+    @torch.no_grad()
+    def __call__(self, shown: Tensor) -> Opinion:
+        grey = interpolate(
+            shown[:, None] / 255, (self.side, self.side), mode="bilinear", antialias=True
+        )
+        pixels = (grey - self.mean[:, None, None]) / self.spread[:, None, None]
+        with mixed_precision():
+            outputs = self.model(pixels, output_hidden_states=True)
+        hidden = outputs.hidden_states[-1].float()
+        # Pictures (N, width, h, w) of convolutions, or patches (N, n, width) of transformers.
+        features = hidden.mean(dim=(2, 3)) if hidden.ndim == 4 else hidden.mean(dim=1)
+        logits = None if self.places is None else outputs.logits.float()[:, self.places]
+        return Opinion(features, logits)
+
+
+HUB_TEACHERS: Mapping[str, Callable[[str], Teacher]] = {
+    "text": TextTeacher,
+    "audio": WaveformTeacher,
+    "face": PictureTeacher,
+}
+
+
+def emotion_places(config: PretrainedConfig) -> list[int] | None:
+    """Where in a model's logits the seven emotions are, or None where they are not all there."""
+    if not any("Classification" in name for name in config.architectures or ()):
+        return None  # a head would be made up
+    places: dict[str, int] = {}
+    for place, label in (config.id2label or {}).items():
+        name = str(label).lower()
+        places[ALIASES.get(name, name)] = int(place)
+    if not set(EMOTIONS) <= places.keys():
+        return None
+    return [places[emotion] for emotion in EMOTIONS]
+
+
+def sounding(pcm: Tensor) -> Tensor:
+    """(N, n) -> bool (N, n): everything up to the last sample that is not 0; all of silence."""
+    place = torch.arange(pcm.shape[1])
+    last = torch.where(pcm != 0, place, -1).amax(dim=1, keepdim=True)
+    return (place <= last) | (last < 0)
+
+
+def standardised(pcm: Tensor, mask: Tensor) -> Tensor:
+    """What sounds, with mean 0 and variance 1; padding stays 0."""
+    count = mask.sum(dim=1, keepdim=True)
+    mean = (pcm * mask).sum(dim=1, keepdim=True) / count
+    variance = ((pcm - mean).square() * mask).sum(dim=1, keepdim=True) / count
+    return (pcm - mean) / (variance + 1e-7).sqrt() * mask
+
+
+def _config(name: str) -> PretrainedConfig:
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(name)
+    except _FAULTS as error:
+        raise _refused(name, error) from error
+    return config
+
+
+def _model(name: str, kind: type[Any]) -> PreTrainedModel:
+    try:
+        model: PreTrainedModel = kind.from_pretrained(name, dtype=torch.float32)
+    except _FAULTS as error:
+        raise _refused(name, error) from error
+    model.eval()
+    return model
+
+
+def _settings(name: str) -> dict[str, Any]:
+    """How inputs are to be prepared, where the model says so."""
+    try:
+        file = cached_file(
+            name, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False
+        )
+        return {} if file is None else json.loads(Path(file).read_text(encoding="utf-8"))
+    except _FAULTS as error:
+        raise _refused(name, error) from error
+
+
+def _refused(name: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"--teacher {name}: {error}; give `default`, a checkpoint, a run, or a Hugging Face model "
+        "by id or folder"
+    )

@@ -1,0 +1,107 @@
+"""Sentences to ask a teacher about: those of a corpus, and endlessly many made of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from dcet.runtime.errors import DataError, DataNotFound, UndecodableText
+from dcet.runtime.labels import EMOTIONS
+from dcet.runtime.senses.text import normalise_text
+from dcet.training.augment.text_errors import misheard
+from dcet.training.encoders.material import smoothed
+
+WHOLE = 0.3  # share of the utterances that are left as they are
+
+
+class TextMaterial:
+    """Utterances, labelled or not."""
+
+    def __init__(self, texts: Sequence[str], emotion: Tensor | None = None) -> None:
+        self.texts = texts
+        self.emotion = emotion
+        self.words = [word for text in texts for word in text.split()]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def noisy(self, rows: Tensor) -> tuple[list[str], Tensor | None]:
+        """Texts, and (N, 7) rows that sum to 1, or to 0 where the label may be no longer true."""
+        random = Random(int(torch.randint(2**31, ())))
+        texts, untouched = [], []
+        for row in rows.tolist():
+            whole = random.random() < WHOLE
+            texts.append(self.texts[row] if whole else self._corrupt(self.texts[row], random))
+            untouched.append(whole)
+        if self.emotion is None:
+            return texts, None
+        target = one_hot(self.emotion[rows], len(EMOTIONS)) * torch.tensor(untouched)[:, None]
+        return texts, target.float()
+
+    def _corrupt(self, text: str, random: Random) -> str:
+        """Another sentence, more or less like `text`."""
+        words = text.split()
+        if random.random() < 0.3:
+            words = _stretch(words, random)
+        if random.random() < 0.3:
+            words += _stretch(random.choice(self.texts).split(), random)
+        if random.random() < 0.3:
+            words = _stutter(words, random)
+        text = " ".join(words)
+        if random.random() < 0.4:
+            text = misheard(text, 0.3 * random.random(), self.words, random)
+        if random.random() < 0.2:
+            text = "".join(sign for sign in text.lower() if sign.isalnum() or sign in "' ")
+        return normalise_text(text) or random.choice(self.words)
+
+
+class PlainTexts:
+    """Labelled utterances as they were said, but for a word in ten that is missing."""
+
+    def __init__(self, texts: Sequence[str], emotion: Tensor) -> None:
+        self.texts, self.emotion = texts, emotion
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def noisy(self, rows: Tensor) -> tuple[list[str], Tensor]:
+        texts = []
+        for row in rows.tolist():
+            words = self.texts[row].split()
+            kept = (torch.rand(len(words)) >= 0.1).tolist()
+            some = " ".join(word for word, stays in zip(words, kept, strict=True) if stays)
+            texts.append(some or self.texts[row])
+        return texts, smoothed(self.emotion[rows])
+
+
+def read_lines(file: Path) -> list[str]:
+    """The utterances of a file with one a line. Raises DataError where there is none."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UndecodableText(f"{file}: expected UTF-8 text ({error})") from error
+    except OSError as error:
+        raise DataNotFound(
+            f"{file}: expected a text file with an utterance a line ({error.strerror})"
+        ) from error
+    utterances = [line for line in map(normalise_text, text.splitlines()) if line]
+    if not utterances:
+        raise DataError(f"{file}: expected an utterance a line, got an empty file")
+    return utterances
+
+
+def _stretch(words: Sequence[str], random: Random) -> list[str]:
+    """Some words that follow each other, at least one."""
+    start, end = sorted(random.sample(range(len(words) + 1), 2))
+    return list(words[start:end])
+
+
+def _stutter(words: Sequence[str], random: Random) -> list[str]:
+    """A word in ten is said twice, a word in ten swallowed; at least one stays."""
+    said: list[str] = []
+    for word in words:
+        said += [word] * random.choices((0, 1, 2), (0.1, 0.8, 0.1))[0]
+    return said or list(words)

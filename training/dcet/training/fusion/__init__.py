@@ -1,0 +1,1 @@
+"""Train the fusion on constructed conversations of text, speech and faces."""

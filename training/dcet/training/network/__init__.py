@@ -1,0 +1,1 @@
+"""The network: encoders, fusion, memory and heads, as torch modules."""

@@ -1,0 +1,134 @@
+"""The audio encoder: 3 s windows of PCM in, one vector a window out.
+
+What a voice usually sounds like is taken out first: the log-mels are normalised by the mean and the
+spread of what the same speaker said before. The sums behind them are the encoder's state, `voice`,
+which the host keeps with the rest of the speaker's memory.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dcet.runtime.errors import ConfigError
+from dcet.runtime.labels import EMOTIONS
+from dcet.training.network.log_mel import FLOOR_DB, MELS, STEPS, LogMel
+from dcet.training.network.residual import residual_stages
+
+PRIOR_WINDOWS = 2.0  # how many windows of an unknown speaker the average voice counts for
+REMEMBERED_WINDOWS = 64.0  # beyond it, the oldest speech fades
+VOICE_SHAPE = (3, MELS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioConfig:
+    """Shape of the audio encoder."""
+
+    channels: tuple[int, ...] = (32, 64, 128)
+    width: int = 128
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        if len(self.channels) != 3:
+            raise ConfigError(f"channels: expected three numbers, got {self.channels}")
+
+
+class AudioEncoder(nn.Module):
+    """A residual network over normalised log-mels, pooled by attention over time.
+
+    Beside it goes what needs no network to see, how high, how varied and how restless each band is.
+
+    `head` classifies a single window. It is what the encoder is trained and judged by; DCET itself
+    reads the features.
+    """
+
+    usual_mean: Tensor
+    usual_square: Tensor
+
+    def __init__(self, config: AudioConfig) -> None:
+        super().__init__()
+        self.config = config
+        first, last = config.channels[0], config.channels[-1]
+        self.log_mel = LogMel()
+        self.register_buffer("usual_mean", torch.full((MELS,), 0.3))
+        self.register_buffer("usual_square", torch.full((MELS,), 0.15))
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, first, 5, 2, padding=2, bias=False), nn.BatchNorm2d(first), nn.ReLU()
+        )
+        self.stages = residual_stages(config.channels, first_stride=1)
+        bands = MELS // 2 ** len(config.channels)
+        self.collapse = nn.Sequential(
+            nn.Conv2d(last, last, (bands, 1), bias=False), nn.BatchNorm2d(last), nn.ReLU()
+        )
+        self.attention = nn.Conv1d(last, 1, 1)
+        self.overall = nn.Sequential(
+            nn.BatchNorm1d(3 * MELS + 1),
+            nn.Linear(3 * MELS + 1, last),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+        )
+        self.features = nn.Sequential(
+            nn.Linear(3 * last, config.width), nn.GELU(), nn.Dropout(config.dropout)
+        )
+        self.head = nn.Linear(config.width, len(EMOTIONS))
+
+    def forward(self, pcm: Tensor, voice: Tensor) -> tuple[Tensor, Tensor]:
+        """pcm (windows, 48000) of one speaker, voice (1, 3, 64) what was heard of them before.
+
+        -> features (windows, width) and the voice with these windows in it.
+        """
+        level = self.level(self.log_mel(pcm))
+        return self.encode(level, voice), remember(voice, sums(level).sum(dim=0, keepdim=True))
+
+    @staticmethod
+    def level(db: Tensor) -> Tensor:
+        """dB in [-80, 0] -> [0, 1]."""
+        return db / -FLOOR_DB + 1
+
+    def encode(self, level: Tensor, voice: Tensor) -> Tensor:
+        """level (N, 64, 94) in [0, 1], voice (N or 1, 3, 64) -> features (N, width)."""
+        frames, total, squares = (part.squeeze(1) for part in voice.split(1, dim=1))
+        weight = frames + PRIOR_WINDOWS
+        mean = (total + PRIOR_WINDOWS * self.usual_mean) / weight
+        square = (squares + PRIOR_WINDOWS * self.usual_square) / weight
+        spread = (square - mean * mean).clamp_min(1e-3).sqrt()
+        sounding = sounds(level)
+        normed = (level - mean[..., None]) / spread[..., None] * sounding
+        # Where in the spectrum something is counts, so the bands are not averaged.
+        x = self.collapse(self.stages(self.stem(normed[:, None]))).squeeze(2).float()  # (N, C, 12)
+        # TensorRT pools in two dimensions or three.
+        heard = nn.functional.max_pool2d(sounding, (1, 8), ceil_mode=True)  # (N, 1, 12)
+        weights = (self.attention(x) + (1 - heard) * -30).softmax(dim=-1)
+        mean = (x * weights).sum(dim=-1)
+        spread = ((x - mean[..., None]).square() * weights).sum(dim=-1).add(1e-4).sqrt()
+        overall = self.overall(overall_statistics(normed, sounding))
+        features: Tensor = self.features(torch.cat([mean, spread, overall], dim=1))
+        return features
+
+
+def overall_statistics(normed: Tensor, sounding: Tensor) -> Tensor:
+    """(N, 64, 94), (N, 1, 94) -> (N, 193): of each band mean, spread and mean step; the length."""
+    frames = sounding.sum(dim=-1).clamp_min(1)
+    mean = normed.sum(dim=-1) / frames
+    spread = ((normed - mean[..., None]).square() * sounding).sum(dim=-1) / frames
+    steps = ((normed[..., 1:] - normed[..., :-1]).abs() * sounding[..., 1:]).sum(dim=-1) / frames
+    return torch.cat([mean, spread.add(1e-4).sqrt(), steps, frames / STEPS], dim=1)
+
+
+def sounds(level: Tensor) -> Tensor:
+    """(N, 64, 94) -> (N, 1, 94): 1 where a frame is above the floor, by more than rounding."""
+    return (level.amax(dim=1, keepdim=True) >= 5e-4).float()
+
+
+def sums(level: Tensor) -> Tensor:
+    """(N, 64, 94) -> (N, 3, 64): windows' worth of sounding frames, sum and sum of squares."""
+    sounding = sounds(level)
+    heard = level * sounding
+    counted = sounding.sum(dim=-1).expand(-1, MELS)
+    return torch.stack([counted, heard.sum(dim=-1), (heard * heard).sum(dim=-1)], dim=1) / STEPS
+
+
+def remember(voice: Tensor, heard: Tensor) -> Tensor:
+    """A voice and the sums of what was heard since, (N, 3, 64) both -> the voice afterwards."""
+    following = voice + heard
+    return following * (REMEMBERED_WINDOWS / following[:, :1].clamp_min(REMEMBERED_WINDOWS))

@@ -1,0 +1,394 @@
+"""DCET, the network: fusion of the modalities, recurrent memory, heads.
+
+`Step` is what is exported: one turn in, estimates and the next state out, nothing hidden. `Dcet`
+adds the encoders and runs the same modules over whole dialogues for training.
+
+The memory follows the Recurrent Memory Transformer (Bulatov et al., NeurIPS 2022, arXiv
+2207.06881): memory tokens enter with the current segment and what comes out at their places is what
+the next turn reads. Here there is one set of tokens per speaker and one per scene, a turn is a
+segment, the write goes through a gate, and the rings of past utterances are read-only keys, so that
+the cost of a turn never changes.
+
+Shapes use B batch, M tokens, d `width`. All state starts as zeros: what the network learned about
+an empty memory is added inside.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from dcet.runtime.errors import ConfigError
+from dcet.runtime.labels import EMOTIONS, MODALITIES
+from dcet.training.network.audio_encoder import AudioEncoder
+from dcet.training.network.face_encoder import FaceEncoder
+
+OPINION_WIDTH = 32
+MASKED = -1e4  # added to an attention logit that must not count; finite, so that fp16 keeps it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """Shape of the step. Written beside the weights and into the bundle."""
+
+    text_width: int = 384
+    audio_width: int = 128
+    audio_length: int = 8
+    face_width: int = 128
+    face_length: int = 8
+    width: int = 256
+    layers: int = 2
+    heads: int = 4
+    speaker_tokens: int = 4
+    scene_tokens: int = 4
+    speaker_ring: int = 4  # past utterances of this speaker
+    scene_ring: int = 8  # past utterances of anybody
+    episodes: int = 4  # retrieved from the long-term bank
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ConfigError(f"width {self.width} must be a multiple of heads {self.heads}")
+
+
+class State(NamedTuple):
+    """Everything a conversation remembers that a turn reads; see docs/bundle-format.md."""
+
+    speaker_memory: Tensor  # (B, M, d)
+    speaker_ring: Tensor  # (B, K, d), oldest first
+    speaker_ring_mask: Tensor  # (B, K)
+    scene_memory: Tensor  # (B, M, d)
+    scene_ring: Tensor  # (B, W, d), oldest first
+    scene_ring_speaker: Tensor  # (B, W), 0 where empty
+
+
+SPEAKER_STATES = State._fields[:3]
+SCENE_STATES = State._fields[3:]
+
+
+def initial_state(config: ModelConfig, batch: int = 1, device: torch.device | None = None) -> State:
+    """The state before anything was said."""
+    shapes = (
+        (config.speaker_tokens, config.width),
+        (config.speaker_ring, config.width),
+        (config.speaker_ring,),
+        (config.scene_tokens, config.width),
+        (config.scene_ring, config.width),
+        (config.scene_ring,),
+    )
+    return State(*(torch.zeros(batch, *shape, device=device) for shape in shapes))
+
+
+class Attention(nn.Module):
+    """Multi-head attention, written out so that it exports as plain products and a softmax."""
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """queries (B, Q, d), keys (B, K, d), mask (B, K) with 1 where a key counts -> (B, Q, d)."""
+        q = self._split(self.query(queries))
+        k, v = (self._split(part) for part in self.key_value(keys).chunk(2, dim=-1))
+        logits = q @ k.transpose(-1, -2) * (q.shape[-1] ** -0.5)
+        weights = (logits + ((1 - mask) * MASKED)[:, None, None, :]).softmax(dim=-1)
+        mixed = (self.dropout(weights) @ v).transpose(1, 2).flatten(2)
+        output: Tensor = self.output(mixed)
+        return output
+
+    def _split(self, x: Tensor) -> Tensor:
+        split: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return split
+
+
+class Fusion(nn.Module):
+    """Text-conditioned attention over audio and face, mixed by weights that the user can read."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.text = nn.Linear(config.text_width, config.width)
+        self.audio = nn.Sequential(
+            nn.LayerNorm(config.audio_width), nn.Linear(config.audio_width, config.width)
+        )
+        self.face = nn.Sequential(
+            nn.LayerNorm(config.face_width), nn.Linear(config.face_width, config.width)
+        )
+        self.question = nn.Parameter(
+            torch.zeros(config.width)
+        )  # what is asked when there is no text
+        self.listen = Attention(config.width, config.heads)
+        self.look = Attention(config.width, config.heads)
+        self.reliability = nn.Linear(2 * config.width, 1)
+        self.opinion = nn.Linear(config.width, OPINION_WIDTH)
+        self.expected = nn.Linear(config.width, OPINION_WIDTH)  # of the others, by each sense
+        # So that nothing is suspected before anything was learned.
+        nn.init.zeros_(self.expected.weight)
+        nn.init.zeros_(self.expected.bias)
+        self.trust_in_quality = nn.Parameter(torch.ones(len(MODALITIES)))
+        self.kind = nn.Parameter(torch.zeros(len(MODALITIES), config.width))
+        self.norm = nn.LayerNorm(config.width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        text: Tensor,
+        audio: Tensor,
+        audio_mask: Tensor,
+        face: Tensor,
+        face_mask: Tensor,
+        modality_mask: Tensor,
+        quality: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """-> the utterance (B, d) and the modality weights (B, 3).
+
+        Inputs as in docs/bundle-format.md.
+        """
+        said = self.text(text) * modality_mask[:, :1]
+        query = (said + self.question)[:, None]
+        heard = self.listen(query, self.audio(audio), audio_mask)
+        seen = self.look(query, self.face(face), face_mask)
+        senses = torch.cat([said[:, None], heard, seen], dim=1) + self.kind
+        logits = self.reliability(torch.cat([senses, query.expand_as(senses)], dim=-1)).squeeze(-1)
+        logits = logits + self._agreement(senses, modality_mask)
+        logits = logits + self.trust_in_quality.abs() * torch.log(quality.clamp(1e-3, 1.0))
+        weights = (logits + (1 - modality_mask) * MASKED).softmax(dim=-1) * modality_mask
+        mixed = self.norm((weights[..., None] * senses).sum(dim=1))
+        return self.dropout(mixed), weights
+
+    def _agreement(self, senses: Tensor, modality_mask: Tensor) -> Tensor:
+        """senses (B, 3, d) -> (B, 3): how well the others that are there bear each of them out.
+
+        A face that shows something else than is said and heard is probably somebody else's.
+        """
+        opinions = torch.tanh(self.opinion(senses)) * modality_mask[..., None]
+        others = opinions.sum(dim=1, keepdim=True) - opinions
+        agreement: Tensor = (self.expected(senses) * others).sum(dim=-1)
+        return agreement
+
+
+class MemoryLayer(nn.Module):
+    """One pre-norm block: memory and the current utterance look at each other and at the rings."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.width)
+        self.attention = Attention(config.width, config.heads, config.dropout)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(config.width),
+            nn.Linear(config.width, 4 * config.width),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(4 * config.width, config.width),
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, tokens: Tensor, past: Tensor, mask: Tensor) -> Tensor:
+        normed = self.attention_norm(torch.cat([tokens, past], dim=1))
+        asking = normed[:, : tokens.shape[1]]
+        tokens = tokens + self.dropout(self.attention(asking, normed, mask))
+        tokens = tokens + self.dropout(self.feed_forward(tokens))
+        return tokens
+
+
+class Memory(nn.Module):
+    """Reads the state for one utterance and writes the next state."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, tokens = config.width, config.speaker_tokens + config.scene_tokens
+        self.empty = nn.Parameter(torch.randn(tokens, width) * 0.02)  # the memory before any turn
+        self.place = nn.Parameter(torch.randn(tokens + 1, width) * 0.02)
+        self.speaker_age = nn.Parameter(torch.randn(config.speaker_ring, width) * 0.02)
+        self.scene_age = nn.Parameter(torch.randn(config.scene_ring, width) * 0.02)
+        self.same_speaker = nn.Parameter(
+            torch.randn(2, width) * 0.02
+        )  # somebody else, this speaker
+        self.episode = nn.Parameter(torch.randn(width) * 0.02)
+        self.layers = nn.ModuleList(MemoryLayer(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.write = nn.Linear(width, width)
+        self.gate = nn.Linear(2 * width, width)
+
+    def forward(
+        self,
+        utterance: Tensor,
+        speaker: Tensor,
+        episodes: Tensor,
+        episodes_mask: Tensor,
+        state: State,
+    ) -> tuple[Tensor, State]:
+        """utterance (B, d), speaker (B, 1), episodes (B, k, d), episodes_mask (B, k)
+        -> the utterance in context (B, d) and the next state."""
+        memory = torch.cat([state.speaker_memory, state.scene_memory], dim=1) + self.empty
+        tokens = torch.cat([memory, utterance[:, None]], dim=1) + self.place
+
+        heard = state.scene_ring_speaker.clamp(0, 1)  # speaker numbers start at 1
+        same = 1 - (state.scene_ring_speaker - speaker).abs().clamp(0, 1)
+        who = self.same_speaker[0] + same[..., None] * (self.same_speaker[1] - self.same_speaker[0])
+        past = torch.cat(
+            [
+                state.speaker_ring + self.speaker_age,
+                state.scene_ring + self.scene_age + who,
+                episodes + self.episode,
+            ],
+            dim=1,
+        )
+        present = torch.ones_like(tokens[..., 0])
+        mask = torch.cat([present, state.speaker_ring_mask, heard, episodes_mask], dim=1)
+
+        for layer in self.layers:
+            tokens = layer(tokens, past, mask)
+        tokens = self.norm(tokens)
+
+        thought = tokens[:, :-1]
+        gate = torch.sigmoid(self.gate(torch.cat([thought, memory], dim=-1)))
+        memory = memory + gate * (torch.tanh(self.write(thought)) - memory) - self.empty
+        speaker_memory, scene_memory = memory.split(
+            [self.config.speaker_tokens, self.config.scene_tokens], dim=1
+        )
+        following = State(
+            speaker_memory=speaker_memory,
+            speaker_ring=_push(state.speaker_ring, utterance),
+            speaker_ring_mask=_push(state.speaker_ring_mask, torch.ones_like(speaker[:, 0])),
+            scene_memory=scene_memory,
+            scene_ring=_push(state.scene_ring, utterance),
+            scene_ring_speaker=_push(state.scene_ring_speaker, speaker[:, 0]),
+        )
+        return tokens[:, -1], following
+
+
+def _push(ring: Tensor, item: Tensor) -> Tensor:
+    """Drop the oldest entry and append `item`."""
+    return torch.cat([ring[:, 1:], item[:, None]], dim=1)
+
+
+class Heads(nn.Module):
+    """Emotion logits, sentiment in [-1, 1] and the logit of an emotion shift."""
+
+    calibration_bias: Tensor
+    calibration_scale: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.emotion = nn.Linear(config.width, len(EMOTIONS))
+        self.sentiment = nn.Linear(config.width, 1)
+        self.shift = nn.Linear(config.width, 1)
+        # Fitted on dev after training (Guo et al., ICML 2017); inside the graph, so that no host
+        # repeats it.
+        self.register_buffer("calibration_bias", torch.zeros(len(EMOTIONS)))
+        self.register_buffer("calibration_scale", torch.ones(()))
+
+    def forward(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(…, d) -> calibrated logits (…, 7), sentiment (…, 1), shift logit (…, 1)."""
+        logits = (self.emotion(context) + self.calibration_bias) * self.calibration_scale
+        return logits, torch.tanh(self.sentiment(context)), self.shift(context)
+
+
+class Step(nn.Module):
+    """One turn: fusion, memory and heads as a pure function of features and state."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.fusion = Fusion(config)
+        self.memory = Memory(config)
+        self.heads = Heads(config)
+
+    def forward(
+        self,
+        text: Tensor,
+        audio: Tensor,
+        audio_mask: Tensor,
+        face: Tensor,
+        face_mask: Tensor,
+        modality_mask: Tensor,
+        quality: Tensor,
+        episodes: Tensor,
+        episodes_mask: Tensor,
+        speaker: Tensor,
+        *state: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Inputs and outputs as in docs/bundle-format.md, `state` in the order of `State`."""
+        utterance, weights = self.fusion(
+            text, audio, audio_mask, face, face_mask, modality_mask, quality
+        )
+        context, following = self.memory(utterance, speaker, episodes, episodes_mask, State(*state))
+        logits, sentiment, shift = self.heads(context)
+        return logits.softmax(dim=-1), sentiment, torch.sigmoid(shift), weights, *following
+
+
+class TextEncoder(nn.Module):
+    """A Hugging Face encoder with mean pooling (Reimers & Gurevych, EMNLP 2019)."""
+
+    backbone: PreTrainedModel
+
+    def __init__(self, backbone: PreTrainedModel) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """input_ids and attention_mask (B, tokens), integers -> features (B, text_width)."""
+        hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask.to(hidden.dtype)[..., None]
+        features: Tensor = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+        return features
+
+
+class Dcet(nn.Module):
+    """Encoders and step together, over whole dialogues. What has no encoder is masked."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        backbone: PreTrainedModel,
+        audio: AudioEncoder | None = None,
+        face: FaceEncoder | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.text = TextEncoder(backbone)
+        self.audio = audio
+        self.face = face
+        self.step = Step(config)
+
+    def converse(self, utterances: Tensor, speakers: Tensor, *, remember: bool = True) -> Tensor:
+        """Run the memory over dialogues, turn by turn.
+
+        utterances (B, T, d) fused, speakers (B, T) numbers from 1 -> contexts (B, T, d).
+        With `remember=False` the memory is reset before every turn, as the ablation does.
+        """
+        batch, turns, _ = utterances.shape
+        fresh = initial_state(self.config, batch, utterances.device)
+        scene = fresh[3:]
+        everyone = int(speakers.max())
+        people = [part[:, None].expand(-1, everyone, *part.shape[1:]) for part in fresh[:3]]
+        episodes = utterances.new_zeros(batch, self.config.episodes, self.config.width)
+        rows = torch.arange(batch, device=utterances.device)
+        contexts = []
+        for turn in range(turns):
+            speaker = speakers[:, turn]
+            mine = [part[rows, speaker - 1] for part in people]
+            context, following = self.step.memory(
+                utterances[:, turn],
+                speaker[:, None].to(utterances.dtype),
+                episodes,
+                episodes[..., 0],
+                State(*[*mine, *scene]) if remember else fresh,
+            )
+            contexts.append(context)
+            scene = following[3:]
+            is_mine = nn.functional.one_hot(speaker - 1, everyone).bool()
+            people = [
+                torch.where(
+                    is_mine.reshape(batch, everyone, *[1] * (new.dim() - 1)), new[:, None], old
+                )
+                for old, new in zip(people, following[:3], strict=True)
+            ]
+        return torch.stack(contexts, dim=1)

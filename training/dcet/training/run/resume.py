@@ -1,0 +1,64 @@
+"""What a killed run needs to go on: weights, their average, the optimizer. No pickle."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dcet.runtime.files import atomic_folder
+
+
+def save_resume(
+    folder: Path,
+    modules: Mapping[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, Tensor],
+    notes: Mapping[str, Any],
+) -> None:
+    """Write the state after a whole epoch; the last state stays until this one is complete."""
+    tensors = {f"average/{name}": value for name, value in average.items()}
+    for name, module in modules.items():
+        tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{key}": value for key, value in state.items()}
+    with atomic_folder(folder) as temporary:
+        try:
+            save_file(
+                {name: value.detach().clone() for name, value in tensors.items()},
+                temporary / "state.safetensors",
+                metadata={"notes": json.dumps(dict(notes))},
+            )
+        except SafetensorError as error:  # a full disk, for example
+            raise OSError(str(error)) from error
+
+
+def load_resume(
+    folder: Path,
+    modules: Mapping[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+) -> dict[str, Any] | None:
+    """Put everything back and return the notes, or None where there is nothing to resume."""
+    file = folder / "state.safetensors"
+    if not file.is_file():
+        return None
+    parts: dict[str, dict[str, Tensor]] = {}
+    with safe_open(file, framework="pt") as opened:
+        for key in opened.keys():  # noqa: SIM118  (not a dict)
+            part, _, name = key.partition("/")
+            parts.setdefault(part, {})[name] = opened.get_tensor(key)
+        notes: dict[str, Any] = json.loads(opened.metadata()["notes"])
+    for name, module in modules.items():
+        module.load_state_dict(parts.get(name, {}))  # not every module has weights
+    average.update(parts["average"])
+    state = optimizer.state_dict()
+    for key, value in parts["optimizer"].items():
+        number, _, name = key.partition("/")
+        state["state"].setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict(state)
+    return notes

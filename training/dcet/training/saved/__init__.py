@@ -1,0 +1,1 @@
+"""Checkpoints and encoders as folders of safetensors and JSON."""

@@ -1,0 +1,171 @@
+"""A checkpoint is a folder: weights, two configurations and a tokenizer. No pickle, no code.
+
+config.json          format, shapes of the step and of the audio and face encoders
+encoder/config.json  the text encoder's own (Hugging Face)
+model.safetensors    weights in FP16
+tokenizer.json       Hugging Face `tokenizers`
+metrics.json         dev figures of these weights
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+
+from dcet.runtime.errors import ConfigError, DcetError
+from dcet.runtime.files import atomic_folder
+from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
+from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
+from dcet.training.network.model import Dcet, ModelConfig
+from dcet.training.saved.weights import load_weights, save_weights
+
+FORMAT = 3
+MAX_TOKENS = 128
+
+
+class CheckpointError(DcetError, ValueError):
+    """A checkpoint cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A model with all it needs to read text, and what is known of it."""
+
+    model: Dcet
+    tokenizer: Tokenizer
+    metrics: Mapping[str, Any]
+    trained: tuple[str, ...]  # modalities
+    licences: Mapping[str, str]  # of what went in
+    card: str = "# Model card\n\nThis checkpoint came without one.\n"
+    sha256: str = ""  # of model.safetensors, once saved
+
+
+def from_encoder(text_encoder: str, config: ModelConfig) -> tuple[Dcet, Tokenizer]:
+    """A new model around a Hugging Face encoder, by hub id or folder."""
+    backbone, tokenizer = pretrained(text_encoder, "--text-encoder")
+    config = dataclasses.replace(config, text_width=backbone.config.hidden_size)
+    return Dcet(config, without_pooler(backbone)), tokenizer
+
+
+def pretrained(
+    name: str, option: str, kind: type[Any] = AutoModel
+) -> tuple[PreTrainedModel, Tokenizer]:
+    """A Hugging Face model for text with its tokenizer, by hub id or folder.
+
+    Raises ConfigError, naming the `option` that asked for it.
+    """
+    try:
+        # Plain attention exports as products and softmax; fused kernels do not reach older
+        # TensorRT.
+        model = kind.from_pretrained(name, attn_implementation="eager", dtype=torch.float32)
+        fast = AutoTokenizer.from_pretrained(name, use_fast=True)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise ConfigError(
+            f"{option} {name}: {error}; give a Hugging Face id or a folder with "
+            "config.json, weights and tokenizer.json"
+        ) from error
+    if not fast.is_fast:
+        raise ConfigError(f"{option} {name}: it has no fast tokenizer (tokenizer.json)")
+    if set(fast.get_vocab()) <= set(fast.all_special_tokens):
+        raise ConfigError(
+            f"{option} {name}: its tokenizer knows no words; "
+            "put the encoder's tokenizer.json beside its weights"
+        )
+    tokenizer = Tokenizer.from_str(fast.backend_tokenizer.to_str())
+    tokenizer.no_padding()
+    limit = getattr(model.config, "max_position_embeddings", MAX_TOKENS)
+    tokenizer.enable_truncation(min(MAX_TOKENS, limit))
+    return model, tokenizer
+
+
+def without_pooler(backbone: PreTrainedModel) -> PreTrainedModel:
+    """Sentences are mean-pooled here; BERT's own pooler would be dead weight."""
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.register_module("pooler", None)
+    return backbone
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; what was at `folder` stays until the new one is complete."""
+    model = checkpoint.model
+    with atomic_folder(folder) as temporary:
+        save_weights(model, temporary / "model.safetensors")
+        (temporary / "encoder").mkdir()
+        model.text.backbone.config.to_json_file(temporary / "encoder" / "config.json")
+        checkpoint.tokenizer.save(str(temporary / "tokenizer.json"))
+        config = {
+            "format": FORMAT,
+            "step": dataclasses.asdict(model.config),
+            "audio": None if model.audio is None else dataclasses.asdict(model.audio.config),
+            "face": None if model.face is None else dataclasses.asdict(model.face.config),
+            "trained": checkpoint.trained,
+            "licences": checkpoint.licences,
+        }
+        _dump(temporary / "config.json", config)
+        _dump(temporary / "metrics.json", checkpoint.metrics)
+        (temporary / "MODEL_CARD.md").write_text(checkpoint.card, encoding="utf-8")
+
+
+def _dump(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def default_folder() -> Path:
+    """Where the checkpoint that ships with the package lies."""
+    return Path(str(files("dcet.training"))) / "checkpoints" / "default"
+
+
+def load(name: str | Path) -> Checkpoint:
+    """Load a checkpoint folder, a run folder that holds one, or `default`, the one that ships."""
+    folder = default_folder() if str(name) == "default" else Path(name)
+    if (folder / "checkpoint").is_dir():
+        folder = folder / "checkpoint"
+    try:
+        spec = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if spec["format"] != FORMAT:
+            raise CheckpointError(
+                f"{folder}: format {spec['format']}, this version of DCET reads "
+                f"{FORMAT}; train it again or install the version that wrote it"
+            )
+        config, trained = ModelConfig(**spec["step"]), tuple(spec["trained"])
+        audio = None if spec["audio"] is None else AudioEncoder(AudioConfig(**spec["audio"]))
+        face = None if spec["face"] is None else FaceEncoder(FaceConfig(**spec["face"]))
+        licences = spec["licences"]
+        encoder = AutoConfig.from_pretrained(folder / "encoder", local_files_only=True)
+        weights = load_weights(folder / "model.safetensors")
+        tokenizer = Tokenizer.from_buffer((folder / "tokenizer.json").read_bytes())
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+        digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder}: not a checkpoint ({error}); expected a folder with config.json, encoder/, "
+            "model.safetensors, tokenizer.json, metrics.json and MODEL_CARD.md, as "
+            "`dcet-train fit` writes"
+        ) from error
+    backbone = AutoModel.from_config(encoder, attn_implementation="eager", dtype=torch.float32)
+    model = Dcet(config, without_pooler(backbone), audio, face)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder}: weights and config.json disagree: {error}") from error
+    return Checkpoint(
+        model=model.eval(),
+        tokenizer=tokenizer,
+        metrics=metrics,
+        trained=trained,
+        licences=licences,
+        card=card,
+        sha256=digest,
+    )
