@@ -153,3 +153,10 @@ def test_meld_itself(split: str, turns: int, dialogues: int) -> None:
 
 def all_turns(dialogues: list[Dialogue]) -> list[Turn]:
     return [turn for dialogue in dialogues for turn in dialogue.turns]
+
+
+def test_a_turn_knows_its_row_and_the_line_where_it_ends(csv: Path) -> None:
+    over_two_lines = '"I am\nglad.",Ada,joy,positive,0,1'
+    (dialogue,) = read_meld(write(csv, GOOD, over_two_lines, GOOD.replace(",0,0", ",0,2")))
+    assert [turn.row for turn in dialogue.turns] == [0, 1, 2]
+    assert [turn.line for turn in dialogue.turns] == [2, 4, 5]

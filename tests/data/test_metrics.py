@@ -121,7 +121,10 @@ def test_a_constant_prediction_agrees_with_nothing() -> None:
 
 def dialogue(*turns: tuple[str, int]) -> Dialogue:
     return Dialogue(
-        "0", tuple(Turn(who, "hm", emotion, 0, row) for row, (who, emotion) in enumerate(turns))
+        "0",
+        tuple(
+            Turn(who, "hm", emotion, 0, row, row + 2) for row, (who, emotion) in enumerate(turns)
+        ),
     )
 
 

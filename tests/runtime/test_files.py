@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dcet.runtime.errors import BundleNotFound, WriteError
-from dcet.runtime.files import atomic_path, write_json
+from dcet.runtime.files import atomic_path, user_cache_folder, write_json
 
 FULL_DISK = """
 import resource, signal, sys
@@ -91,3 +91,20 @@ def test_an_error_of_ours_stays_what_it_is(tmp_path: Path) -> None:
     """BundleNotFound is an OSError too, but has nothing to do with writing."""
     with pytest.raises(BundleNotFound), atomic_path(tmp_path / "x"):
         raise BundleNotFound("gone")
+
+
+def test_the_users_cache_is_where_the_xdg_specification_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert user_cache_folder() == tmp_path / ".cache" / "dcet"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    assert user_cache_folder() == tmp_path / "other" / "dcet"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert user_cache_folder() is None
+
+
+def homeless() -> Path:
+    raise RuntimeError("Could not determine home directory.")

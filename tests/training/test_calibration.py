@@ -17,7 +17,9 @@ from dcet.training.saved.checkpoint import load
 
 
 def dialogue(emotions: list[int]) -> Dialogue:
-    return Dialogue("0", tuple(Turn("Ada", "hm", e, 0, row) for row, e in enumerate(emotions)))
+    return Dialogue(
+        "0", tuple(Turn("Ada", "hm", e, 0, row, row + 2) for row, e in enumerate(emotions))
+    )
 
 
 @pytest.mark.parametrize("scale", [0.25, 1.0, 3.0])

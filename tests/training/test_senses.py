@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcet.runtime.arrays import FACE_PIXELS, WINDOW_SAMPLES
+from dcet.runtime.arrays import FACE_PIXELS, LUMA, WINDOW_SAMPLES
 from dcet.runtime.errors import ConfigError
 from dcet.training.augment.faces import corrupt_faces
 from dcet.training.augment.speech import add_noise, corrupt_level, corrupt_pcm, noise_level
@@ -16,7 +16,7 @@ from dcet.training.network.audio_encoder import (
     AudioEncoder,
     sums,
 )
-from dcet.training.network.face_encoder import LUMA, FaceConfig, FaceEncoder, to_grey
+from dcet.training.network.face_encoder import FaceConfig, FaceEncoder, to_grey
 from tests.tiny_senses import tone
 
 

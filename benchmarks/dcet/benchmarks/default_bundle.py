@@ -1,13 +1,13 @@
 """The bundle that is measured when none is named."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from dcet.runtime.errors import DcetError, MissingExtra
+from dcet.runtime.errors import ConfigError, DcetError, MissingExtra
+from dcet.runtime.files import user_cache_folder
 
 PATTERN = "dcet-default-*.dcet"
 NEEDED_TO_EXPORT = ("torch", "onnx")
@@ -29,9 +29,11 @@ def find_default_bundle(folder: Path, say: Callable[[str], None]) -> Path:
 
 
 def cache_folder() -> Path:
-    """As the XDG base directory specification says."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "dcet"
+    """Find the user's. Raises ConfigError for a user without a home folder."""
+    folder = user_cache_folder()
+    if folder is None:
+        raise ConfigError("no home folder to keep files in; set XDG_CACHE_HOME to a folder")
+    return folder
 
 
 def _export(output: Path, say: Callable[[str], None]) -> None:

@@ -30,6 +30,7 @@ class Turn:
     emotion: int  # index into EMOTIONS
     sentiment: int  # -1, 0 or 1
     row: int  # its place in the file, from 0
+    line: int  # of the file, from 1, where it ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def read_meld(path: Path | str) -> list[Dialogue]:
                 _label(fields["Sentiment"], tuple(SENTIMENT_VALUES), f"{where}: Sentiment")
             ],
             row=row,
+            line=reader.line_num,
         )
         position = _whole_number(fields["Utterance_ID"], f"{where}: Utterance_ID")
         dialogues.setdefault(fields["Dialogue_ID"] or "", []).append((position, turn))

@@ -8,3 +8,4 @@ Floats = NDArray[np.float32]
 SAMPLE_RATE_HZ = 16_000  # of every audio encoder
 WINDOW_SAMPLES = 48_000  # 3 s: what an audio encoder takes at once
 FACE_PIXELS = 48  # along a side: the size at which faces are encoded and judged; FER+'s, too
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue: ITU-R BT.601

@@ -70,3 +70,16 @@ def write_json(path: Path | str, value: Any) -> None:
     with atomic_path(path) as temporary:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def user_cache_folder() -> Path | None:
+    """Find DCET's folder in the user's cache, as the XDG base directory specification says.
+
+    None for a user without a home folder.
+    """
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base, "dcet")
+    try:
+        return Path.home() / ".cache" / "dcet"
+    except RuntimeError:
+        return None

@@ -9,7 +9,6 @@ bundle is a zip. Reading it is the runtime's part; dcet-finalize alone writes it
 import dataclasses
 import hashlib
 import json
-import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from dcet.runtime.bundle.container import CACHE
 from dcet.runtime.bundle.contents import BundleContents
 from dcet.runtime.bundle.manifest import FileRecord
 from dcet.runtime.errors import EngineError
+from dcet.runtime.files import user_cache_folder
 
 RECORD = "record.json"
 FAILURE = "failure.json"
@@ -64,10 +64,8 @@ class Record:
 def cache_folders(bundle: BundleContents) -> list[Path]:
     """Where what was built for it may lie, the bundle's own folder first."""
     folders = [bundle.path / CACHE] if bundle.path.is_dir() else []
-    if home := os.environ.get("XDG_CACHE_HOME"):
-        folders.append(Path(home, "dcet", bundle.sha256[:16]))
-    elif home := os.environ.get("HOME"):
-        folders.append(Path(home, ".cache", "dcet", bundle.sha256[:16]))
+    if (user_cache := user_cache_folder()) is not None:
+        folders.append(user_cache / bundle.sha256[:16])
     return folders
 
 

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.arrays import FACE_PIXELS
+from dcet.runtime.arrays import FACE_PIXELS, LUMA
 from dcet.runtime.bundle.manifest import Manifest, Tensor
 from dcet.runtime.engines.protocol import Arrays
 from dcet.runtime.errors import EngineError
-from dcet.runtime.senses.images import LUMA
 
 LEVELS = 64  # of grey, between one whole number and the next
 PICTURE = ("height", "width")

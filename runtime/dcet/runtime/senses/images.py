@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.arrays import FACE_PIXELS, Floats
+from dcet.runtime.arrays import FACE_PIXELS, LUMA, Floats
 from dcet.runtime.extras import need
 from dcet.runtime.senses.quality import face_quality
 from dcet.runtime.turn import Colors, Image, Unusable
@@ -15,7 +15,6 @@ from dcet.runtime.turn import Colors, Image, Unusable
 MIN_PIXELS = 12  # along a side
 MIN_CONTRAST = 8  # of 255: below it, what is left of nothing after a lossy codec
 ENOUGH_PIXELS = 96  # along a side: more cost time and show the encoder nothing new
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 T = TypeVar("T")
 Pixels = NDArray[np.uint8]  # (height, width, 3) RGB, or several

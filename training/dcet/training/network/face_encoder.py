@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dcet.runtime.arrays import FACE_PIXELS
+from dcet.runtime.arrays import FACE_PIXELS, LUMA
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.network.residual import residual_stages
-
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
