@@ -13,6 +13,7 @@ from dcet.benchmarks.cli import main
 from dcet.benchmarks.latency.measure import LATENCY_SCHEMA
 from dcet.benchmarks.peers.measure import PEERS_SCHEMA
 from dcet.benchmarks.prediction.measure import PREDICT_SCHEMA
+from dcet.benchmarks.reports import KINDS
 from dcet.benchmarks.robustness.measure import ROBUSTNESS_SCHEMA
 
 PERCENTILES_MS = {"p50": 1.0, "p95": 2.0, "p99": 3.0}
@@ -78,7 +79,10 @@ PREDICTION: dict[str, Any] = {
         }
     ],
 }
-THREE_SENSES = {"name": "three, back to back", "latency_ms": LATENCY["fixed"]["latency_ms"]}
+# As measured, both turns of one text have names that begin alike.
+THREE_SENSES = {"name": "fixed, 3 s of sound", "latency_ms": LATENCY["fixed"]["latency_ms"]}
+WITH_THREE_SENSES = {**LATENCY, "three_senses": THREE_SENSES}
+REPORTS = (WITH_THREE_SENSES, ACCURACY, ROBUSTNESS, PEERS, PREDICTION)
 
 
 def changed(report: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -99,9 +103,29 @@ def compare(folder: Path, before: object, after: object, *options: str) -> Resul
     return CliRunner().invoke(main, ["compare", *map(str, paths), *options])
 
 
-@pytest.mark.parametrize("report", [LATENCY, ACCURACY, ROBUSTNESS, PEERS, PREDICTION])
+def test_every_kind_of_report_is_tested_here() -> None:
+    assert [report["schema"] for report in REPORTS] == list(KINDS)
+
+
+@pytest.mark.parametrize("report", REPORTS)
 def test_a_report_does_not_regress_from_itself(tmp_path: Path, report: dict[str, Any]) -> None:
     assert compare(tmp_path, report, report).exit_code == 0
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_every_row_has_a_name_of_its_own(tmp_path: Path, report: dict[str, Any]) -> None:
+    written = tmp_path / "comparison.json"
+    compare(tmp_path, report, report, "--json", str(written))
+    names = [row["name"] for row in json.loads(written.read_text())["rows"]]
+    assert names
+    assert len(set(names)) == len(names)
+
+
+def test_two_figures_of_one_name_are_bad_input(tmp_path: Path) -> None:
+    twice = {**LATENCY, "promises": [*LATENCY["promises"], *LATENCY["promises"]]}
+    result = compare(tmp_path, LATENCY, twice)
+    assert result.exit_code == 2
+    assert "got 'promise: step p50' twice" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -125,7 +149,7 @@ def test_a_report_does_not_regress_from_itself(tmp_path: Path, report: dict[str,
         (PREDICTION, "graphs.0.there.latency_ms", 0.6),
         (PREDICTION, "graphs.0.here.measured_ms.p50", 1.2),
         (PREDICTION, "graphs.0.here.ratio", 1.7),
-        ({**LATENCY, "three_senses": THREE_SENSES}, "three_senses.latency_ms.turn.p50", 1.2),
+        (WITH_THREE_SENSES, "three_senses.latency_ms.turn.p50", 1.2),
     ],
 )
 def test_worse_is_a_regression_and_better_is_not(
@@ -191,8 +215,7 @@ def test_other_conversations_are_bad_input(tmp_path: Path) -> None:
 
 def test_senses_that_only_one_bundle_has_are_named_and_not_compared(tmp_path: Path) -> None:
     promise = {"name": "three p50", "unit": "ms", "value": 9.0, "limit": 1.0, "kept": False}
-    after = {**LATENCY, "three_senses": THREE_SENSES}
-    after["promises"] = [*LATENCY["promises"], promise]
+    after = {**WITH_THREE_SENSES, "promises": [*LATENCY["promises"], promise]}
     result = compare(tmp_path, LATENCY, after)
     assert result.exit_code == 0
     assert "promise only in the second: three p50" in result.stdout

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from dcet.benchmarks import cli, loops
+from dcet.benchmarks import cli
 from dcet.benchmarks.cli import main
+from dcet.benchmarks.latency import loops
 from dcet.benchmarks.latency import measure as latency
 from dcet.benchmarks.latency.growth import powers_of_ten
+from dcet.benchmarks.latency.loops import STAGES, THREE_SENSE_STAGES
 from dcet.benchmarks.latency.measure import LatencySettings
 from dcet.benchmarks.latency.page import render_page
-from dcet.benchmarks.loops import STAGES, THREE_SENSE_STAGES
 from dcet.runtime import Bundle
 from tests.tiny_bundle import write_tiny_bundle
 
@@ -201,7 +202,11 @@ def test_page_shows_each_promise_with_its_verdict(folder: Path, report: dict[str
 
 def test_a_report_can_be_compared_with_itself(folder: Path) -> None:
     path = str(folder / "report.json")
-    assert CliRunner().invoke(main, ["compare", path, path]).exit_code == 0
+    written = folder / "comparison.json"
+    command = ["compare", path, path, "--json", str(written)]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    names = [row["name"] for row in json.loads(written.read_text())["rows"]]
+    assert len(set(names)) == len(names)
 
 
 def test_without_a_command_the_default_bundle_is_measured(

@@ -225,7 +225,11 @@ def test_page_shows_every_condition_and_says_constructed(folder: Path) -> None:
 
 def test_a_report_can_be_compared_with_itself(folder: Path) -> None:
     path = str(folder / "report.json")
-    assert CliRunner().invoke(main, ["compare", path, path]).exit_code == 0
+    written = folder / "comparison.json"
+    command = ["compare", path, path, "--json", str(written)]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    names = [row["name"] for row in json.loads(written.read_text())["rows"]]
+    assert len(set(names)) == len(names)
 
 
 def test_a_bundle_of_text_alone_is_an_error(folder: Path, tmp_path: Path) -> None:

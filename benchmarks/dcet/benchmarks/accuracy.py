@@ -1,11 +1,14 @@
-"""The figures of `dcet-train evaluate`, through the bundle and the runtime."""
+"""The accuracy report: the figures of `dcet-train evaluate`, through the bundle and the runtime."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
+from dcet.benchmarks.comparison import Report, ReportError, Row, at, score_row
 from dcet.benchmarks.identity import (
     BundleIdentity,
     EngineIdentity,
@@ -13,6 +16,7 @@ from dcet.benchmarks.identity import (
     identify_engine,
 )
 from dcet.benchmarks.progress import Track
+from dcet.benchmarks.tables import new_table, print_identity
 from dcet.data.meld import read_meld
 from dcet.data.metrics import conversation_metrics
 from dcet.runtime import Bundle, Conversation
@@ -20,6 +24,15 @@ from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
 
 ACCURACY_SCHEMA = "dcet-bench/accuracy/1"
+HIGHER_IS_BETTER = (
+    ("weighted_f1",),
+    ("macro_f1",),
+    ("accuracy",),
+    ("sentiment", "ccc"),
+    ("shift", "f1"),
+    ("shift", "average_precision"),
+)
+LOWER_IS_BETTER = (("sentiment", "mae"), ("ece",), ("nll",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +85,38 @@ def measure_accuracy(
         reset_memory=reset_memory,
         metrics=metrics,
     )
+
+
+def print_accuracy(report: AccuracyReport, console: Console) -> None:
+    """Print the figures of a report, one a line."""
+    memory = "memory reset after every turn" if report.reset_memory else "with memory"
+    metrics = report.metrics
+    print_identity(report.bundle, report.engine, console)
+    console.print(f"{report.data}: {metrics['n']:,} utterances, {memory}")
+    table = new_table("", "", "")
+    for name in ("weighted_f1", "macro_f1", "accuracy", "ece", "nll"):
+        table.add_row(name, f"{metrics[name]:.4f}")
+    for group in ("sentiment", "shift", "per_class_f1"):
+        for name, value in metrics[group].items():
+            table.add_row(f"{group}.{name}", f"{value:.4f}")
+    console.print(table)
+
+
+def compare_accuracy(before: Report, after: Report, tolerance: float) -> Iterator[Row]:
+    """Compare scores; `tolerance` is that of latencies, of which there are none.
+
+    Raises ReportError where other utterances were played.
+    """
+    if (before["corpus"], before["n"]) != (after["corpus"], after["n"]):
+        raise ReportError(
+            f"the first is about {before['n']} utterances of {before['corpus']}, the second about "
+            f"{after['n']} of {after['corpus']}; measure both on the same file"
+        )
+    for paths, lower_is_better in ((HIGHER_IS_BETTER, False), (LOWER_IS_BETTER, True)):
+        for path in paths:
+            yield score_row(
+                ".".join(path),
+                at(before, *path),
+                at(after, *path),
+                lower_is_better=lower_is_better,
+            )

@@ -8,25 +8,22 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
-from dcet.benchmarks.accuracy import measure_accuracy
-from dcet.benchmarks.compare import LATENCY_TOLERANCE, compare_reports
+from dcet.benchmarks.accuracy import measure_accuracy, print_accuracy
+from dcet.benchmarks.compare import compare_reports, print_comparison
+from dcet.benchmarks.comparison import LATENCY_TOLERANCE
 from dcet.benchmarks.default_bundle import find_default_bundle
 from dcet.benchmarks.latency.measure import LatencySettings, measure_latency
 from dcet.benchmarks.latency.page import render_page
+from dcet.benchmarks.latency.table import print_latency
 from dcet.benchmarks.peers.measure import PeerSettings, measure_peers
+from dcet.benchmarks.peers.table import print_peers
 from dcet.benchmarks.prediction.measure import PredictSettings, predict_bundle
 from dcet.benchmarks.prediction.page import render_prediction
+from dcet.benchmarks.prediction.table import print_prediction
 from dcet.benchmarks.progress import TrackOnStderr
 from dcet.benchmarks.robustness.measure import RobustnessSettings, measure_robustness
 from dcet.benchmarks.robustness.page import render_robustness
-from dcet.benchmarks.tables import (
-    print_accuracy,
-    print_comparison,
-    print_latency,
-    print_peers,
-    print_prediction,
-    print_robustness,
-)
+from dcet.benchmarks.robustness.table import print_robustness
 from dcet.runtime import Bundle
 from dcet.runtime.cli_errors import handle_errors
 from dcet.runtime.engines.registry import ENGINES

@@ -28,7 +28,7 @@ class EngineIdentity:
     reason: str  # why this one ran
 
     @property
-    def rung(self) -> str:
+    def chosen(self) -> str:
         return f"{self.name} ({self.reason})"
 
 

@@ -11,6 +11,7 @@ from dcet.runtime import Bundle
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.errors import ConfigError
 
+SPEAKERS = ("Ada", "Ben", "Cleo")
 TOKENS = 32
 AUDIO_S = 3.0
 FACES = 8

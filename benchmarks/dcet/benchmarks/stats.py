@@ -9,6 +9,10 @@ from dcet.runtime.errors import ConfigError
 
 BINS_PER_DECADE = 40
 
+PERCENTILES = {"p50": 50, "p90": 90, "p95": 95, "p99": 99, "p99_9": 99.9}
+TABLED = (*PERCENTILES, "max")  # the columns of tables
+MARKED = ("p50", "p95", "p99", "max")  # what plots mark
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -34,26 +38,30 @@ class Histogram:
 
 
 def summarise(samples_ms: ArrayLike) -> Summary:
-    """Percentiles by linear interpolation between the two nearest samples (NumPy's default)."""
+    """Take percentiles by linear interpolation between the nearest samples (NumPy's default).
+
+    Raises ConfigError where there is no sample.
+    """
     samples = np.asarray(samples_ms, dtype=np.float64)
     if samples.size == 0:
         raise ConfigError("no sample to summarise; measure at least one turn")
-    p50, p90, p95, p99, p99_9 = np.percentile(samples, [50, 90, 95, 99, 99.9]).tolist()
+    found = np.percentile(samples, list(PERCENTILES.values())).tolist()
     return Summary(
         n=samples.size,
         mean=float(samples.mean()),
         min=float(samples.min()),
-        p50=p50,
-        p90=p90,
-        p95=p95,
-        p99=p99,
-        p99_9=p99_9,
         max=float(samples.max()),
+        **dict(zip(PERCENTILES, found, strict=True)),
     )
 
 
+def percentile_label(name: str) -> str:
+    """Give the name of a percentile as people write it: p99_9 is p99.9."""
+    return name.replace("_", ".")
+
+
 def histogram(samples_ms: ArrayLike) -> Histogram:
-    """Logarithmic bins that hold every sample, `BINS_PER_DECADE` to a factor of ten."""
+    """Count every sample in logarithmic bins, `BINS_PER_DECADE` to a factor of ten."""
     samples = np.maximum(np.asarray(samples_ms, dtype=np.float64), 1e-6)
     positions = np.log10(samples) * BINS_PER_DECADE
     first, last = int(np.floor(positions.min())), int(np.floor(positions.max()))

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
+from dcet.benchmarks.latency.plots import dumbbells
 from dcet.benchmarks.page.markup import card, legend, table
-from dcet.benchmarks.page.plots import dumbbells
 
 FIGURES = (
     ("Weighted F1", ("weighted_f1",)),

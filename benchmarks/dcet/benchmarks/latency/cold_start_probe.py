@@ -20,7 +20,7 @@ def main(bundle_path: str, engine: str) -> None:
     # Imported late, so that none of it is already there when the runtime is timed.
     import json
 
-    from dcet.benchmarks.process_memory import peak_rss_bytes
+    from dcet.benchmarks.latency.process_memory import peak_rss_bytes
 
     run = {
         "import_s": imported - start,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from dcet.benchmarks.loops import SPEAKERS
-from dcet.benchmarks.process_memory import rss_bytes
+from dcet.benchmarks.latency.process_memory import rss_bytes
 from dcet.benchmarks.progress import Track
+from dcet.benchmarks.raw_turn import SPEAKERS
 from dcet.benchmarks.stats import Summary, summarise
 from dcet.runtime import Bundle, Conversation, Features
 

@@ -14,10 +14,10 @@ from dcet.benchmarks.identity import (
 )
 from dcet.benchmarks.latency.cold_start import ColdStart, measure_cold_start
 from dcet.benchmarks.latency.growth import GrowthPoint, growth_over_speakers, growth_over_turns
+from dcet.benchmarks.latency.loops import Loop, LoopPlan, WarmUp, measure_loop, warm_up
+from dcet.benchmarks.latency.process_memory import peak_rss_bytes
 from dcet.benchmarks.latency.promises import Promise, check_promises
-from dcet.benchmarks.loops import Loop, LoopPlan, WarmUp, measure_loop, warm_up
 from dcet.benchmarks.machine import Machine, read_machine
-from dcet.benchmarks.process_memory import peak_rss_bytes
 from dcet.benchmarks.progress import Track
 from dcet.benchmarks.raw_turn import AUDIO_S, FACES, lacks, text_turn, three_sense_turn
 from dcet.benchmarks.texts import TEXTS, count_tokens

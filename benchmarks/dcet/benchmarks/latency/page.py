@@ -34,7 +34,7 @@ def _header(report: LatencyReport) -> str:
         f"<h1>{escape(report.bundle.name)} {escape(report.bundle.version)}</h1>"
         f'<p class="lead">Latency of one conversation turn on {machine.cores} '
         f"{'core' if machine.cores == 1 else 'cores'} of {escape(machine.cpu)}. Engine: "
-        f"{escape(report.engine.rung)}. Graphs: {escape(report.bundle.precisions)}. Measured "
+        f"{escape(report.engine.chosen)}. Graphs: {escape(report.bundle.precisions)}. Measured "
         f"{escape(report.created[:10])}.</p>"
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dcet.benchmarks.latency.cold_start import ColdStart
 from dcet.benchmarks.latency.growth import GrowthPoint
-from dcet.benchmarks.loops import Loop
+from dcet.benchmarks.latency.loops import Loop
 
 STEP_P50_MS = 2.0
 TEXT_TURN_P50_MS = 15.0

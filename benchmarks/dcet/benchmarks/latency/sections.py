@@ -3,20 +3,14 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from dcet.benchmarks.latency.loops import Loop
 from dcet.benchmarks.latency.measure import LatencyReport
+from dcet.benchmarks.latency.plots import growth_plot, latency_histogram, memory_plot, pace_plot
 from dcet.benchmarks.latency.promises import GROWTH_P50_PERCENT, MEMORY_GROWTH_KIB
-from dcet.benchmarks.loops import Loop
 from dcet.benchmarks.page.markup import card, legend, table
-from dcet.benchmarks.page.plots import (
-    WIDTH,
-    Bar,
-    growth_plot,
-    latency_histogram,
-    memory_plot,
-    pace_plot,
-    stacked_bars,
-)
+from dcet.benchmarks.page.plots import WIDTH, Bar, stacked_bars
 from dcet.benchmarks.page.svg import figure
+from dcet.benchmarks.stats import TABLED, percentile_label
 
 STAGE_STYLES = {
     "tokenize": ("fill-2", "tokenize"),
@@ -25,7 +19,6 @@ STAGE_STYLES = {
     "face": ("fill-5", "face encoder"),
     "step": ("fill-3", "step"),
 }
-PERCENTILES = ("p50", "p90", "p95", "p99", "p99_9", "max")
 
 
 def turn_section(report: LatencyReport) -> str:
@@ -80,7 +73,7 @@ def _pace_card(report: LatencyReport) -> str:
 
 
 def _percentile_table(loops: Sequence[Loop]) -> str:
-    head = "".join(f"<th>{name.replace('_', '.')}</th>" for name in PERCENTILES)
+    head = "".join(f"<th>{percentile_label(name)}</th>" for name in TABLED)
     return (
         f'<div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>'
         + "".join(row for loop in loops for row in _percentile_rows(loop))
@@ -89,9 +82,9 @@ def _percentile_table(loops: Sequence[Loop]) -> str:
 
 
 def _percentile_rows(loop: Loop) -> Iterator[str]:
-    yield f'<tr><th colspan="{len(PERCENTILES) + 1}">{escape(loop.name)}</th></tr>'
+    yield f'<tr><th colspan="{len(TABLED) + 1}">{escape(loop.name)}</th></tr>'
     for stage, summary in loop.latency_ms.items():
-        cells = "".join(f"<td>{figure(getattr(summary, key))}</td>" for key in PERCENTILES)
+        cells = "".join(f"<td>{figure(getattr(summary, key))}</td>" for key in TABLED)
         style = "total" if stage == "turn" else ""
         yield f'<tr class="{style}"><td>{stage}</td>{cells}</tr>'
 

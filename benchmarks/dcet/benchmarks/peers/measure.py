@@ -13,7 +13,6 @@ from dcet.benchmarks.identity import (
     identify_bundle,
     identify_engine,
 )
-from dcet.benchmarks.loops import SPEAKERS
 from dcet.benchmarks.machine import Machine, read_machine
 from dcet.benchmarks.peers.models import Peer, build_peers
 from dcet.benchmarks.peers.openvino import openvino_peers
@@ -23,6 +22,7 @@ from dcet.benchmarks.raw_turn import (
     AUDIO_S,
     FACE_SIDE,
     FACES,
+    SPEAKERS,
     RawTurn,
     require_three_senses,
     three_sense_turn,

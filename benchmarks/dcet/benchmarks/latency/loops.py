@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.benchmarks.progress import Track
+from dcet.benchmarks.raw_turn import SPEAKERS
 from dcet.benchmarks.stats import Histogram, Summary, histogram, summarise
 from dcet.runtime import Conversation
 
 # `turn` is the whole call, on the caller's clock
 STAGES = ("tokenize", "text", "step", "turn")
 THREE_SENSE_STAGES = ("tokenize", "text", "audio", "face", "step", "turn")
-SPEAKERS = ("Ada", "Ben", "Cleo")
 
 WARM_UP_BLOCK = 20
 WARM_UP_BLOCKS = 15
