@@ -66,7 +66,9 @@ def _flops_per_s(torch: Any, arithmetic: str) -> float:
         products = [lambda: torch._int_mm(matrix, matrix)]
     else:
         products = [lambda: torch.mm(matrix, matrix)]
-        if torch.backends.mkldnn.is_available():
+        if torch.backends.mkldnn.is_available() and (
+            arithmetic != "bf16" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        ):
             # On AMD processors with AVX-512, mm had half of their peak: MKL does not use it there.
             laid_out = matrix.to_mkldnn()
             products.append(lambda: torch.ops.aten.mkldnn_linear(laid_out, matrix))
