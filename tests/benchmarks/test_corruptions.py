@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from dcet.benchmarks.robustness.corruptions import (
-    PINK,
-    WHITE,
     add_noise,
     blur,
     darken,
     mishear,
     occlude,
 )
+from dcet.synthetic.noise import PINK, WHITE
 
 RATE_HZ = 16_000
 

@@ -18,7 +18,7 @@ from dcet.runtime import Bundle, Conversation
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.senses.images import crop_qualities
 from dcet.runtime.senses.quality import snr_db
-from dcet.synthetic.actors import ACTORS, ScriptedTurn, hear, see
+from dcet.synthetic.actors import ACTORS, ScriptedTurn, synthesise_audio, synthesise_faces
 from dcet.synthetic.faces import EXPRESSIONS, draw_face
 from dcet.synthetic.voices import MANNERS, speak
 
@@ -119,7 +119,7 @@ def test_what_microphone_and_camera_give() -> None:
     for line in scripted_conversation()[::6]:
         line = replace(line, camera="on", microphone="on")
         actor = ACTORS[line.speaker]
-        pcm, pictures = hear(line, actor, seed=1), see(line, actor, seed=1)
+        pcm, pictures = synthesise_audio(line, actor, seed=1), synthesise_faces(line, actor, seed=1)
         assert pcm is not None
         assert pictures is not None
         assert pcm.dtype == np.float32
@@ -134,7 +134,7 @@ def test_what_microphone_and_camera_give() -> None:
 
 
 def test_the_same_seed_gives_the_same() -> None:
-    for sense in (hear, see):
+    for sense in (synthesise_audio, synthesise_faces):
         first, again, other = (np.array(sense(LINE, MARA, seed)) for seed in (3, 3, 4))
         np.testing.assert_array_equal(first, again)
         assert not np.array_equal(first, other)
@@ -142,18 +142,18 @@ def test_the_same_seed_gives_the_same() -> None:
 
 def test_a_loud_room_and_the_dark() -> None:
     in_noise, in_the_dark = (
-        hear(replace(LINE, microphone="noisy"), MARA, 1),
-        see(replace(LINE, camera="dark"), MARA, 1),
+        synthesise_audio(replace(LINE, microphone="noisy"), MARA, 1),
+        synthesise_faces(replace(LINE, camera="dark"), MARA, 1),
     )
-    lit = see(LINE, MARA, 1)
+    lit = synthesise_faces(LINE, MARA, 1)
     assert in_noise is not None
     assert in_the_dark is not None
     assert lit is not None
     assert snr_db(in_noise) < 6
     assert np.mean(in_the_dark) < 0.1 * np.mean(lit)
     assert crop_qualities(np.stack(in_the_dark)).max() < 0.5 * crop_qualities(np.stack(lit)).min()
-    assert hear(replace(LINE, microphone="off"), MARA, 1) is None
-    assert see(replace(LINE, camera="off"), MARA, 1) is None
+    assert synthesise_audio(replace(LINE, microphone="off"), MARA, 1) is None
+    assert synthesise_faces(replace(LINE, camera="off"), MARA, 1) is None
 
 
 @pytest.mark.parametrize("name", ACTORS)

@@ -30,7 +30,7 @@ from dcet.runtime.bundle.golden import replay_golden
 from dcet.runtime.engines.protocol import Engine
 from dcet.runtime.engines.registry import open_engine
 from dcet.runtime.errors import WriteError
-from dcet.synthetic.probes import faces, speech
+from dcet.synthetic.probes import faces, speech_windows
 from dcet.targets import TensorrtRange, load_target
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.batches import examples
@@ -461,7 +461,7 @@ def test_fp16_halves_what_is_not_the_front_end(fp16: Bundle, openvino_cpu: Path)
 
 
 def test_a_conversation_on_fp16_weights(fp16: Bundle, cpu: Path) -> None:
-    pcm, pixels = speech(1, seed=5)[0], faces(2, 60, 50, seed=5)
+    pcm, pixels = speech_windows(1, seed=5)[0], faces(2, 60, 50, seed=5)
     expected, *found = (
         Conversation(bundle, engine).turn("Ada", "so happy", pcm, list(pixels))
         for bundle, engine in (

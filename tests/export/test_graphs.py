@@ -20,7 +20,7 @@ from dcet.export.graphs import (
 )
 from dcet.quantization import inspect_precision, store_fp16
 from dcet.runtime import Bundle
-from dcet.synthetic.probes import faces, speech
+from dcet.synthetic.probes import faces, speech_windows
 from dcet.targets.target import GRAPHS
 from dcet.training.network.audio_encoder import VOICE_SHAPE
 from dcet.training.network.model import State
@@ -156,7 +156,7 @@ def test_audio_of_every_length_is_what_torch_says(
     bundle: Bundle, saved: Checkpoint, engine: str, windows: int
 ) -> None:
     assert saved.model.audio is not None
-    heard = speech(2 * windows, seed=windows).reshape(2, windows, -1)
+    heard = speech_windows(2 * windows, seed=windows).reshape(2, windows, -1)
     voice = np.zeros((1, *VOICE_SHAPE), np.float32)
     for pcm in heard:  # the second time with a voice that is known
         outputs = bundle.engine(engine).run("audio", {"pcm": pcm, "voice": voice})

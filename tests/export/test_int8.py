@@ -25,7 +25,7 @@ from dcet.quantization.calibration import record_batches, spread_batches
 from dcet.quantization.sensitivity import mean_kl, sensitivities
 from dcet.runtime import Bundle
 from dcet.runtime.bundle.golden import replay_golden
-from dcet.synthetic.probes import faces, speech
+from dcet.synthetic.probes import faces, speech_windows
 from dcet.targets import Target, load_target
 from dcet.training.evaluate import evaluate_sense
 from dcet.training.saved.checkpoint import Checkpoint
@@ -41,7 +41,7 @@ def said(number: int) -> LabelledTurn:
         speaker=f"speaker {number % 2}",
         emotion=number % len(FELT),
         text=f"i am so {FELT[number % len(FELT)]}",
-        audio=speech(1, seed=number)[0] if number % 3 else None,
+        audio=speech_windows(1, seed=number)[0] if number % 3 else None,
         faces=tuple(faces(2, 60, 50, seed=number)) if number % 4 else (),
     )
 

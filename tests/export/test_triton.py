@@ -24,10 +24,11 @@ from dcet.export.triton import SLOTS, ServedModel, export_repository
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.bundle.manifest import Parity
 from dcet.runtime.errors import MissingExtra
+from dcet.synthetic.probes import speech
 from dcet.targets import load_target
 from dcet.training.network.model import SPEAKER_STATES, State
 from dcet.training.saved.checkpoint import Checkpoint
-from tests.runtime.signals import face, speech
+from tests.runtime.signals import face
 
 MODELS = ("audio", "face", "step", "text")
 

@@ -19,7 +19,8 @@ from dcet.runtime.errors import (
     WrongSampleRate,
     WrongShape,
 )
-from tests.runtime.signals import face, speech
+from dcet.synthetic.probes import speech
+from tests.runtime.signals import face
 
 AUDIO = np.zeros(100, np.float32)
 DOUBLE: Any = np.zeros(8)

@@ -18,7 +18,8 @@ from dcet.runtime.engines.onnxruntime import CPU, load_session
 from dcet.runtime.engines.protocol import DeviceState, Engine
 from dcet.runtime.engines.registry import find_rung
 from dcet.runtime.errors import EngineError, UnknownSpeaker
-from tests.runtime.signals import face, speech
+from dcet.synthetic.probes import speech
+from tests.runtime.signals import face
 from tests.tiny_bundle import write_tiny_bundle
 
 LADDER = ("tensorrt", "onnxruntime-cuda", "onnxruntime")

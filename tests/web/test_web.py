@@ -11,7 +11,8 @@ import pytest
 
 from dcet.runtime import Bundle, Conversation, DcetError, Estimate
 from dcet.runtime.bundle.golden import LABEL_AGREEMENT, TOLERANCES
-from tests.runtime.signals import face, speech
+from dcet.synthetic.probes import speech
+from tests.runtime.signals import face
 from tests.tiny_bundle import write_tiny_bundle
 from tests.web.conftest import WEB
 

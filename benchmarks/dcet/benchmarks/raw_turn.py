@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 
 from dcet.benchmarks.texts import count_tokens, text_of_tokens
 from dcet.runtime import Bundle
-from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.errors import ConfigError
+from dcet.synthetic.probes import faces, speech
 
 SPEAKERS = ("Ada", "Ben", "Cleo")
 TOKENS = 32
 AUDIO_S = 3.0
 FACES = 8
 FACE_SIDE = 96  # pixels
-SYLLABLE_HZ = 4.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,17 +35,13 @@ def text_turn(bundle: Bundle) -> RawTurn:
 
 
 def three_sense_turn(bundle: Bundle, *, audio_s: float = AUDIO_S, seed: int = 0) -> RawTurn:
-    """The text turn with sound and faces. Latency does not depend on what they show: the sound is
-    noise with the rhythm of syllables, the faces are random pixels."""
-    rng = np.random.default_rng(seed)
-    time_s = np.arange(round(audio_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    loudness = 0.1 * np.sin(np.pi * SYLLABLE_HZ * time_s) ** 2
+    """The text turn with audio and faces, which are synthetic."""
     words = text_turn(bundle)
     return RawTurn(
         text=words.text,
         tokens=words.tokens,
-        audio=(loudness * rng.standard_normal(len(time_s))).clip(-1, 1).astype(np.float32),
-        faces=list(rng.integers(0, 256, (FACES, FACE_SIDE, FACE_SIDE, 3), np.uint8)),
+        audio=speech(audio_s, seed=seed),
+        faces=list(faces(FACES, FACE_SIDE, FACE_SIDE, seed)),
     )
 
 

@@ -28,7 +28,7 @@ from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.errors import DcetError
 from dcet.runtime.files import atomic_path
 from dcet.runtime.labels import MODALITIES
-from dcet.synthetic.probes import faces, speech
+from dcet.synthetic.probes import faces, speech_windows
 
 LIMITED = {"audio": "audio", "face": "faces"}  # arguments of `Conversation.turn`, by modality
 LIMITS = (1, 2, 4, 8)  # windows of sound, and faces, that a turn may use
@@ -173,7 +173,7 @@ def fullest_turn(bundle: Bundle) -> dict[str, Any]:
         if name == "text":
             given["text"] = _text_of_tokens(bundle, TOKENS)
         elif name == "audio":
-            given["audio"] = speech(modality.length or 0, seed=0).ravel()
+            given["audio"] = speech_windows(modality.length or 0, seed=0).ravel()
         else:
             given["faces"] = list(faces(modality.length or 0, FACE_SIDE, FACE_SIDE, seed=0))
     return given

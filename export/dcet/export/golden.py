@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from dcet.demo import scripted_conversation
 from dcet.export.graphs import STEP_OUTPUTS
 from dcet.runtime.labels import MODALITIES
-from dcet.synthetic.probes import faces, speech
+from dcet.synthetic.probes import faces, speech_windows
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.network.model import ModelConfig, State, Step, TextEncoder, initial_state
@@ -106,7 +106,7 @@ def _read(encoder: TextEncoder, tokenizer: Tokenizer) -> GoldenSequence:
 
 def _hear(encoder: AudioEncoder, seed: int) -> GoldenSequence:
     """One speaker's turns, the voice carried from each to the next."""
-    pcm = speech(CALLS * WINDOWS, seed).reshape(CALLS, WINDOWS, -1)
+    pcm = speech_windows(CALLS * WINDOWS, seed).reshape(CALLS, WINDOWS, -1)
     voice = torch.zeros(1, *VOICE_SHAPE)
     heard = []
     for windows in pcm:

@@ -18,7 +18,14 @@ import numpy as np
 
 from dcet.data.turns import LabelledTurn, Turns
 from dcet.runtime.labels import EMOTIONS
-from dcet.synthetic.actors import Actor, Camera, Microphone, ScriptedTurn, hear, see
+from dcet.synthetic.actors import (
+    Actor,
+    Camera,
+    Microphone,
+    ScriptedTurn,
+    synthesise_audio,
+    synthesise_faces,
+)
 from dcet.synthetic.faces import Look
 from dcet.synthetic.voices import Voice
 
@@ -54,8 +61,8 @@ def _play(row: dict[str, str], number: int) -> LabelledTurn:
         microphone=_draw(MICROPHONE, rng),
     )
     actor = _cast(line.speaker)
-    pcm = hear(line, actor, seed=number)
-    pictures = see(line, actor, seed=number, frames=_draw(PICTURES, rng))
+    pcm = synthesise_audio(line, actor, seed=number)
+    pictures = synthesise_faces(line, actor, seed=number, frames=_draw(PICTURES, rng))
     is_read = (pcm is None and pictures is None) or rng.random() >= UNREAD
     return LabelledTurn(
         speaker=line.speaker,

@@ -21,7 +21,7 @@ from dcet.runtime.conversation import Conversation
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import MODALITIES
 from dcet.runtime.memory import Trajectory
-from dcet.synthetic.actors import ACTORS, ScriptedTurn, hear, see
+from dcet.synthetic.actors import ACTORS, ScriptedTurn, synthesise_audio, synthesise_faces
 
 PAUSE_S = 0.25  # between turns, where somebody watches
 
@@ -109,8 +109,8 @@ def take_turn(conversation: Conversation, line: ScriptedTurn) -> Estimate:
     return conversation.turn(
         line.speaker,
         line.text,
-        hear(line, actor, seed=number) if "audio" in usable else None,
-        see(line, actor, seed=number) if "face" in usable else None,
+        synthesise_audio(line, actor, seed=number) if "audio" in usable else None,
+        synthesise_faces(line, actor, seed=number) if "face" in usable else None,
     )
 
 

@@ -1,1 +1,1 @@
-"""Made voices, faces and noise, which are nobody's. It may import `dcet.runtime`."""
+"""Synthetic voices, faces and noise, of no real person. It may import `dcet.runtime`."""

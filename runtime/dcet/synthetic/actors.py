@@ -1,4 +1,4 @@
-"""Who acts in the demo, and what microphone and camera make of it."""
+"""Actors: a scripted turn becomes what a microphone and a camera record of it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.synthetic.faces import EXPRESSIONS, Look, draw_face
+from dcet.synthetic.noise import room_noise
 from dcet.synthetic.voices import Voice, speak
 
 FRAMES = 4  # of a turn
-BRIGHTNESS = {"on": 1.0, "dark": 0.05}  # of the light there is
-NOISE_RMS = {"on": 0.0012, "noisy": 0.04}  # of the room; somebody at ease speaks at about 0.04
-PAUSE_S = 0.2  # before and after somebody speaks
-RUMBLE_HZ = 60.0  # below it, a room's noise grows no more
-
+BRIGHTNESS = {"on": 1.0, "dark": 0.05}  # share of the light that a good picture needs
+NOISE_RMS = {"on": 0.0012, "noisy": 0.04}  # of the room; speech without effort is about 0.04
+PAUSE_S = 0.2  # before and after the speech
 
 Camera = Literal["on", "dark", "off"]
 Microphone = Literal["on", "noisy", "off"]
@@ -27,14 +26,14 @@ class ScriptedTurn:
 
     speaker: str
     text: str
-    emotion: str  # that voice and face act
+    emotion: str  # that voice and face express
     camera: Camera = "on"
     microphone: Microphone = "on"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody with a voice and a face."""
+    """A person with a voice and a face."""
 
     voice: Voice
     look: Look
@@ -89,22 +88,22 @@ ACTORS = {
 }
 
 
-def hear(turn: ScriptedTurn, actor: Actor, seed: int) -> NDArray[np.float32] | None:
-    """What the microphone hears of a turn, (n,) PCM at 16 kHz; None while it is off."""
+def synthesise_audio(turn: ScriptedTurn, actor: Actor, seed: int) -> NDArray[np.float32] | None:
+    """Make what the microphone records of a turn, (n,) PCM at 16 kHz; None while it is off."""
     if turn.microphone == "off":
         return None
     rng = np.random.default_rng(seed)
     spoken = speak(turn.text, turn.emotion, actor.voice, rng)
     pcm = np.pad(spoken, round(PAUSE_S * SAMPLE_RATE_HZ))
-    noisy = pcm + NOISE_RMS[turn.microphone] * _room_noise(len(pcm), rng)
-    heard: NDArray[np.float32] = (noisy / max(1.0, np.abs(noisy).max())).astype(np.float32)
-    return heard
+    noisy = pcm + NOISE_RMS[turn.microphone] * room_noise(len(pcm), rng)
+    recorded: NDArray[np.float32] = (noisy / max(1.0, np.abs(noisy).max())).astype(np.float32)
+    return recorded
 
 
-def see(
+def synthesise_faces(
     turn: ScriptedTurn, actor: Actor, seed: int, frames: int = FRAMES
 ) -> list[NDArray[np.uint8]] | None:
-    """What the camera sees of a turn, each (96, 96, 3) RGB; None while it is off."""
+    """Make what the camera takes of a turn, each (96, 96, 3) RGB; None while it is off."""
     if turn.camera == "off":
         return None
     rng = np.random.default_rng(seed)
@@ -113,12 +112,3 @@ def see(
         draw_face(expression, actor.look, rng, brightness=BRIGHTNESS[turn.camera])
         for _ in range(frames)
     ]
-
-
-def _room_noise(samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Noise of power 1 that falls by some 5 dB an octave, as that of traffic and of many voices."""
-    spectrum = np.fft.rfft(rng.standard_normal(samples))
-    frequency = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE_HZ)
-    noise = np.fft.irfft(spectrum * np.maximum(frequency, RUMBLE_HZ) ** -0.8, samples)
-    level: NDArray[np.float64] = noise / noise.std()
-    return level

@@ -1,4 +1,4 @@
-"""Faces for the demo, drawn: a relief of skin in the light, with eyes, brows, mouth and hair on it.
+"""Drawn faces: a relief of skin in the light, with eyes, brows, mouth and hair on it.
 
 What a face does is said in action units (AU) of FACS, the Facial Action Coding System (Ekman &
 Friesen, 1978); which of them an emotion takes is after EMFACS. It is a drawing and proves nothing
@@ -26,7 +26,7 @@ Colour = tuple[float, float, float]  # RGB, 0 to 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What of a face stays the same."""
+    """The features of a face that stay the same."""
 
     skin: Colour
     hair: Colour
@@ -34,7 +34,7 @@ class Look:
     shirt: Colour
     lips: float  # thickness of the lips
     brows: float  # thickness of the brows
-    jaw: float  # width of the chin beside that of the temples
+    jaw: float  # width of the chin relative to the temples
     hair_length: float  # down to which y it hangs
     crown: float  # how far the hair reaches to the sides
     curl: float  # from 0, straight, to 1
@@ -42,7 +42,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expression:
-    """What muscles do, from 0, at rest, to about 1."""
+    """Activation of facial muscles, from 0, at rest, to about 1."""
 
     inner_brow: float = 0.0  # raised: AU 1
     outer_brow: float = 0.0  # raised: AU 2; below 0 lowered
@@ -57,7 +57,7 @@ class Expression:
     gaze: float = 0.0  # downwards
 
     def scaled(self, share: float) -> "Expression":
-        """The same, weaker or stronger."""
+        """Return the same expression, weaker or stronger."""
         return replace(self, **{name: share * getattr(self, name) for name in self.__slots__})
 
 
@@ -97,9 +97,9 @@ EXPRESSIONS = {
 def draw_face(
     expression: Expression, look: Look, rng: np.random.Generator, *, brightness: float = 1.0
 ) -> NDArray[np.uint8]:
-    """(96, 96, 3) RGB of somebody who holds the head almost still.
+    """Draw a face whose head is held almost still, (96, 96, 3) RGB.
 
-    brightness: how much of the light that a good picture needs there is
+    brightness: share of the light that a good picture needs
     """
     drawing = _Drawing(expression.scaled(rng.uniform(0.85, 1.05)), look, rng)
     drawing.background()
@@ -129,24 +129,24 @@ class _Drawing:
         self.rgb: Rgb = np.zeros((SIDE, SIDE, 3))
 
     def paint(self, cover: Plane, colour: Rgb | Colour | NDArray[np.float64]) -> None:
-        """cover: from 0, nothing, to 1."""
+        """Paint over the picture; `cover` is from 0, nothing, to 1."""
         self.rgb += cover[..., None] * (np.asarray(colour) - self.rgb)
 
     def spot(self, at: tuple[float, float], size: tuple[float, float]) -> Plane:
-        """A Gaussian hill of height 1."""
+        """Return a Gaussian hill of height 1."""
         return _hill(self.x - at[0], size[0]) * _hill(self.y - at[1], size[1])
 
     def spots(self, at: tuple[float, float], size: tuple[float, float]) -> Plane:
-        """One on either side."""
+        """Return a hill on either side."""
         return _hill(self.side - at[0], size[0]) * _hill(self.y - at[1], size[1])
 
     def background(self) -> None:
-        """A wall, with a window somewhere on the left."""
+        """Paint a wall, with a window somewhere on the left."""
         light = 120 - 35 * self.y + 45 * self.spot((-0.9, -0.6), (0.7, 0.8))
         self.paint(np.ones((SIDE, SIDE)), light[..., None] * np.array([0.95, 1.0, 1.04]))
 
     def behind(self) -> None:
-        """Hair at the back, neck, shoulders and ears."""
+        """Paint hair at the back, neck, shoulders and ears."""
         look, side, y = self.look, self.side, self.y
         bumps = 0.025 * look.curl * np.sin(14 * np.arctan2(self.x, y))
         hanging = np.maximum(side - look.crown + bumps, y - look.hair_length)
@@ -159,7 +159,7 @@ class _Drawing:
             self.paint(_inside((ear - 1) * 0.1), rim[..., None] * self.flesh)
 
     def skin(self) -> None:
-        """Its relief under a lamp (Lambert), with some shine."""
+        """Paint the relief of the skin under a lamp (Lambert), with some shine."""
         slope_y, slope_x = np.gradient(self._relief() + 0.0012 * self.grain, PIXEL)
         facing = np.stack([-slope_x, -slope_y, np.ones_like(slope_x)], axis=-1)
         facing /= np.linalg.norm(facing, axis=-1, keepdims=True)
@@ -172,7 +172,7 @@ class _Drawing:
         self.paint(_inside(self.outline), colour + 45 * (lit**24)[..., None])
 
     def eyes(self) -> None:
-        """White, iris, pupil and lids."""
+        """Paint white, iris, pupil and lids."""
         e, y = self.e, self.y
         t = (self.side - 0.32) / 0.175  # from corner, -1, to corner, 1
         bow = 1 - t * t
@@ -197,7 +197,7 @@ class _Drawing:
         self.paint((0.25 + 0.25 * e.cheeks) * bag, self.flesh * 0.4)
 
     def brows(self) -> None:
-        """Arches that taper outwards."""
+        """Paint the brows, arches that taper outwards."""
         e = self.e
         t = (self.side - 0.13 + 0.05 * e.frown) / 0.43  # from the inner end, 0, to the outer, 1
         within = np.clip(t, 0, 1)
@@ -211,7 +211,7 @@ class _Drawing:
         self.paint(0.95 * stroke * ends * hairs, np.array(self.look.hair) * 0.5)
 
     def mouth(self) -> None:
-        """Lips, and between them teeth, tongue and the dark."""
+        """Paint lips, and between them teeth, tongue and the dark."""
         e, x, y = self.e, self.x, self.y
         width = 0.26 * (1 + 0.35 * e.stretch + 0.25 * max(e.corners, 0))
         t = np.clip(self.side / width, 0, 1.3)  # from the middle, 0, to the corner, 1
@@ -239,7 +239,7 @@ class _Drawing:
             self.paint(hole * _inside(lower - y - 0.045), teeth * 0.9)
 
     def fringe(self) -> None:
-        """Hair over the forehead and down the temples, and its shadow."""
+        """Paint hair over the forehead and down the temples, and its shadow."""
         look, side, y = self.look, self.side, self.y
         line = -0.66 + 0.5 * np.abs(self.x + 0.12) ** 2.2
         line += 0.02 * np.sin(25 * self.x) + 0.03 * look.curl * np.sin(31 * self.x + 2)
@@ -305,7 +305,7 @@ class _Drawing:
 
 
 def _posed(rng: np.random.Generator) -> tuple[Plane, Plane]:
-    """Where in an upright face each pixel is, for a head that is slightly turned and moved."""
+    """Return where in an upright face each pixel is, for a head slightly turned and moved."""
     line = (np.arange(SIDE) + 0.5) * PIXEL - 1
     tilt, scale = rng.normal(0, 0.05), rng.normal(0.93, 0.02)
     right, down = rng.normal(0, 0.025, 2)
@@ -319,12 +319,12 @@ def _hill(distance: Plane, size: float) -> Plane:
 
 
 def _inside(distance: Plane) -> Plane:
-    """Cover of a shape, given the distance outwards from its edge; soft over a pixel."""
+    """Return the cover of a shape from the distance outwards of its edge; soft over a pixel."""
     return np.clip(0.5 - distance / (1.5 * PIXEL), 0, 1)
 
 
 def _blurred(rgb: Rgb) -> Rgb:
-    """As a lens does it."""
+    """Blur slightly, as a lens does."""
     for axis in (0, 1):
         rgb = 0.8 * rgb + 0.1 * (np.roll(rgb, 1, axis) + np.roll(rgb, -1, axis))
     return rgb

@@ -1,4 +1,4 @@
-"""Speech for the demo: a small formant synthesiser that has heard of spelling but not of English.
+"""Synthesised speech: a small formant synthesiser that follows spelling, not English phonetics.
 
 A source, glottal pulses and breath, goes through the resonances of a vocal tract (Klatt, JASA
 1980), here as products of spectra, 5 ms after 5 ms. Vowels are those of Peterson & Barney (JASA
@@ -23,8 +23,8 @@ HOPS_PER_S = SAMPLE_RATE_HZ // HOP
 BANDWIDTHS_HZ = (70.0, 100.0, 140.0, 220.0, 300.0, 350.0, 400.0)
 HIGH_FORMANTS_HZ = (3500.0, 4500.0, 5500.0, 6500.0)  # of an even tube; vowels differ in the first 3
 OPEN_SHARE = 0.6  # of a period, in which the glottis is open
-HISS = 0.8  # beside voiced sounds
-PEAK = 0.2  # of full scale, of somebody who speaks at ease
+HISS = 0.8  # relative to voiced sounds
+PEAK = 0.2  # share of full scale of speech without effort
 
 Track = NDArray[np.float64]  # (hops,) or (samples,)
 Response = NDArray[np.complex64]  # (hops, bins)
@@ -32,15 +32,15 @@ Response = NDArray[np.complex64]  # (hops, bins)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """What of a voice stays the same."""
+    """The properties of a voice that stay the same."""
 
     pitch_hz: float
-    formants: float  # beside those of the average man: the shorter the throat, the higher
+    formants: float  # relative to the average man's: the shorter the throat, the higher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """What an emotion makes of a voice."""
+    """The change of a voice under an emotion."""
 
     pitch: float = 1.0  # times the voice's own
     range: float = 1.0  # how far the pitch moves
@@ -48,7 +48,7 @@ class Manner:
     tempo: float = 1.0
     loudness_db: float = 0.0
     tilt_db: float = 0.0  # of an octave above 500 Hz: above 0 tense and sharp, below 0 soft
-    breath: float = 0.05  # beside what is voiced
+    breath: float = 0.05  # relative to what is voiced
     tremble: float = 0.0  # semitones, 7 times a second
 
 
@@ -69,7 +69,7 @@ MANNERS = {
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """Something that a mouth does for a while."""
+    """A speech sound: a position of the mouth, held for a while."""
 
     ms: float
     formants_hz: tuple[float, float, float] = (500, 1500, 2500)  # at rest
@@ -85,7 +85,7 @@ def _vowel(*formants_hz: float, ms: float = 95) -> list[Sound]:
 
 
 def _stop(hiss_hz: float, voiced: float) -> list[Sound]:
-    """Closed lips or tongue, and the burst when they open."""
+    """Return a stop: closed lips or tongue, and the burst when they open."""
     return [
         Sound(35, (250, 1400, 2400), voiced),
         Sound(18, hiss=0.5, hiss_hz=hiss_hz, voiced=voiced),
@@ -135,7 +135,7 @@ SPELLED = re.compile(r"ee|ea|oo|ou|ai|ng|th|sh|ch|[a-z]|[ ,.!?]")
 
 
 def speak(text: str, emotion: str, voice: Voice, rng: np.random.Generator) -> NDArray[np.float32]:
-    """PCM at 16 kHz in [-1, 1], shape (n,)."""
+    """Synthesise `text` in the manner of an emotion: PCM at 16 kHz in [-1, 1], shape (n,)."""
     manner = MANNERS[emotion]
     phrases = [p for p in re.split(r"(?<=[,.!?])\s+", text.lower()) if re.search("[a-z]", p)]
     pcm = np.concatenate([_phrase(phrase, manner, voice, rng) for phrase in phrases])
@@ -176,8 +176,8 @@ def _phrase(text: str, manner: Manner, voice: Voice, rng: np.random.Generator) -
 
 
 def _articulate(text: str) -> Iterator[tuple[Sound, float]]:
-    """The sounds of a phrase and how much each is stressed; words of three letters or more have a
-    stress, on their first vowel."""
+    """Yield the sounds of a phrase and how much each is stressed; words of three letters or more
+    have a stress, on their first vowel."""
     for word in re.findall(r"[a-z']+|[^a-z']", text):
         is_stressed = len(word) > 2
         for letters in SPELLED.findall(SILENT_E.sub("", word)):
@@ -188,7 +188,7 @@ def _articulate(text: str) -> Iterator[tuple[Sound, float]]:
 
 
 def _melody(text: str, accent: Track, manner: Manner, rng: np.random.Generator) -> Track:
-    """Semitones above the voice's usual pitch, hop by hop."""
+    """Return semitones above the voice's usual pitch, hop by hop."""
     count = len(accent)
     passed = np.linspace(0, 1, count)
     lively = 2.5 * accent + 1.2 - 2.5 * passed
@@ -201,7 +201,7 @@ def _melody(text: str, accent: Track, manner: Manner, rng: np.random.Generator) 
 
 
 def _source(pitch_hz: Track, rng: np.random.Generator) -> tuple[Track, Track]:
-    """The change of the air's flow through the glottis (Rosenberg, JASA 1971), and noise."""
+    """Return the change of the flow through the glottis (Rosenberg, JASA 1971), and noise."""
     at = np.arange(len(pitch_hz) * HOP) / HOP
     turns = np.cumsum(np.interp(at, np.arange(len(pitch_hz)), pitch_hz)) / SAMPLE_RATE_HZ % 1
     rising, closing = 0.7 * OPEN_SHARE, 0.3 * OPEN_SHARE
@@ -214,7 +214,7 @@ def _source(pitch_hz: Track, rng: np.random.Generator) -> tuple[Track, Track]:
 
 
 def _tract(formants_hz: Track, tilt_db: float) -> Response:
-    """(7, hops) -> (hops, bins): resonators one behind the other."""
+    """Return the response of resonators in series, (7, hops) -> (hops, bins)."""
     frequency = np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE_HZ)
     tilt = 10 ** (tilt_db / 20 * np.log2(np.maximum(frequency, 500) / 500))
     # Each is centre² / (centre² − frequency² + i · frequency · bandwidth); divided once.
@@ -228,7 +228,7 @@ def _tract(formants_hz: Track, tilt_db: float) -> Response:
 
 
 def _constriction(centre_hz: Track) -> Response:
-    """(hops,) -> (hops, bins): what a narrow place in the mouth lets hiss."""
+    """Return the spectrum of hiss at a narrow place in the mouth, (hops,) -> (hops, bins)."""
     frequency = np.maximum(np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE_HZ), 50)
     octaves = (np.log2(frequency) - np.log2(centre_hz)[:, None]).astype(np.float32)
     response: Response = np.exp(-np.square(octaves / 0.5)).astype(np.complex64)
@@ -236,7 +236,7 @@ def _constriction(centre_hz: Track) -> Response:
 
 
 def _filtered(source: Track, response: Response) -> Track:
-    """source (samples,) through a filter that changes with every hop; overlap and add."""
+    """Filter source (samples,) by a response that changes with every hop; overlap and add."""
     padded = np.pad(source, (WINDOW // 2, WINDOW // 2))
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: len(source) : HOP]
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32) * np.float32(2 * HOP / WINDOW)
@@ -248,7 +248,7 @@ def _filtered(source: Track, response: Response) -> Track:
 
 
 def _smoothed(values: Track, hops: int) -> Track:
-    """Averaged over as many hops; what is outside is as at the ends."""
+    """Average over as many hops; beyond the ends, the end values go on."""
     kernel = np.hanning(hops + 2)[1:-1]
     padded = np.pad(values, (hops // 2, hops - 1 - hops // 2), mode="edge")
     return np.convolve(padded, kernel / kernel.sum(), mode="valid")

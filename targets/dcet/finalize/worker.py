@@ -20,10 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from dcet.finalize import BUILDERS
-from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.bundle.golden import label_note, replay_golden, rows_too_far
 from dcet.runtime.conversation import Conversation
@@ -31,6 +28,7 @@ from dcet.runtime.engines.device_cache import cache_key, find_published
 from dcet.runtime.engines.protocol import Engine
 from dcet.runtime.engines.registry import find_rung
 from dcet.runtime.errors import DcetError, EngineError, MissingExtra
+from dcet.synthetic.probes import faces, speech
 
 _PR_SET_PDEATHSIG = 1
 MUCH = 60  # seconds, faces and words: more than any graph takes
@@ -118,16 +116,13 @@ def rehearse(bundle: Bundle, engine: Engine) -> None:
     """A conversation as a host has it: states may stay on the device, and of each graph the least
     and the most that it takes is run. Raises EngineError."""
     conversation = Conversation(bundle, engine)
-    noise = np.random.default_rng(0)
     encoded = {name for name, row in bundle.manifest.modalities.items() if row.encoder}
     for speaker, times in (("a speaker", 1), ("another", MUCH), ("a speaker", MUCH)):
-        sound = noise.uniform(-0.1, 0.1, times * SAMPLE_RATE_HZ)
-        faces = [noise.integers(0, 256, (96, 80, 3), dtype=np.uint8) for _ in range(times)]
         conversation.turn(
             speaker,
             "Well. " * times,
-            sound if "audio" in encoded else None,
-            faces if "face" in encoded else None,
+            speech(times) if "audio" in encoded else None,
+            list(faces(times, 96, 80, seed=0)) if "face" in encoded else None,
         )
 
 

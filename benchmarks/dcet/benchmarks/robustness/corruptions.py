@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from dcet.data.constructed import Material, Scene, some_faces
 from dcet.data.recordings import Clip
 from dcet.runtime.labels import EMOTIONS
+from dcet.synthetic.noise import PINK, WHITE, coloured_noise
 
 Pixels = NDArray[np.uint8]  # (n, height, width) grey
 
-WHITE, PINK = 0.0, 1.0  # how fast the power falls with the frequency: as 1, as 1/f
 READ_NOISE = 2.0  # standard deviation, of 255: what a sensor adds to a dark picture
 
 
@@ -61,12 +61,10 @@ def catalogue(material: Material) -> tuple[Corruption, ...]:
     )
 
 
-def add_noise(audio: Clip, snr_db: float, fall: float, rng: Generator) -> Clip:
+def add_noise(audio: Clip, snr_db: float, exponent: float, rng: Generator) -> Clip:
     """Noise that is `snr_db` below the mean power of the clip; what is too loud clips."""
-    spectrum = np.fft.rfft(rng.standard_normal(len(audio)))
-    frequency = np.maximum(np.arange(len(spectrum)), 1)
-    noise = np.fft.irfft(spectrum * frequency ** (-fall / 2), n=len(audio))
     power = np.square(audio, dtype=np.float64).mean() * 10 ** (-snr_db / 10)
+    noise = coloured_noise(len(audio), rng, exponent)
     noisy = audio + noise * np.sqrt(power / np.square(noise).mean())
     clipped: Clip = noisy.clip(-1, 1).astype(np.float32)
     return clipped
