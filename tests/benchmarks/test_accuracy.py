@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dcet.benchmarks import cli
 from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
 from dcet.benchmarks.cli import main
 from dcet.data.meld import read_meld
 from dcet.data.metrics import conversation_metrics
 from dcet.runtime import Bundle, Conversation
+from dcet.runtime.errors import WriteError
 from tests.tiny_bundle import write_tiny_bundle
 
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
@@ -100,6 +102,20 @@ def test_names_in_brackets_are_shown_whole(bundle: Path, data: Path, tmp_path: P
     result = CliRunner().invoke(main, ["accuracy", str(named), "--data", str(data)])
     assert result.exit_code == 0, result.output
     assert "tiny[red].dcet" in result.stdout
+
+
+def test_what_was_measured_is_shown_although_it_cannot_be_written(
+    bundle: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, value: object) -> None:
+        raise WriteError(f"could not write {path}: No space left on device")
+
+    monkeypatch.setattr(cli, "write_json", full)
+    command = ["accuracy", str(bundle), "--data", str(data), "--json", str(tmp_path / "a.json")]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    assert "No space left on device" in result.stderr
+    assert "weighted_f1" in result.stdout
 
 
 @pytest.mark.parametrize(

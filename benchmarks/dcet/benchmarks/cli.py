@@ -131,9 +131,9 @@ def _latency(
 ) -> None:
     with TrackOnStderr() as track:
         report = measure_latency(Bundle.open(path), settings, track)
+    print_latency(report, _stdout())  # first: it is not lost where a file cannot be written
     _write_json(json_path, report.as_dict())
     _write_html(html_path, lambda: render_page(report))
-    print_latency(report, _stdout())
 
 
 @main.command()
@@ -167,8 +167,8 @@ def accuracy(
         report = measure_accuracy(
             Bundle.open(bundle), engine, corpus, data, reset_memory=reset_memory, track=track
         )
-    _write_json(json_path, report.as_dict())
     print_accuracy(report, _stdout())
+    _write_json(json_path, report.as_dict())
 
 
 @main.command()
@@ -220,9 +220,9 @@ def robustness(
     settings = RobustnessSettings(engine=engine, dialogues=dialogues, seed=seed)
     with TrackOnStderr() as track:
         report = measure_robustness(Bundle.open(bundle), data, split, settings, track)
+    print_robustness(report, _stdout())
     _write_json(json_path, report.as_dict())
     _write_html(html_path, lambda: render_robustness(report))
-    print_robustness(report, _stdout())
 
 
 @main.command()
@@ -280,8 +280,8 @@ def peers(
     with TrackOnStderr() as track:
         other = None if beside is None else Bundle.open(beside)
         report = measure_peers(Bundle.open(bundle), settings, track, beside=other)
-    _write_json(json_path, report.as_dict())
     print_peers(report, _stdout())
+    _write_json(json_path, report.as_dict())
 
 
 @main.command()
@@ -323,9 +323,9 @@ def predict(
     settings = PredictSettings(target=target, power_mode=power_mode, engine=engine, repeats=repeats)
     with TrackOnStderr() as track:
         report = predict_bundle(Bundle.open(bundle), settings, track)
+    print_prediction(report, _stdout())
     _write_json(json_path, report.as_dict())
     _write_html(html_path, lambda: render_prediction(report))
-    print_prediction(report, _stdout())
 
 
 @main.command()
@@ -348,8 +348,8 @@ def compare(before: Path, after: Path, tolerance: float, json_path: Path | None)
       dcet-bench compare main.json branch.json --tolerance 0.15
     """
     comparison = compare_reports(before, after, tolerance)
-    _write_json(json_path, comparison.as_dict())
     print_comparison(comparison, _stdout())
+    _write_json(json_path, comparison.as_dict())
     sys.exit(1 if comparison.regressed else 0)
 
 
