@@ -17,6 +17,7 @@ from dcet.data.meld import read_meld
 from dcet.data.metrics import conversation_metrics
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.errors import WriteError
+from dcet.runtime.labels import EMOTIONS
 from tests.tiny_bundle import write_tiny_bundle
 
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
@@ -102,6 +103,28 @@ def test_names_in_brackets_are_shown_whole(bundle: Path, data: Path, tmp_path: P
     result = CliRunner().invoke(main, ["accuracy", str(named), "--data", str(data)])
     assert result.exit_code == 0, result.output
     assert "tiny[red].dcet" in result.stdout
+
+
+def test_what_cannot_be_used_counts_as_a_host_would_know_it(bundle: Path, tmp_path: Path) -> None:
+    """A first turn of emoji is neutral, a later one what its speaker was last."""
+    data, output = tmp_path / "dev.csv", tmp_path / "a.json"
+    laughs = ("\U0001f602\U0001f602", "Ben", "neutral", "positive", 0, 1)
+    again = ("\U0001f602\U0001f602", "Ada", "joy", "positive", 0, 2)
+    with data.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, ROWS[0], laughs, again])
+    report = run(bundle, data, output)
+    assert (report["n"], report["unusable"]) == (
+        3,
+        {"n": 2, "first": ["dev.csv, line 3", "dev.csv, line 4"]},
+    )
+    estimate = Conversation(Bundle.open(bundle)).turn("Ada", ROWS[0][0])
+    likeliest = list(estimate.probabilities).index(estimate.emotion)
+    confusion = np.zeros((7, 7), int)
+    confusion[EMOTIONS.index("joy"), likeliest] = 2
+    confusion[EMOTIONS.index("neutral"), EMOTIONS.index("neutral")] = 1
+    assert report["confusion"] == confusion.tolist()
+    result = CliRunner().invoke(main, ["accuracy", str(bundle), "--data", str(data)])
+    assert "2 of them could not be used" in result.stdout
 
 
 def test_what_was_measured_is_shown_although_it_cannot_be_written(

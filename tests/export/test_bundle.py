@@ -1,5 +1,6 @@
 """A bundle: it obeys its specification, agrees with torch, and is written whole or not at all."""
 
+import csv
 import dataclasses
 import errno
 import io
@@ -202,6 +203,38 @@ def test_figures_of_bundle_and_torch_agree(
     assert found["sentiment"] == pytest.approx(expected["sentiment"], abs=1e-4)
     if not reset:  # the runtime gives no shift where nobody is remembered
         assert found["shift"] == pytest.approx(expected["shift"], abs=1e-4)
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["memory", "reset"])
+def test_what_cannot_be_used_counts_alike_in_bundle_and_torch(
+    bundle: Bundle, saved: Checkpoint, dev: Path, tmp_path: Path, reset: bool
+) -> None:
+    """Alone, as a speaker's first turn, and as a later one."""
+    emoji = "\U0001f602\U0001f602"
+    header, *rows = dev.read_text(encoding="utf-8").splitlines()
+    with dev.open(encoding="utf-8") as file:
+        speaker = next(csv.DictReader(file))["Speaker"]
+    columns = [
+        {"Dialogue_ID": "new", "Utterance_ID": "0", "Speaker": "Zoe", "Utterance": emoji},
+        {"Dialogue_ID": "0", "Utterance_ID": "998", "Speaker": speaker, "Utterance": emoji},
+        {"Dialogue_ID": "0", "Utterance_ID": "999", "Speaker": speaker, "Utterance": "x " * 5000},
+    ]
+    label = {"Emotion": "joy", "Sentiment": "positive"}
+    added = [
+        ",".join({**row, **label}.get(key, "0") for key in header.split(",")) for row in columns
+    ]
+    mixed = tmp_path / "mixed.csv"
+    mixed.write_text("\n".join([header, *rows, *added]) + "\n", encoding="utf-8")
+    report = measure_accuracy(
+        bundle, "auto", "meld", mixed, reset_memory=reset, track=lambda items, _: items
+    )
+    found, expected = report.metrics, evaluate_meld(saved, mixed, remember=not reset)
+    lines = [f"mixed.csv, line {len(rows) + place}" for place in (2, 3, 4)]
+    assert found["unusable"] == expected["unusable"] == {"n": 3, "first": lines}
+    assert found["n"] == expected["n"] == len(rows) + 3
+    assert found["confusion"] == expected["confusion"]
+    assert found["nll"] == pytest.approx(expected["nll"], abs=1e-4)
+    assert found["sentiment"] == pytest.approx(expected["sentiment"], abs=1e-4)
 
 
 def test_the_same_checkpoint_gives_the_same_bundle(

@@ -87,7 +87,7 @@ def test_evaluate_writes_the_agreed_keys(run: Path, dev: Path, tmp_path: Path) -
     result = evaluate(run, dev, "--json", tmp_path / "dev.json")
     assert result.exit_code == 0, result.output
     figures = json.loads((tmp_path / "dev.json").read_text())
-    assert set(figures) == KEYS
+    assert set(figures) == {*KEYS, "unusable"}
     assert set(figures["sentiment"]) == {"mae", "pearson", "ccc"}
     assert set(figures["shift"]) == {"f1", "average_precision"}
     assert np.array(figures["confusion"]).sum() == figures["n"]

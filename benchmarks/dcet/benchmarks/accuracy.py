@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from dcet.benchmarks.comparison import Report, ReportError, Row, at, score_row
@@ -15,13 +14,14 @@ from dcet.benchmarks.identity import (
     identify_bundle,
     identify_engine,
 )
+from dcet.benchmarks.machine import Machine, now, read_machine
 from dcet.benchmarks.progress import Track
 from dcet.benchmarks.tables import new_table, print_identity
-from dcet.data.meld import read_meld
-from dcet.data.metrics import conversation_metrics
-from dcet.runtime import Bundle, Conversation
+from dcet.data.answers import SHOWN, dialogue_figures
+from dcet.data.meld import Turn, read_meld
+from dcet.data.playing import answers
+from dcet.runtime import Bundle, Conversation, Estimate
 from dcet.runtime.errors import DataError
-from dcet.runtime.labels import EMOTIONS
 
 ACCURACY_SCHEMA = "dcet-bench/accuracy/1"
 HIGHER_IS_BETTER = (
@@ -37,8 +37,10 @@ LOWER_IS_BETTER = (("sentiment", "mae"), ("ece",), ("nll",))
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracyReport:
+    created: str  # RFC 3339, UTC
     bundle: BundleIdentity
     engine: EngineIdentity
+    machine: Machine
     corpus: str
     data: str  # the file's name, without the folder
     reset_memory: bool  # after every turn
@@ -56,30 +58,41 @@ def measure_accuracy(
 ) -> AccuracyReport:
     """Play every dialogue of a MELD-style CSV; the memory starts empty with each.
 
-    A turn without a shift (the first one of a speaker) counts as shift probability 0; with
-    `reset_memory` that is every turn.
+    An utterance that the bundle cannot use counts as `dcet.data.answers` says. A turn without a
+    shift (the first one of a speaker) counts as shift probability 0; with `reset_memory` that is
+    every turn. Raises DataError.
     """
+    machine = read_machine()
     dialogues = read_meld(data)
     if not dialogues:
         raise DataError(f"{data}: no utterance to play; expected at least one row")
     speakers = max(len({turn.speaker for turn in dialogue.turns}) for dialogue in dialogues)
     conversation = Conversation(bundle, engine, max_speakers=speakers)
-    estimates = []
-    for dialogue in track(dialogues, "dialogues"):
-        conversation.reset()
-        for turn in dialogue.turns:
-            estimates.append(conversation.turn(turn.speaker, turn.text))
-            if reset_memory:
-                conversation.reset()
-    metrics = conversation_metrics(
+
+    def take(turn: Turn) -> Estimate:
+        estimate = conversation.turn(turn.speaker, turn.text)
+        if reset_memory:
+            conversation.reset()
+        return estimate
+
+    played = [
+        (turn, result)
+        for dialogue in track(dialogues, "dialogues")
+        for turn, result in zip(
+            dialogue.turns, answers(conversation, dialogue.turns, take), strict=True
+        )
+    ]
+    metrics = dialogue_figures(
+        data,
         dialogues,
-        np.array([[estimate.probabilities[label] for label in EMOTIONS] for estimate in estimates]),
-        np.array([estimate.sentiment for estimate in estimates]),
-        np.array([estimate.shift or 0.0 for estimate in estimates]),
+        [result.answer for _, result in played],
+        [turn for turn, result in played if result.estimate is None],
     )
     return AccuracyReport(
+        created=now(),
         bundle=identify_bundle(bundle),
         engine=identify_engine(bundle, engine),
+        machine=machine,
         corpus=corpus,
         data=data.name,
         reset_memory=reset_memory,
@@ -93,6 +106,12 @@ def print_accuracy(report: AccuracyReport, console: Console) -> None:
     metrics = report.metrics
     print_identity(report.bundle, report.engine, console)
     console.print(f"{report.data}: {metrics['n']:,} utterances, {memory}")
+    if count := metrics["unusable"]["n"]:
+        console.print(
+            f"{count:,} of them could not be used, and count with the speaker's last estimate or "
+            f"as neutral: {'; '.join(metrics['unusable']['first'])}{' …' if count > SHOWN else ''}",
+            style="yellow",
+        )
     table = new_table("", "", "")
     for name in ("weighted_f1", "macro_f1", "accuracy", "ece", "nll"):
         table.add_row(name, f"{metrics[name]:.4f}")

@@ -1,8 +1,9 @@
-"""What the figures were measured on."""
+"""Where and when the figures were measured."""
 
 import os
 import platform
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -37,6 +38,11 @@ def read_machine() -> Machine:
         python=f"{platform.python_implementation()} {platform.python_version()}",
         packages=_versions(),
     )
+
+
+def now() -> str:
+    """Give the time as RFC 3339 has it, in UTC and whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _cpu_model() -> str | None:

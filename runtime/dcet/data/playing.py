@@ -1,28 +1,27 @@
 """What a bundle answers when labelled conversations are played through it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcet.data.answers import Answer, LastAnswers
 from dcet.data.turns import LabelledTurn, Turns
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.engines.protocol import Engine
-from dcet.runtime.errors import EmptyTurn
+from dcet.runtime.errors import EmptyTurn, TextTooLong
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import EMOTIONS
 
-NEUTRAL = np.eye(len(EMOTIONS))[EMOTIONS.index("neutral")]
-
 
 def play(bundle: Bundle, turns: Turns, engine: str | Engine = "auto") -> NDArray[np.float64]:
-    """Probabilities (n, 7) of every turn, in the order of iteration; each conversation begins with
-    an empty memory.
+    """Return the probabilities (n, 7) of every turn, in the order of iteration.
 
-    A turn of which the bundle can use nothing counts too: with the speaker's last estimate, or as
-    neutral, which is what a host would know. `metrics.emotion_metrics` makes figures of them.
+    Each conversation begins with an empty memory. A turn of which the bundle can use nothing counts
+    as `dcet.data.answers` says. `metrics.emotion_metrics` makes figures of the probabilities.
 
     Raises MissingExtra or EngineError.
     """
@@ -40,35 +39,48 @@ def play(bundle: Bundle, turns: Turns, engine: str | Engine = "auto") -> NDArray
 
     return np.array(
         [
-            probabilities
+            played.answer.probabilities
             for of_conversation in turns.conversations.values()
-            for _, probabilities in answers(conversation, of_conversation, take)
+            for played in answers(conversation, of_conversation, take)
         ]
     )
 
 
-class Spoken(Protocol):
-    """A turn of somebody."""
+class HasSpeaker(Protocol):
+    """A turn of any kind."""
 
     @property
     def speaker(self) -> str: ...
 
 
-Turn = TypeVar("Turn", bound=Spoken)
+AnyTurn = TypeVar("AnyTurn", bound=HasSpeaker)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """A turn that was played."""
+
+    answer: Answer  # what a host then knows of the speaker
+    estimate: Estimate | None  # None where nothing of the turn could be used
 
 
 def answers(
-    conversation: Conversation, turns: Iterable[Turn], take: Callable[[Turn], Estimate]
-) -> Iterator[tuple[Estimate | None, NDArray[np.float64]]]:
-    """Each turn's estimate, None where nothing of it could be used, and the probabilities (7,) that
-    a host then knows: those, the speaker's last ones, or neutral. The memory is empty at first."""
+    conversation: Conversation,
+    turns: Iterable[AnyTurn],
+    take: Callable[[AnyTurn], Estimate],
+) -> Iterator[Played]:
+    """Play the turns of one conversation, which is empty at first; every turn counts.
+
+    take: gives a turn to the conversation
+    """
     conversation.reset()
-    last: dict[str, NDArray[np.float64]] = {}
+    last = LastAnswers()
     for turn in turns:
         try:
-            estimate: Estimate | None = take(turn)
-        except EmptyTurn:
-            estimate = None
-        if estimate is not None:
-            last[turn.speaker] = np.array([estimate.probabilities[e] for e in EMOTIONS])
-        yield estimate, last.get(turn.speaker, NEUTRAL)
+            estimate = take(turn)
+        except (EmptyTurn, TextTooLong):
+            yield Played(last.after(turn.speaker, None), None)
+        else:
+            probabilities = np.array([estimate.probabilities[name] for name in EMOTIONS])
+            answer = Answer(probabilities, estimate.sentiment, estimate.shift or 0.0)
+            yield Played(last.after(turn.speaker, answer), estimate)

@@ -8,7 +8,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from dcet.data.metrics import conversation_metrics, emotion_metrics
+from dcet.data.answers import Answer, LastAnswers, dialogue_figures, is_usable
+from dcet.data.metrics import emotion_metrics
 from dcet.runtime.errors import ConfigError, DataError
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.corpus import Corpus
@@ -59,19 +60,38 @@ def evaluate(
 
 
 def evaluate_meld(checkpoint: Checkpoint, csv: Path, *, remember: bool = True) -> dict[str, Any]:
-    """Figures as `dcet.data.metrics.conversation_metrics` gives them.
+    """Return figures on conversations, as `dcet.data.answers.dialogue_figures` gives them.
 
-    The model reads text alone. `remember=False` resets the memory before every turn.
+    The model is given text alone. `remember=False` resets the memory before every turn.
     """
     corpus = Corpus.read(csv)
+    unusable = [
+        turn
+        for dialogue in corpus.dialogues
+        for turn in dialogue.turns
+        if not is_usable(checkpoint.tokenizer, turn.text)
+    ]
+    made = _answers(checkpoint, corpus.without(unusable), remember=remember)
+    known = []
+    for dialogue in corpus.dialogues:
+        last = LastAnswers()
+        for turn in dialogue.turns:
+            known.append(last.after(turn.speaker, made.get(turn.row)))
+    return dialogue_figures(csv, corpus.dialogues, known, unusable)
+
+
+def _answers(checkpoint: Checkpoint, corpus: Corpus, *, remember: bool) -> dict[int, Answer]:
+    """Return the model's answer to every turn, by the turn's row."""
+    if not corpus.dialogues:
+        return {}
     predictions = predict(
-        checkpoint.model,
-        examples(corpus, checkpoint.tokenizer),
-        remember=remember,
+        checkpoint.model, examples(corpus, checkpoint.tokenizer), remember=remember
     )
-    return conversation_metrics(
-        corpus.dialogues, predictions.probabilities, predictions.sentiment, predictions.shift
+    turns = [turn for dialogue in corpus.dialogues for turn in dialogue.turns]
+    rows = zip(
+        turns, predictions.probabilities, predictions.sentiment, predictions.shift, strict=True
     )
+    return {turn.row: Answer(*answer) for turn, *answer in rows}
 
 
 @torch.inference_mode()

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from dcet.benchmarks.identity import (
@@ -17,7 +16,7 @@ from dcet.benchmarks.latency.growth import GrowthPoint, growth_over_speakers, gr
 from dcet.benchmarks.latency.loops import Loop, LoopPlan, WarmUp, measure_loop, warm_up
 from dcet.benchmarks.latency.process_memory import peak_rss_bytes
 from dcet.benchmarks.latency.promises import Promise, check_promises
-from dcet.benchmarks.machine import Machine, read_machine
+from dcet.benchmarks.machine import Machine, now, read_machine
 from dcet.benchmarks.progress import Track
 from dcet.benchmarks.raw_turn import AUDIO_S, FACES, lacks, text_turn, three_sense_turn
 from dcet.benchmarks.texts import TEXTS, count_tokens
@@ -103,7 +102,7 @@ def measure_latency(bundle: Bundle, settings: LatencySettings, track: Track) -> 
         track=track,
     )
     return LatencyReport(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=now(),
         bundle=identify_bundle(bundle),
         engine=engine,
         machine=machine,

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from dcet.benchmarks.identity import (
     identify_bundle,
     identify_engine,
 )
-from dcet.benchmarks.machine import Machine, read_machine
+from dcet.benchmarks.machine import Machine, now, read_machine
 from dcet.benchmarks.peers.models import Peer, build_peers
 from dcet.benchmarks.peers.openvino import openvino_peers
 from dcet.benchmarks.peers.pinning import pinned
@@ -163,7 +162,7 @@ def measure_peers(
         with pinned(settings.threads):
             rounds = [_round(runs) for _ in track(range(settings.repeats), "rounds")]
     return PeersReport(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=now(),
         bundle=identify_bundle(bundle),
         engine=identify_engine(bundle, settings.engine),
         beside=None if beside is None else _identify(beside, settings.engine),

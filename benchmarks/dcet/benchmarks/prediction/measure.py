@@ -6,7 +6,6 @@ The same predictor is held against this machine, whose peaks are measured in the
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from dcet.benchmarks.identity import (
     identify_bundle,
     identify_engine,
 )
-from dcet.benchmarks.machine import Machine, read_machine
+from dcet.benchmarks.machine import Machine, now, read_machine
 from dcet.benchmarks.prediction.peaks import better, measure_roof
 from dcet.benchmarks.prediction.roofline import Prediction, Roof, predict
 from dcet.benchmarks.progress import Track
@@ -198,7 +197,7 @@ def predict_bundle(bundle: Bundle, settings: PredictSettings, track: Track) -> P
             )
         )
     return PredictReport(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=now(),
         bundle=identify_bundle(bundle),
         target=target.name,
         device=device,

@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from dcet.benchmarks.identity import (
     identify_bundle,
     identify_engine,
 )
+from dcet.benchmarks.machine import Machine, now, read_machine
 from dcet.benchmarks.progress import Track
 from dcet.benchmarks.raw_turn import require_three_senses
 from dcet.benchmarks.robustness.corruptions import Corruption, catalogue
@@ -112,6 +112,7 @@ class RobustnessReport:
     created: str  # RFC 3339, UTC
     bundle: BundleIdentity
     engine: EngineIdentity
+    machine: Machine
     settings: RobustnessSettings
     constructed: Constructed
     masks: tuple[Mask, ...]
@@ -142,6 +143,7 @@ def measure_robustness(
     Raises ConfigError for a bundle without all three encoders, DataError for bad data.
     """
     require_three_senses(bundle)
+    machine = read_machine()
     material = read_material(folder, split)
     stage = Stage(bundle, material, settings)
     masks = tuple(
@@ -150,9 +152,10 @@ def measure_robustness(
     )
     outcomes = {mask.modalities: mask.outcome for mask in masks}
     return RobustnessReport(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=now(),
         bundle=identify_bundle(bundle),
         engine=identify_engine(bundle, settings.engine),
+        machine=machine,
         settings=settings,
         constructed=Constructed(
             what=CONSTRUCTED,
@@ -184,10 +187,11 @@ class Stage:
         probabilities, weights = [], []
         for number, scenes in enumerate(self.dialogues):
             rng = np.random.default_rng([self._seed, zlib.crc32(stream.encode()), number])
-            for estimate, known in answers(self._conversation, arrival(scenes, rng), self._turn):
-                if estimate is not None:
-                    weights.append([estimate.modality_weights[name] for name in MODALITIES])
-                probabilities.append(known)
+            for played in answers(self._conversation, arrival(scenes, rng), self._turn):
+                if played.estimate is not None:
+                    modality_weights = played.estimate.modality_weights
+                    weights.append([modality_weights[name] for name in MODALITIES])
+                probabilities.append(played.answer.probabilities)
         labels = [scene.emotion for scenes in self.dialogues for scene in scenes]
         metrics = emotion_metrics(labels, np.array(probabilities))
         mean = np.mean(weights, axis=0).tolist() if weights else [0.0] * len(MODALITIES)

@@ -1,6 +1,6 @@
 """What there is to learn from: dialogues, and second opinions on their labels."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.data.meld import Dialogue, read_meld
+from dcet.data.meld import Dialogue, Turn, read_meld
 from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
 
@@ -40,6 +40,14 @@ class Corpus:
     def only(self, dialogues: Sequence[Dialogue]) -> "Corpus":
         """The same corpus with some of its dialogues."""
         return replace(self, dialogues=dialogues)
+
+    def without(self, turns: Collection[Turn]) -> "Corpus":
+        """Return the same corpus without these turns, and without dialogues of no others."""
+        left = [
+            replace(dialogue, turns=tuple(turn for turn in dialogue.turns if turn not in turns))
+            for dialogue in self.dialogues
+        ]
+        return self.only([dialogue for dialogue in left if dialogue.turns])
 
 
 def _array(path: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
