@@ -3,36 +3,54 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := build/demo
-BUNDLE := $(DEMO)/dcet-default.dcet
+DEFAULT_BUNDLE := runtime/dcet/runtime/models/default.dcet
 TARGETS := $(patsubst targets/dcet/targets/devices/%.toml,%,$(wildcard targets/dcet/targets/devices/*.toml))
+PYTEST := $(BIN)/python -m pytest --quiet --durations=10 --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: help install demo targets test check clean
+.PHONY: help install demo export-demo default-bundle targets test test-fast check docs wheel clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 install: $(INSTALLED) ## Make .venv with DCET and every tool in it
 
-demo: $(INSTALLED) ## Export the shipped checkpoint, play a scene with voices and faces, measure latency
+demo: $(INSTALLED) ## Play a scene with voices and faces through the shipped bundle, measure latency
 	@mkdir -p $(DEMO)
-	$(BIN)/dcet-export --target cpu --output $(BUNDLE)
-	$(BIN)/python -m dcet.demo $(BUNDLE)
-	$(BIN)/dcet-bench latency $(BUNDLE) --turns 200 --growth-turns 10000 \
+	$(BIN)/python -m dcet.demo
+	$(BIN)/dcet-bench latency $(DEFAULT_BUNDLE) --turns 200 --growth-turns 10000 \
 	  --html $(DEMO)/report.html --json $(DEMO)/report.json
-	@printf '\nBundle:  %s\nReport:  %s\nFigures: %s\n' \
-	  $(BUNDLE) $(DEMO)/report.html $(DEMO)/report.json
+	@printf '\nReport:  %s\nFigures: %s\n' $(DEMO)/report.html $(DEMO)/report.json
+
+export-demo: $(INSTALLED) ## Export the shipped checkpoint in FP32, and play the same scene through that
+	@mkdir -p $(DEMO)
+	$(BIN)/dcet-export --target cpu --output $(DEMO)/dcet-default-cpu.dcet
+	$(BIN)/python -m dcet.demo $(DEMO)/dcet-default-cpu.dcet
+
+default-bundle: $(INSTALLED) ## Make the bundle that ships with the package, from the shipped checkpoint
+	$(BIN)/dcet-export --target portable --output $(DEFAULT_BUNDLE)
 
 targets: $(INSTALLED) ## Export the shipped checkpoint for every target, to build/targets
 	$(BIN)/dcet-export $(TARGETS:%=--target %) --output build/targets
 
-test: $(INSTALLED) ## Run the tests
-	$(BIN)/python -m pytest --quiet --durations=10 --numprocesses=auto --maxprocesses=4 --dist=loadfile
+test: $(INSTALLED) ## Run all tests
+	$(PYTEST)
+
+test-fast: $(INSTALLED) ## Run the tests of runtime, data, targets and quantization
+	$(PYTEST) -m 'not slow'
 
 check: $(INSTALLED) ## Check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+docs: $(INSTALLED) ## Build the documentation's pages, to build/site
+	@$(BIN)/python -c 'import mkdocs, material, mkdocstrings' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/mkdocs build --strict --site-dir build/site
+
+wheel: $(INSTALLED) ## Build the wheel, to dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean: ## Remove what was built and cached; .venv stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

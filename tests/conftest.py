@@ -10,6 +10,26 @@ from tests.tiny_bundle import write_tiny_bundle
 
 FAKES = Path(__file__).with_name("device_fakes")
 
+# What `make test-fast` runs: the tests that need neither training nor an export.
+FAST = {"runtime", "data", "targets", "quantization"}
+NOT_SLOW = "not slow"
+
+
+def is_slow(path: Path) -> bool:
+    return path.relative_to(Path(__file__).parent).parts[0] not in FAST
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing of the slow tests, such as torch, where only the fast ones are wanted."""
+    is_wanted = config.option.markexpr != NOT_SLOW or collection_path.suffix != ".py"
+    return None if is_wanted or not is_slow(collection_path) else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_slow(item.path):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def data() -> Path:

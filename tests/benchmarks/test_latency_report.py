@@ -209,15 +209,14 @@ def test_a_report_can_be_compared_with_itself(folder: Path) -> None:
     assert len(set(names)) == len(names)
 
 
-def test_without_a_command_the_default_bundle_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_a_command_the_bundle_that_ships_is_measured(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_tiny_bundle(tmp_path / "dcet-default-cpu.dcet")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Bundle, "default", lambda: Bundle.open(tiny))
     monkeypatch.setattr(cli, "QUICK", LatencySettings(turns=20, growth_turns=100, speakers=5))
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0, result.output
-    assert "dcet-default-cpu.dcet" in result.stdout
+    assert "tiny.dcet" in result.stdout
     assert "promises" in result.stdout
 
 

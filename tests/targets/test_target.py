@@ -74,6 +74,7 @@ def test_the_shipped_targets() -> None:
         "openvino-cpu": ("openvino", "onnxruntime"),
         "openvino-gpu": ("openvino-gpu", "openvino", "onnxruntime"),
         "openvino-npu": ("openvino-npu", "openvino", "onnxruntime"),
+        "portable": ("openvino", "onnxruntime"),
         "triton": ("onnxruntime-cuda", "onnxruntime"),
         "web": ("onnxruntime",),
     }

@@ -11,7 +11,6 @@ from rich.console import Console
 from dcet.benchmarks.accuracy import measure_accuracy, print_accuracy
 from dcet.benchmarks.compare import compare_reports, print_comparison
 from dcet.benchmarks.comparison import LATENCY_TOLERANCE
-from dcet.benchmarks.default_bundle import find_default_bundle
 from dcet.benchmarks.latency.measure import LatencySettings, measure_latency
 from dcet.benchmarks.latency.page import render_page
 from dcet.benchmarks.latency.table import print_latency
@@ -61,7 +60,7 @@ html_option = output_option("html", "Write as a page with plots.")
 def main(context: click.Context) -> None:
     """Measure a DCET bundle on this machine.
 
-    Without a command: a quick latency measurement of the default bundle, shown as a table.
+    Without a command: a quick latency measurement of the bundle that ships, shown as a table.
 
     \b
     Example:
@@ -69,8 +68,7 @@ def main(context: click.Context) -> None:
       dcet-bench latency my.dcet --html report.html
     """
     if context.invoked_subcommand is None:
-        path = find_default_bundle(Path.cwd(), lambda message: click.echo(message, err=True))
-        _latency(path, QUICK)
+        _latency(Bundle.default(), QUICK)
 
 
 @main.command()
@@ -120,17 +118,17 @@ def latency(
     settings = LatencySettings(
         engine=engine, turns=turns, growth_turns=growth_turns, speakers=speakers, seed=seed
     )
-    _latency(bundle, settings, json_path, html_path)
+    _latency(Bundle.open(bundle), settings, json_path, html_path)
 
 
 def _latency(
-    path: Path,
+    bundle: Bundle,
     settings: LatencySettings,
     json_path: Path | None = None,
     html_path: Path | None = None,
 ) -> None:
     with TrackOnStderr() as track:
-        report = measure_latency(Bundle.open(path), settings, track)
+        report = measure_latency(bundle, settings, track)
     print_latency(report, _stdout())  # first: it is not lost where a file cannot be written
     _write_json(json_path, report.as_dict())
     _write_html(html_path, lambda: render_page(report))

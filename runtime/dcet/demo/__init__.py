@@ -1,4 +1,4 @@
-"""A scripted conversation, and `python -m dcet.demo BUNDLE`, which plays it."""
+"""A scripted conversation, and `python -m dcet.demo [BUNDLE]`, which plays it."""
 
 import json
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""python -m dcet.demo BUNDLE"""
+"""python -m dcet.demo [BUNDLE]"""
 
 import io
 import json
@@ -26,20 +26,22 @@ from dcet.synthetic.actors import ACTORS, ScriptedTurn, synthesise_audio, synthe
 PAUSE_S = 0.25  # between turns, where somebody watches
 
 
-@click.command(epilog="Example: python -m dcet.demo dcet-default-cpu.dcet")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.command(epilog="Example: python -m dcet.demo, or python -m dcet.demo my.dcet")
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @click.option("--engine", default="auto", show_default=True, help="auto, onnxruntime or openvino.")
 @click.option("--json", "as_json", is_flag=True, help="Print estimates and trajectories as JSON.")
 @handle_errors
-def main(bundle: Path, engine: str, as_json: bool) -> None:
-    """Play a conversation of three people through BUNDLE and show each one's trajectory.
+def main(bundle: Path | None, engine: str, as_json: bool) -> None:
+    """Play a conversation of three people through BUNDLE, or the one that ships, and show each
+    one's trajectory.
 
     Their voices and faces are synthetic. On the way the light goes out, the room gets loud, and
     camera and microphone are switched off.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # where the locale lacks a character
-    conversation = Conversation(Bundle.open(bundle), engine)
+    opened = Bundle.default() if bundle is None else Bundle.open(bundle)
+    conversation = Conversation(opened, engine)
     if as_json:
         click.echo(json.dumps(play_silently(conversation), indent=2))
     else:

@@ -15,12 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dcet.benchmarks.default_bundle import cache_folder
 from dcet.benchmarks.peers.models import MEAN, STD, Peer
 from dcet.benchmarks.progress import Track
-from dcet.runtime.errors import EngineError
+from dcet.runtime.errors import ConfigError, EngineError
 from dcet.runtime.extras import need
-from dcet.runtime.files import atomic_path
+from dcet.runtime.files import atomic_path, user_cache_folder
 
 CALIBRATION_RUNS = 2  # of random weights, whose ranges mean nothing, so that more would not help
 MADE_WITH = ("nncf", "openvino", "torch", "transformers")
@@ -47,7 +46,10 @@ def openvino_peers(
 
 
 def _place(peer: Peer) -> Path:
-    """Where its IR is kept; another model, input or version of a tool has another place."""
+    """Find where its IR is kept; another model, input or version of a tool has another place.
+
+    Raises ConfigError for a user without a home folder.
+    """
     made_of = {
         "recipe": asdict(peer.recipe),
         "given": list(peer.given.shape),
@@ -55,7 +57,10 @@ def _place(peer: Peer) -> Path:
         "versions": {package: version(package) for package in MADE_WITH},
     }
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
-    return cache_folder() / "peers" / f"{peer.recipe.name}-{key}.xml"
+    folder = user_cache_folder()
+    if folder is None:
+        raise ConfigError("no home folder to keep the peers in; set XDG_CACHE_HOME to a folder")
+    return folder / "peers" / f"{peer.recipe.name}-{key}.xml"
 
 
 def _write(openvino: Any, peer: Peer, file: Path) -> None:

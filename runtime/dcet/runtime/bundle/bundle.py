@@ -13,10 +13,12 @@ from dcet.runtime.bundle.contents import BundleContents
 from dcet.runtime.bundle.manifest import Manifest
 from dcet.runtime.engines.protocol import Engine
 from dcet.runtime.engines.registry import open_engine
-from dcet.runtime.errors import BundleManifestError
+from dcet.runtime.errors import BundleError, BundleManifestError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+DEFAULT = Path(__file__).parents[1] / "models" / "default.dcet"
 
 
 class Bundle(BundleContents):
@@ -26,6 +28,22 @@ class Bundle(BundleContents):
         super().__init__(path, container, manifest, sha256)
         self._engines: dict[str, Engine] = {}
         self._opening = threading.Lock()
+
+    @classmethod
+    def default(cls) -> Self:
+        """Open the INT8 bundle that ships with the package, which is for any CPU.
+
+        Raises the BundleError that says what is wrong with it, such as BundleNotFound where the
+        package came without it, and how to get it again.
+        """
+        try:
+            return cls.open(DEFAULT)
+        except BundleError as error:
+            raise type(error)(
+                f"the bundle that ships with dcet cannot be used; install dcet again "
+                f"(pip install --force-reinstall --no-deps dcet), or run make default-bundle in a "
+                f"checkout. {error}"
+            ) from error
 
     def engine(self, name: str = "auto") -> Engine:
         """The engine that runs the graphs: `auto`, the target's first choice that works here, or
