@@ -1,6 +1,6 @@
 /**
  * Raw text, sound and faces made into what `Conversation.turn` takes: what dcet.runtime does before
- * its encoders (text.py, sound.py, images.py, quality.py), for hosts that want its estimates. What
+ * its encoders (text.py, audio.py, face.py, quality.py), for hosts that want its estimates. What
  * is of no use is left out.
  */
 

@@ -16,7 +16,7 @@ from dcet.demo import __main__ as demo
 from dcet.demo import scripted_conversation
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.labels import EMOTIONS
-from dcet.runtime.senses.images import crop_qualities
+from dcet.runtime.senses.face import crop_qualities
 from dcet.runtime.senses.quality import snr_db
 from dcet.synthetic.actors import ACTORS, ScriptedTurn, synthesise_audio, synthesise_faces
 from dcet.synthetic.faces import EXPRESSIONS, draw_face

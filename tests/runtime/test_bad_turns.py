@@ -13,13 +13,13 @@ from dcet.runtime.errors import (
     EmptyTurn,
     EngineError,
     InputError,
-    NotFinite,
     TextTooLong,
     WrongDtype,
     WrongSampleRate,
     WrongShape,
 )
 from dcet.synthetic.probes import speech
+from tests.runtime.probe import probed, remembered
 from tests.runtime.signals import face
 
 AUDIO = np.zeros(100, np.float32)
@@ -27,11 +27,6 @@ DOUBLE: Any = np.zeros(8)
 FACE = np.zeros((8, 8, 3), np.uint8)
 JPEG = cv2.imencode(".jpg", face())[1].tobytes()
 PNG = cv2.imencode(".png", face())[1].tobytes()
-
-
-def remembered(conversation: Conversation) -> tuple[bytes, tuple[str, ...], int]:
-    """Everything a conversation remembers."""
-    return conversation._arena.block.tobytes(), conversation.speakers, conversation.turns
 
 
 def with_nan(shape: tuple[int, ...], value: float = np.nan) -> Any:
@@ -49,39 +44,70 @@ BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
         "at most 8192 characters, got 60000",
     ),
     "long name": ({"speaker": "x" * 257, "text": "fine"}, TextTooLong, "at most 256 characters"),
-    "bytes": ({"text": b"fine"}, WrongDtype, "text: expected a str, got bytes"),
+    "bytes": ({"text": b"fine"}, WrongDtype, "text: expected a str, got bytes; decode it first"),
     "half a surrogate pair": ({"text": "fine \ud83d"}, WrongDtype, "half of a surrogate pair"),
-    "numbered speaker": ({"speaker": 7, "text": "fine"}, WrongDtype, "speaker: expected a str"),
-    "NaN in audio": ({"audio": with_nan((100,))}, NotFinite, r"audio: .* got nan at \[99\]"),
-    "infinite audio": ({"audio": with_nan((9,), np.inf)}, NotFinite, r"got inf at \[8\]"),
-    "NaN in features": (
-        {"audio": Features(with_nan((2, 3)))},
-        NotFinite,
-        r"audio: expected finite numbers, got nan at \[1, 2\]",
+    "numbered speaker": (
+        {"speaker": 0, "text": "fine"},
+        WrongDtype,
+        "speaker: expected a str, got int; give it as text",
     ),
-    "NaN in text features": ({"text": Features(with_nan((8,)))}, NotFinite, "text: "),
-    "NaN in what is cut off": ({"audio": with_nan((600 * 16_000,))[::-1]}, NotFinite, r"at \[0\]"),
+    "speaker of bytes": (
+        {"speaker": b"Zo\xc3\xab", "text": "fine"},
+        WrongDtype,
+        "speaker: expected a str, got bytes; decode it first",
+    ),
+    "no speaker": ({"speaker": None, "text": "fine"}, WrongDtype, "got NoneType; give it as text"),
+    "words in a list": ({"text": ["fine"]}, WrongDtype, "text: .* got list; give it as text"),
     "audio of bytes": (
         {"audio": np.zeros(9, np.uint8)},
         WrongDtype,
-        "audio: expected a NumPy array of int16 or float32 or float64, got uint8",
+        "audio: .* int16 or float32 or float64, got uint8; convert it to int16, or to floats from",
     ),
     "complex audio": ({"audio": np.zeros(9, complex)}, WrongDtype, "got complex128"),
-    "a list for audio": ({"audio": [0.0, 0.1]}, WrongDtype, "audio: .* got list"),
-    "float faces": ({"faces": [FACE / 255.0]}, WrongDtype, r"faces\[0\]: .* uint8, got float64"),
+    "masked audio": (
+        {"audio": np.ma.masked_invalid(AUDIO)},
+        WrongDtype,
+        r"audio: .* got a masked array; fill it with array\.filled\(0\)",
+    ),
+    "masked features": ({"text": Features(np.ma.zeros(8, np.float32))}, WrongDtype, "text: .*mask"),
+    "masked faces": ({"faces": np.ma.zeros((1, 20, 20, 3), np.uint8)}, WrongDtype, "faces: .*mask"),
+    "a list for audio": (
+        {"audio": [0.0, 0.1]},
+        WrongDtype,
+        r"audio: .* got list; make it an array with np\.array",
+    ),
+    "an array of float faces": (
+        {"faces": FACE[None] / 255.0},
+        WrongDtype,
+        r"faces: .* uint8, got float64; convert it to np\.uint8, from 0 to 255",
+    ),
+    "an array of faces with two channels": (
+        {"faces": np.zeros((2, 20, 20, 2), np.uint8)},
+        WrongShape,
+        r"with 1, 3 or 4 channels, got \(2, 20, 20, 2\)",
+    ),
     "big-endian features": (
         {"text": Features(np.zeros(8, ">f4"))},
         WrongDtype,
         "text: expected a NumPy array of float32, got >f4",
     ),
-    "a number for faces": ({"faces": 3}, WrongDtype, "faces: .* got int; put it in a list"),
+    "a number for faces": ({"faces": 3}, WrongDtype, "faces: .* got int; give a list of arrays"),
+    "a name for faces": (
+        {"faces": "me.jpg"},
+        WrongDtype,
+        "faces: .* got str; give a list of arrays",
+    ),
     "one face without a list": (
         {"faces": FACE},
         WrongShape,
         r"faces: .* got \(8, 8, 3\); put a single image in a list",
     ),
     "one file without a list": ({"faces": JPEG}, WrongDtype, "faces: .* got bytes; put it in"),
-    "names of files": ({"faces": ["face.jpg"]}, WrongDtype, r"faces\[0\]: .* got str"),
+    "several colour orders": (
+        {"faces": [face()], "colors": np.array(["rgb", "bgr"])},
+        InputError,
+        "colors: expected 'rgb' or 'bgr', got array",
+    ),
     "a colour order of its own": (
         {"faces": [face()], "colors": "hsv"},
         InputError,
@@ -94,7 +120,7 @@ BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
             WrongSampleRate,
             "sample_rate_hz: expected a whole number of 1 or more, got",
         )
-        for rate in (0, -16_000, 16_000.5, "16000", True, None, float("nan"))
+        for rate in (0, -16_000, 0.0, 16_000.5, "16000", True, None, np.nan, np.inf, -(10**400))
     },
     "channels first": (
         {"audio": np.zeros((2, 100), np.int16)},
@@ -103,8 +129,6 @@ BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
     ),
     "audio of three dimensions": ({"audio": AUDIO[:, None, None]}, WrongShape, r"\(100, 1, 1\)"),
     "no channel": ({"audio": np.zeros((100, 0), np.int16)}, WrongShape, r"got \(100, 0\)"),
-    "grey and alpha": ({"faces": [FACE, FACE[..., :2]]}, WrongShape, r"faces\[1\]: .* \(8, 8, 2\)"),
-    "a line of pixels": ({"faces": [FACE[0, 0]]}, WrongShape, r"faces\[0\]: .* got \(3,\)"),
     "narrow text features": (
         {"text": Features(np.zeros(7, np.float32))},
         WrongShape,
@@ -122,7 +146,7 @@ BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_turn(bundle: Bundle, name: str) -> None:
     given, error, message = BAD[name]
-    conversation = Conversation(bundle, max_speakers=2)
+    conversation = probed(bundle, max_speakers=2)
     for speaker in ("Ann", "Ben"):
         conversation.turn(speaker, "i am happy")
     before = remembered(conversation)
@@ -138,6 +162,13 @@ def test_a_bad_turn(bundle: Bundle, name: str) -> None:
     assert after.probabilities == expected.probabilities
     assert after.turn == 3
 
+
+SHAPES = (
+    "expected an image of shape (height, width) or (height, width, channels) with 1, 3 or 4 "
+    "channels, got "
+)
+UNDECODABLE = "bytes that are no JPEG, PNG, WebP or BMP OpenCV can decode"
+PIXELS = "expected a NumPy array of uint8, got "
 
 # What cannot be used, and the reason that `degraded` gives
 LEFT_OUT: dict[str, tuple[dict[str, Any], str]] = {
@@ -190,13 +221,49 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "half a JPEG": (
         {"faces": [JPEG[: len(JPEG) // 2]]},
-        f"face: faces[0]: {len(JPEG) // 2} bytes that are no image OpenCV can decode",
+        f"face: faces[0]: {len(JPEG) // 2} {UNDECODABLE}",
     ),
     "half a PNG": (
         {"faces": [PNG[: len(PNG) // 2]]},
-        f"face: faces[0]: {len(PNG) // 2} bytes that are no image OpenCV can decode",
+        f"face: faces[0]: {len(PNG) // 2} {UNDECODABLE}",
     ),
-    "no bytes": ({"faces": [b""]}, "face: faces[0]: 0 bytes that are no image OpenCV can decode"),
+    "no bytes": (
+        {"faces": [b""]},
+        f"face: faces[0]: 0 {UNDECODABLE}",
+    ),
+    **{
+        f"{value} in {name}": (
+            given,
+            f"{modality}: expected finite numbers, got {value} at {place}",
+        )
+        for value in (np.nan, np.inf)
+        for name, modality, given, place in (
+            ("audio", "audio", {"audio": with_nan((1_600,), value)}, [1_599]),
+            ("stereo", "audio", {"audio": with_nan((1_600, 2), value)}, [1_599, 1]),
+            ("text features", "text", {"text": Features(with_nan((8,), value))}, [7]),
+            ("audio features", "audio", {"audio": Features(with_nan((2, 3), value))}, [1, 2]),
+            ("face features", "face", {"faces": Features(with_nan((1, 4), value))}, [0, 3]),
+        )
+    },
+    **{
+        f"{name} for a frame": ({"faces": [frame]}, f"face: faces[0]: {reason}")
+        for name, frame, reason in (
+            ("nothing", None, "there is no image"),
+            ("an empty array", np.zeros(0, np.uint8), SHAPES + "(0,); convert it"),
+            ("a line of pixels", FACE[0, 0], SHAPES + "(3,); convert it"),
+            ("grey and alpha", face()[..., :2], SHAPES + "(64, 64, 2); convert it"),
+            ("no channel", face()[..., :0], SHAPES + "(64, 64, 0); convert it"),
+            ("floats", face() / 255, PIXELS + "float64; convert it to np.uint8, from 0 to 255"),
+            ("a list", face().tolist(), PIXELS + "list; make it an array with np.array"),
+            (
+                "a masked array",
+                np.ma.array(face()),
+                PIXELS + "a masked array; fill it with array.filled(0)",
+            ),
+            ("a name", "face.jpg", "expected an image, got str; give the bytes of the file"),
+            ("no pixel", np.zeros((0, 0, 3), np.uint8), "0×0 pixels; at least 12×12 are needed"),
+        )
+    },
     "Russian": ({"text": "я счастлив сегодня"}, "text: none of its words is known"),
     "Chinese": ({"text": "我很高兴"}, "text: none of its words is known"),
     "emoji only": ({"text": "😀🎉😀"}, "text: none of its words is known"),
@@ -210,7 +277,7 @@ def test_what_is_left_out_has_its_reason(bundle: Bundle, name: str) -> None:
     """Alone it is no turn, and nothing is remembered; the rest of a turn is answered without it."""
     given, reason = LEFT_OUT[name]
     rest = {"text": "i am happy"} if "text" not in given else {"audio": speech(1)}
-    conversation = Conversation(bundle, max_speakers=1)
+    conversation = probed(bundle, max_speakers=1)
     conversation.turn("Ann", "fine", audio=speech(2))
     before = remembered(conversation)
     for speaker in ("Ann", "Ben"):
@@ -261,11 +328,31 @@ def test_ten_minutes_do_not_stall_a_turn(bundle: Bundle) -> None:
     assert estimate.probabilities == expected.probabilities
 
 
-def test_one_bad_modality_spoils_the_turn(conversation: Conversation) -> None:
-    """NaN is a fault to be told about, other than a modality that is absent."""
-    with pytest.raises(NotFinite):
-        conversation.turn("Ann", "i am happy", audio=with_nan((100,)))
-    assert conversation.turns == 0
+def test_a_bad_frame_costs_that_frame_alone(bundle: Bundle) -> None:
+    """Text, audio and the good frames are answered; nothing else changes."""
+    good = face(20)
+    bad: Any = [good, None, face() / 255, b"", good[:0], good]
+    estimate = Conversation(bundle).turn("Ann", "fine", speech(1), bad)
+    expected = Conversation(bundle).turn("Ann", "fine", speech(1), [good, good])
+    assert [reason.split(": ")[1] for reason in estimate.degraded] == [
+        f"faces[{place}]" for place in range(1, 5)
+    ]
+    assert estimate.probabilities == expected.probabilities
+    assert estimate.quality == expected.quality
+
+
+def test_nan_in_what_is_cut_off_costs_nothing(bundle: Bundle) -> None:
+    long = np.concatenate([with_nan((16_000,)), speech(25)])
+    estimate = Conversation(bundle).turn("Ann", audio=long)
+    assert estimate.degraded == ("audio: the last 24 s of 26 s are used",)
+
+
+@pytest.mark.parametrize("rate", [44_100.0, np.float32(44_100), np.int32(44_100)])
+def test_a_whole_rate_is_a_rate_whatever_its_type(bundle: Bundle, rate: float) -> None:
+    given = {"audio": speech(1, 44_100)}
+    estimate = Conversation(bundle).turn("Ann", **given, sample_rate_hz=rate)
+    expected = Conversation(bundle).turn("Ann", **given, sample_rate_hz=44_100)
+    assert estimate.probabilities == expected.probabilities
 
 
 @pytest.mark.parametrize("bad_output", ["probabilities", "next_scene_memory"])
@@ -275,7 +362,7 @@ def test_an_engine_that_gives_nan(
     bad_output: str,
 ) -> None:
     """It must not reach the memory, where it would stay."""
-    conversation = Conversation(bundle)
+    conversation = probed(bundle)
     conversation.turn("Ann", "i am happy")
     before = remembered(conversation)
     engine = bundle.engine()
@@ -287,14 +374,15 @@ def test_an_engine_that_gives_nan(
             outputs[bad_output] = np.full_like(outputs[bad_output], np.nan)
         return outputs
 
-    monkeypatch.setattr(engine, "run", run_badly)
-    with pytest.raises(EngineError, match="expected finite estimates, got NaN"):
-        conversation.turn("Ann", "fine")
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "run", run_badly)
+        with pytest.raises(EngineError, match="expected finite estimates, got NaN"):
+            conversation.turn("Ann", "fine")
     assert remembered(conversation) == before
 
 
 def test_an_engine_that_fails(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    conversation = Conversation(bundle)
+    conversation = probed(bundle)
     conversation.turn("Ann", "i am happy")
     before = remembered(conversation)
 

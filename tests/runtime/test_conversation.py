@@ -1,7 +1,14 @@
 """What a conversation promises about its memory."""
 
+import copy
+import itertools
 import json
+import pickle  # noqa: TID251  it must fail
+import sys
 import tracemalloc
+import unicodedata
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -10,8 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcet.runtime import EMOTIONS, Bundle, Conversation, Features
-from dcet.runtime.errors import ConfigError, UnknownSpeaker
+from dcet.runtime.errors import ConfigError, DcetError, UnknownSpeaker
 from dcet.runtime.memory import TRAJECTORY_TURNS
+from dcet.synthetic.probes import speech
+from tests.runtime.probe import number, probed, remembered, states
+from tests.runtime.signals import face
 from tests.tiny_bundle import MAX_TOKENS, WORDS
 
 Turns = list[tuple[str, str]]
@@ -28,20 +38,15 @@ few = settings(max_examples=25, deadline=None)
 
 
 def play(bundle: Bundle, script: Turns, **options: Any) -> Conversation:
-    conversation = Conversation(bundle, **options)
+    conversation = probed(bundle, **options)
     for speaker, text in script:
         conversation.turn(speaker, text)
     return conversation
 
 
-def states(conversation: Conversation, speaker: str) -> list[bytes]:
+def voices(conversation: Conversation, speaker: str) -> list[bytes]:
     """The states of the speaker, without the scene's and the speaker's number."""
-    recalled = conversation._arena.recall(speaker).states
-    return [
-        recalled[pair.graph][pair.input].tobytes()
-        for pair in conversation.bundle.manifest.state
-        if pair.per == "speaker"
-    ]
+    return [state.tobytes() for state in states(conversation, speaker).values()]
 
 
 def test_an_estimate(conversation: Conversation) -> None:
@@ -68,7 +73,7 @@ def test_conversations_never_share_state(
     bundle: Bundle, one: Turns, other: Turns, rng: Any
 ) -> None:
     """Two conversations played turn and turn about end as they do one after the other."""
-    first, second = Conversation(bundle), Conversation(bundle)
+    first, second = probed(bundle), probed(bundle)
     order = [(first, turn) for turn in one] + [(second, turn) for turn in other]
     rng.shuffle(order)
     heard: dict[Conversation, Turns] = {first: [], second: []}
@@ -76,9 +81,7 @@ def test_conversations_never_share_state(
         conversation.turn(speaker, text)
         heard[conversation].append((speaker, text))
     for conversation, script in heard.items():
-        alone = play(bundle, script)
-        assert conversation._arena.block.tobytes() == alone._arena.block.tobytes()
-        assert conversation.speakers == alone.speakers
+        assert remembered(conversation) == remembered(play(bundle, script))
 
 
 @few
@@ -87,9 +90,10 @@ def test_swapping_two_names_swaps_their_states(bundle: Bundle, script: Turns) ->
     swap = {"Ann": "Ben", "Ben": "Ann"}
     before = play(bundle, script)
     after = play(bundle, [(swap.get(name, name), text) for name, text in script])
-    assert before._arena.block.tobytes() == after._arena.block.tobytes()
+    assert after.speakers == tuple(swap.get(name, name) for name in before.speakers)
     for name in before.speakers:
-        assert states(before, name) == states(after, swap.get(name, name))
+        assert voices(before, name) == voices(after, swap.get(name, name))
+        assert number(before, name) == number(after, swap.get(name, name))
 
 
 @few
@@ -97,12 +101,11 @@ def test_swapping_two_names_swaps_their_states(bundle: Bundle, script: Turns) ->
 def test_reset_begins_anew(bundle: Bundle, script: Turns, following: Turns) -> None:
     conversation = play(bundle, script)
     conversation.reset()
-    assert not any(conversation._arena.block.tobytes())
     assert (conversation.turns, conversation.speakers) == (0, ())
+    assert remembered(conversation) == remembered(probed(bundle))
     for speaker, text in following:
         conversation.turn(speaker, text)
-    fresh = play(bundle, following)
-    assert conversation._arena.block.tobytes() == fresh._arena.block.tobytes()
+    assert remembered(conversation) == remembered(play(bundle, following))
 
 
 @few
@@ -124,43 +127,28 @@ def test_the_memory_matters(bundle: Bundle) -> None:
 # Forgetting
 
 
-def test_forgetting_leaves_no_byte(bundle: Bundle) -> None:
+def test_forgetting_leaves_no_trace(bundle: Bundle) -> None:
     """What only Ann said is nowhere afterwards; Ben's own memory is as it was."""
     conversation = play(bundle, [("Ben", "you are fine"), ("Ann", "i am angry"), ("Ben", "!")])
-    arena = conversation._arena
-    ben = states(conversation, "Ben")
-    recalled = arena.recall("Ann").states
-    anns = [array[array != 0] for graph in recalled.values() for array in graph.values()]
-    anns += [conversation.trajectory("Ann").probabilities]
-    values = {value.tobytes() for array in anns for value in array.ravel()}
-    values -= {np.float32(1).tobytes()}  # a ring's mask, which is everybody's
-    assert len(values) > 30
+    ben = voices(conversation, "Ben")
+    assert any(map(any, voices(conversation, "Ann")))
+    assert any(array.any() for array in states(conversation, "Ben", "scene").values())
     conversation.forget("Ann")
-
-    of_ben = {value.tobytes() for value in np.frombuffer(b"".join(ben), np.float32)}
-    block = arena.block.tobytes()
-    left = {block[i : i + 4] for i in range(0, len(block), 4)}
-    assert left & values <= of_ben
-    assert not any(arena.block["scene"].tobytes())
-    assert states(conversation, "Ben") == ben
-    assert "Ann" not in repr(vars(arena))
+    assert not any(map(any, voices(conversation, "Ann")))
+    assert not any(array.any() for array in states(conversation, "Ben", "scene").values())
+    assert voices(conversation, "Ben") == ben
+    assert conversation.speakers == ("Ben",)
     with pytest.raises(UnknownSpeaker):
         conversation.trajectory("Ann")
 
 
-def test_forgetting_the_only_speaker_leaves_zeros(conversation: Conversation) -> None:
-    conversation.turn("Ann", "i am angry")
-    conversation.forget("Ann")
-    assert not any(conversation._arena.block.tobytes())
-
-
-def test_who_comes_back_is_somebody_new(conversation: Conversation) -> None:
+def test_who_comes_back_is_a_new_speaker(bundle: Bundle) -> None:
     """Numbers are never given twice, so that nobody is taken for the one who was forgotten."""
-    conversation.turn("Ann", "i am angry")
-    first = conversation._arena.recall("Ann").number
+    conversation = play(bundle, [("Ann", "i am angry")])
+    first = number(conversation, "Ann")
     conversation.forget("Ann")
     assert conversation.turn("Ann", "i am angry").shift is None
-    assert conversation._arena.recall("Ann").number > first
+    assert number(conversation, "Ann") > first
 
 
 def test_an_unknown_name_is_not_forgotten_in_silence(conversation: Conversation) -> None:
@@ -182,11 +170,22 @@ def test_who_was_unheard_for_longest_makes_room(bundle: Bundle) -> None:
     assert conversation.speakers == ("Cem", "Ben")
 
 
+def test_the_turn_that_evicts_a_speaker_names_them(bundle: Bundle) -> None:
+    """Nothing but the name, in the one estimate; control characters of a name are escaped."""
+    conversation = Conversation(bundle, max_speakers=1)
+    assert conversation.turn("An\x1bn", "i am angry").degraded == ()
+    note = r"memory: 'An\x1bn', unheard for longest, was forgotten to make room"
+    assert conversation.turn("Ben", "happy").degraded == (note,)
+    assert conversation.turn("Ben", "happy").degraded == ()
+    conversation.forget("Ben")
+    assert conversation.turn("Cem", "happy").degraded == ()
+
+
 def test_an_evicted_speaker_can_be_forgotten(bundle: Bundle) -> None:
-    """The scene may still hold what they said, and nobody knows their names any more."""
+    """The scene may still hold what they said, though their name is known no more."""
     conversation = play(bundle, [("Ann", "happy"), ("Ben", "sad")], max_speakers=1)
     conversation.forget("Ann")
-    assert not any(conversation._arena.block["scene"].tobytes())
+    assert not any(array.any() for array in states(conversation, "Ben", "scene").values())
     assert conversation.speakers == ("Ben",)
 
 
@@ -197,10 +196,19 @@ def test_many_speakers_in_few_slots(bundle: Bundle) -> None:
     assert conversation.speakers == tuple(f"speaker {turn}" for turn in range(96, 100))
 
 
-@pytest.mark.parametrize("max_speakers", [0, -1])
-def test_room_for_nobody(bundle: Bundle, max_speakers: int) -> None:
-    with pytest.raises(ConfigError, match="max_speakers: expected 1 or more"):
+@pytest.mark.parametrize("max_speakers", [0, -1, 1.5, 10**9, True, "8", None, float("nan"), 2.0])
+def test_room_for_so_many_is_no_setting(bundle: Bundle, max_speakers: Any) -> None:
+    with pytest.raises(ConfigError, match="max_speakers: expected a whole number from 1 to 4096"):
         Conversation(bundle, max_speakers=max_speakers)
+
+
+def test_numpy_counts_speakers_too(bundle: Bundle) -> None:
+    assert Conversation(bundle, max_speakers=np.int64(2)).turn("Ann", "happy").turn == 1
+
+
+def test_a_path_is_no_bundle(tiny: Any) -> None:
+    with pytest.raises(ConfigError, match=r"expected a Bundle, got .*Path; open one with Bundle"):
+        Conversation(tiny)
 
 
 def test_nothing_grows_with_turns(bundle: Bundle) -> None:
@@ -211,7 +219,6 @@ def test_nothing_grows_with_turns(bundle: Bundle) -> None:
             conversation.turn(f"speaker {turn % 12}", WORDS[4 + turn % 10])
 
     talk(300)
-    address = conversation._arena.block.ctypes.data
     tracemalloc.start()
     try:
         talk(100)
@@ -221,7 +228,6 @@ def test_nothing_grows_with_turns(bundle: Bundle) -> None:
     finally:
         tracemalloc.stop()
     assert after - before < 4096
-    assert conversation._arena.block.ctypes.data == address
 
 
 def test_a_trajectory_keeps_the_last_turns(bundle: Bundle) -> None:
@@ -247,6 +253,87 @@ def test_a_trajectory_is_a_copy(conversation: Conversation) -> None:
     trajectory = conversation.trajectory("Ann")
     conversation.forget("Ann")
     assert trajectory.probabilities.sum() == pytest.approx(1)
+
+
+# Names
+
+
+def test_a_name_is_one_speaker_however_its_accents_are_encoded(bundle: Bundle) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    conversation = Conversation(bundle)
+    assert conversation.turn(composed, "i am happy").shift is None
+    estimate = conversation.turn(decomposed, "so sad")
+    assert estimate.shift is not None
+    assert estimate.speaker == composed
+    assert conversation.speakers == (composed,)
+    assert conversation.trajectory(decomposed).turns.tolist() == [1, 2]
+    conversation.forget(decomposed)
+    assert conversation.speakers == ()
+
+
+@pytest.mark.parametrize("ask", [Conversation.forget, Conversation.trajectory])
+def test_a_number_is_no_name(conversation: Conversation, ask: Callable[..., Any]) -> None:
+    with pytest.raises(DcetError, match="speaker: expected a str, got int; give it as text"):
+        ask(conversation, 0)
+
+
+# Whole or not at all
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt at one of the lines that DCET's own code runs, the `at`-th."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.lines = at, 0
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> "Interrupt | None":
+        if "/dcet/runtime/" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self.at:
+                raise KeyboardInterrupt
+        return self
+
+    def during(self, what: Callable[[], Any]) -> None:
+        before = sys.gettrace()
+        sys.settrace(self)
+        try:
+            what()
+        finally:
+            sys.settrace(before)
+
+
+def test_an_interrupted_turn_is_never_kept(bundle: Bundle) -> None:
+    """Wherever the interrupt comes, in a turn that also evicts a speaker."""
+    conversation, undisturbed = (
+        play(bundle, [("Ann", "happy"), ("Ben", "sad"), ("Ann", "!")], max_speakers=2)
+        for _ in range(2)
+    )
+    before = remembered(conversation)
+    for line in itertools.count(1):
+        try:
+            Interrupt(line).during(lambda: conversation.turn("Cem", "fine", speech(1), [face(20)]))
+        except KeyboardInterrupt:
+            assert (conversation.turns, conversation.speakers) == (3, ("Ben", "Ann")), line
+            if line % 20 == 0:
+                assert remembered(conversation) == before, line
+        else:
+            break  # the turn has fewer lines
+    assert line > 100
+    undisturbed.turn("Cem", "fine", speech(1), [face(20)])
+    assert remembered(conversation) == remembered(undisturbed)
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize("what", ["bundle", "conversation"])
+def test_what_holds_a_memory_or_an_engine_is_not_copied(
+    request: pytest.FixtureRequest, what: str, how: Callable[[Any], Any]
+) -> None:
+    with pytest.raises(DcetError, match="can be neither copied nor pickled") as raised:
+        how(request.getfixturevalue(what))
+    assert isinstance(raised.value, TypeError)
 
 
 # Modalities

@@ -1,6 +1,9 @@
 """From sound, pictures and words to what the step is fed."""
 
+import struct
 import sys
+import threading
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,12 @@ from numpy.typing import NDArray
 from dcet.runtime import Bundle, Conversation, Features
 from dcet.runtime.engines.protocol import Pending
 from dcet.runtime.errors import EmptyTurn, EngineError, MissingExtra
-from dcet.runtime.senses.images import crop_qualities, spread, to_crop, to_rgb
-from dcet.runtime.senses.sound import Sound, cut_windows, prepare_sound
+from dcet.runtime.senses import face_finder
+from dcet.runtime.senses.audio import PreparedAudio, cut_windows, prepare_audio
+from dcet.runtime.senses.face import crop_qualities, spread, to_crop, to_rgb
+from dcet.runtime.senses.picture_size import picture_size
 from dcet.synthetic.probes import speech
+from tests.runtime.probe import Probe, probed, remembered, states
 from tests.runtime.signals import face
 
 few = settings(max_examples=30, deadline=None)
@@ -46,16 +52,15 @@ def spy(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Spy:
     return Spy(bundle, monkeypatch)
 
 
-def prepare(audio: Array, sample_rate_hz: int = 16_000) -> Sound:
-    return prepare_sound(audio, sample_rate_hz, window_samples=48_000, most=8)
+def prepare(audio: Array, sample_rate_hz: int = 16_000) -> PreparedAudio:
+    return prepare_audio(audio, sample_rate_hz, window_samples=48_000, most=8)
 
 
 def voice(conversation: Conversation, speaker: str) -> Array:
-    voice: NDArray[Any] = conversation._arena.recall(speaker).states["audio"]["voice"]
-    return voice.copy()
+    return states(conversation, speaker)["voice"]
 
 
-# Sound
+# PreparedAudio
 
 
 @few
@@ -168,6 +173,19 @@ def test_numbers_beyond_full_scale_are_scaled_and_named(scale: float) -> None:
     assert sound.quality == pytest.approx(prepare(speech(1)).quality, abs=0.01)
 
 
+@pytest.mark.parametrize("gain", [1.0, 1.8, 30.0, 2.0**15])
+def test_loud_numbers_are_not_called_clipped_unless_they_are_flat(gain: float) -> None:
+    """Speech of which many samples come near its peak, as after a limiter, and the same cut."""
+    limited = np.tanh(speech(2).astype(np.float64) * 8)
+    limited /= np.abs(limited).max()
+    assert (np.abs(limited) >= 0.99).mean() > 0.01
+    notes = prepare(limited * gain).notes
+    assert [note.split()[0] for note in notes] == (["samples"] if gain > 1 else ["clipped:"])
+    cut = np.clip(limited, -0.9, 0.9) / 0.9 * gain
+    assert prepare(cut).notes[-1].startswith("clipped:")
+    assert prepare(cut).quality < prepare(limited * 1.8).quality
+
+
 def test_noise_lowers_the_quality(bundle: Bundle) -> None:
     clean = speech(2)
     noise = np.random.default_rng(1).standard_normal(len(clean)).astype(np.float32)
@@ -215,22 +233,22 @@ turns = st.lists(
 @given(turns)
 def test_a_voice_is_kept_when_answered_and_never_shared(bundle: Bundle, script: Turns) -> None:
     """Each speaker's is what their own turns, heard and answered, make of zeros."""
-    conversation = Conversation(bundle)
     engine = bundle.engine()
     expected: dict[str, Array] = {}
 
     class Failing:
-        name, reason = engine.name, engine.reason
+        name, reason, fails = engine.name, engine.reason, False
 
-        @staticmethod
-        def run(graph: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-            if graph == "step":
+        def run(self, graph: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+            if graph == "step" and self.fails:
                 raise EngineError("out of memory")
             return engine.run(graph, inputs)
 
+    failing = Failing()
+    conversation = probed(bundle, failing)
     for number, (speaker, has_text, seconds, fails) in enumerate(script):
         audio = speech(seconds, seed=number) if seconds else None
-        conversation.engine = Failing() if fails else engine
+        failing.fails = fails
         try:
             conversation.turn(speaker, "fine" if has_text else None, audio)
         except (EngineError, EmptyTurn):
@@ -272,16 +290,20 @@ def test_encoders_run_side_by_side_where_the_engine_can(bundle: Bundle) -> None:
 
 
 def test_a_known_voice_is_heard_otherwise(bundle: Bundle) -> None:
-    fresh = Conversation(bundle).turn("Ann", audio=speech(1))
-    conversation = Conversation(bundle)
-    conversation.turn("Ann", audio=speech(3, seed=1))
-    conversation._arena.block["scene"].fill(0)
-    for name in ("speaker_memory", "speaker_ring", "speaker_ring_mask"):
-        conversation._arena.block["slots"][name] = 0
-    assert conversation.turn("Ann", audio=speech(1)).probabilities != fresh.probabilities
+    """The encoder alone: what the step remembers of the speaker is another matter."""
+
+    def features(conversation: Conversation) -> Array:
+        fed = Probe(bundle.engine())
+        conversation.engine = fed
+        return fed.fed(conversation, "Ann")["audio"]
+
+    known, fresh = Conversation(bundle), Conversation(bundle)
+    known.turn("Ann", audio=speech(3, seed=1))
+    assert np.abs(features(known) - features(fresh)).max() > 1e-3
 
 
-def test_a_turn_without_sound_leaves_the_voice(conversation: Conversation) -> None:
+def test_a_turn_without_sound_leaves_the_voice(bundle: Bundle) -> None:
+    conversation = probed(bundle)
     conversation.turn("Ann", audio=speech(1))
     before = voice(conversation, "Ann")
     assert before.any()
@@ -292,11 +314,10 @@ def test_a_turn_without_sound_leaves_the_voice(conversation: Conversation) -> No
     assert np.array_equal(voice(conversation, "Ann"), before)
 
 
-def test_a_voice_that_is_nan_is_not_kept(
-    bundle: Bundle, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_voice_that_is_nan_is_not_kept(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    conversation = probed(bundle)
     conversation.turn("Ann", audio=speech(1))
-    before = conversation._arena.block.tobytes()
+    before = remembered(conversation)
     engine = bundle.engine()
     run = engine.run
 
@@ -306,30 +327,26 @@ def test_a_voice_that_is_nan_is_not_kept(
             outputs["next_voice"] = np.full_like(outputs["next_voice"], np.nan)
         return outputs
 
-    monkeypatch.setattr(engine, "run", run_badly)
-    with pytest.raises(EngineError, match="graph 'audio': expected finite"):
-        conversation.turn("Ann", "fine", audio=speech(1))
-    assert conversation._arena.block.tobytes() == before
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "run", run_badly)
+        with pytest.raises(EngineError, match="graph 'audio': expected finite"):
+            conversation.turn("Ann", "fine", audio=speech(1))
+    assert remembered(conversation) == before
 
 
 def test_a_voice_is_forgotten(bundle: Bundle) -> None:
     def heard(**options: Any) -> Conversation:
-        conversation = Conversation(bundle, **options)
+        conversation = probed(bundle, **options)
         conversation.turn("Ann", audio=speech(1))
         assert voice(conversation, "Ann").any()
         return conversation
 
-    forgotten = heard()
+    forgotten, reset, evicted = heard(), heard(), heard(max_speakers=1)
     forgotten.forget("Ann")
-    reset = heard()
     reset.reset()
-    for conversation in (forgotten, reset):
-        assert not any(conversation._arena.block.tobytes())
-        assert not voice(conversation, "Ann").any()
-    evicted = heard(max_speakers=1)
     evicted.turn("Ben", "fine")
-    assert not evicted._arena.block["slots"]["voice"].any()
-    assert not voice(evicted, "Ann").any()
+    for conversation in (forgotten, reset, evicted):
+        assert not voice(conversation, "Ann").any()
 
 
 # Pictures
@@ -410,7 +427,7 @@ def test_a_bad_face_is_left_out_of_the_others(bundle: Bundle) -> None:
     estimate = Conversation(bundle).turn("Ann", faces=[good, face(4), b"GIF89a", good])
     assert estimate.degraded == (
         "face: faces[1]: 4×4 pixels; at least 12×12 are needed",
-        "face: faces[2]: 6 bytes that are no image OpenCV can decode",
+        "face: faces[2]: 6 bytes that are no JPEG, PNG, WebP or BMP OpenCV can decode",
     )
     expected = Conversation(bundle).turn("Ann", faces=[good, good])
     assert estimate.probabilities == expected.probabilities
@@ -460,6 +477,65 @@ def test_the_quality_of_a_face_is_that_of_its_sight_not_of_its_size(side: int) -
     at_48: Any = cv2.resize(picture, (48, 48), interpolation=cv2.INTER_AREA)
     [judged], [expected] = (crop_qualities(image[None]) for image in (to_crop(scaled), at_48))
     assert judged == pytest.approx(expected, rel=0.25)
+
+
+def encoded(suffix: str, height: int, width: int, *options: int) -> bytes:
+    flat = np.zeros((height, width, 3), np.uint8)
+    flat[: height // 2] = 200
+    return bytes(cv2.imencode(suffix, flat, options)[1].tobytes())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".png", ()),
+        (".bmp", ()),
+        (".jpg", ()),
+        (".jpg", (cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2)),
+        (".webp", (cv2.IMWRITE_WEBP_QUALITY, 80)),
+        (".webp", (cv2.IMWRITE_WEBP_QUALITY, 101)),
+    ],
+)
+def test_the_size_of_a_file_is_read_from_its_header(suffix: str, options: tuple[int, ...]) -> None:
+    """And from half of a file, or from any other part, nothing, or the size."""
+    data = encoded(suffix, 231, 640, *options)
+    assert picture_size(data) == (231, 640)
+    assert to_rgb(data, "rgb").shape == (231, 640, 3)
+    for end in range(0, min(len(data), 800), 7):
+        assert picture_size(data[:end]) in (None, (231, 640))
+
+
+def test_a_header_may_be_long_or_endless() -> None:
+    jpeg = encoded(".jpg", 20, 30)
+    comments = b"\xff\xfe\xff\xff" + bytes(65_533)
+    assert picture_size(jpeg[:2] + comments * 20 + b"\xff" * 9 + jpeg[2:]) == (20, 30)
+    for endless in (b"\xff\xd8" + b"\xff" * 10**6, b"\xff\xd8" + b"\xff\xe0\0\0" * 10**6):
+        assert picture_size(endless) is None
+    canvas = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + bytes([9, 1, 0, 4, 0, 1])
+    assert picture_size(canvas) == (65_541, 266)
+
+
+@pytest.mark.parametrize("whole_frames", [False, True])
+def test_a_picture_too_large_is_left_out_before_it_is_decoded(
+    bundle: Bundle, whole_frames: bool
+) -> None:
+    """Of 1,200 megapixels in some bytes, and of 70 in an array."""
+    png = encoded(".png", 20, 30)
+    huge = png[:16] + struct.pack(">II", 40_000, 30_000) + png[24:]
+    array = np.broadcast_to(np.uint8(7), (7_000, 10_000, 3))
+    tracemalloc.start()
+    try:
+        estimate = Conversation(bundle).turn(
+            "Ann", "fine", faces=[huge, array], whole_frames=whole_frames
+        )
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert estimate.degraded == (
+        "face: faces[0]: 30000×40000 pixels; at most 64 megapixels can be used",
+        "face: faces[1]: 7000×10000 pixels; at most 64 megapixels can be used",
+    )
+    assert peak_bytes < 10_000_000
 
 
 # Words
@@ -513,6 +589,7 @@ def test_what_is_given_stays_as_it_is(bundle: Bundle) -> None:
 def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     def hide(package: str) -> None:
         monkeypatch.setitem(sys.modules, package, None)
+        monkeypatch.setattr(face_finder, "_shared", threading.local())  # it may be loaded already
 
     return hide
 
@@ -528,11 +605,12 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_missing_extra_is_named(
     bundle: Bundle, without: Any, package: str, extra: str, given: dict[str, Any]
 ) -> None:
-    conversation = Conversation(bundle)
+    conversation = probed(bundle)
+    before = remembered(conversation)
     without(package)
     with pytest.raises(MissingExtra, match=rf"{package} is not installed.*'dcet\[{extra}\]'"):
         conversation.turn("Ann", "fine", **given)
-    assert not any(conversation._arena.block.tobytes())
+    assert remembered(conversation) == before
 
 
 def test_the_base_install_hears_16_khz_and_sees_crops(bundle: Bundle, without: Any) -> None:

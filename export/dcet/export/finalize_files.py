@@ -7,7 +7,7 @@ from onnx import ModelProto
 from dcet.export.graphs import ExportError
 from dcet.export.lint import lint
 from dcet.runtime.bundle.manifest import Graph, Modality, Profile, TensorrtBuild
-from dcet.runtime.senses.images import ENOUGH_PIXELS, MIN_PIXELS
+from dcet.runtime.senses.face import ENOUGH_PIXELS, MIN_PIXELS
 from dcet.targets import TensorrtRange
 
 USUAL_TOKENS = 32

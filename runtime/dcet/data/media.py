@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dcet.runtime.errors import DataNotFound, UnusableMedia
 from dcet.runtime.extras import need
-from dcet.runtime.senses.images import Pixels, to_rgb
+from dcet.runtime.senses.face import Pixels, to_rgb
 from dcet.runtime.turn import Unusable
 
 

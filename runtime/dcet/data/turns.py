@@ -33,7 +33,7 @@ from dcet.runtime.errors import (
     UnusableMedia,
 )
 from dcet.runtime.labels import EMOTIONS
-from dcet.runtime.senses.images import Pixels
+from dcet.runtime.senses.face import Pixels
 from dcet.runtime.turn import check_audio, check_speaker, check_text
 
 TABLE = "turns.jsonl"

@@ -1,7 +1,7 @@
 """A conversation: turns in, estimates out, and a memory of every speaker in between."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,20 +13,27 @@ from dcet.runtime.engines.protocol import Engine, start
 from dcet.runtime.errors import ConfigError, EmptyTurn
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import EMOTIONS, MODALITIES
-from dcet.runtime.memory import Arena, Trajectory
+from dcet.runtime.memory import Arena, Recalled, Trajectory
+from dcet.runtime.senses.encoders import Encoded, Encoders
 from dcet.runtime.senses.face_finder import FaceFinder
-from dcet.runtime.senses.senses import Perceived, Senses
 from dcet.runtime.turn import Colors, Features, Image, Turn, check_speaker
+from dcet.runtime.uncopied import Uncopied
+
+MAX_SPEAKERS = 4096  # each takes some 30 KB, whether they speak or not
 
 
-class Conversation:
+class Conversation(Uncopied):
     """Tracks the emotion of every speaker of one conversation. One thread at a time may use it.
 
     engine: `auto`, the name of one, or one of your own that runs the bundle's graphs
-    max_speakers: how many are remembered; the one unheard for longest makes room for a new one
-    face_finder: finds faces in whole frames; one with OpenCV's cascade is made on first need
+    max_speakers: how many are remembered, up to 4096; the one unheard for longest makes room for a
+        new one, and `degraded` of that turn's estimate names them
+    face_finder: finds faces in whole frames; by default one with OpenCV's cascade, made on first
+        need and shared by the conversations of a thread
 
-    A turn that raises leaves the memory as it was. Nothing is written to disk.
+    Names that differ only in how their accents are encoded are one speaker. A turn that raises, or
+    is interrupted, leaves the memory as it was. A conversation can be neither copied nor pickled.
+    Nothing is written to disk. Raises ConfigError, MissingExtra or EngineError.
     """
 
     def __init__(
@@ -37,13 +44,21 @@ class Conversation:
         max_speakers: int = 64,
         face_finder: FaceFinder | None = None,
     ) -> None:
-        if max_speakers < 1:
-            raise ConfigError(f"max_speakers: expected 1 or more, got {max_speakers}")
+        if not isinstance(bundle, Bundle):
+            raise ConfigError(
+                f"bundle: expected a Bundle, got {type(bundle).__name__}; "
+                "open one with Bundle.open(path)"
+            )
+        is_whole = isinstance(max_speakers, int | np.integer) and not isinstance(max_speakers, bool)
+        if not is_whole or not 1 <= max_speakers <= MAX_SPEAKERS:
+            raise ConfigError(
+                f"max_speakers: expected a whole number from 1 to {MAX_SPEAKERS}, "
+                f"got {max_speakers!r}"
+            )
         self.bundle = bundle
         self.engine = bundle.engine(engine) if isinstance(engine, str) else engine
-        self.turns = 0  # that were answered since the beginning or the last reset
-        self._arena = Arena(bundle.manifest.state, max_speakers, self.engine)
-        self._senses = Senses(bundle, self.engine, face_finder)
+        self._arena = Arena(bundle.manifest.state, int(max_speakers), self.engine)
+        self._encoders = Encoders(bundle, self.engine, face_finder)
         self._modalities = bundle.manifest.modalities
         self._speaker_input = bundle.manifest.speaker_input
         # What the step is fed where nothing is given.
@@ -53,6 +68,11 @@ class Conversation:
             for tensor in bundle.manifest.graphs["step"].inputs
             if tensor.name not in state
         }
+
+    @property
+    def turns(self) -> int:
+        """How many turns were answered since the beginning or the last reset."""
+        return self._arena.index.turns
 
     @property
     def speakers(self) -> tuple[str, ...]:
@@ -66,29 +86,29 @@ class Conversation:
         audio: NDArray[Any] | Features | None = None,
         faces: Sequence[Image] | Features | None = None,
         *,
-        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        sample_rate_hz: float = SAMPLE_RATE_HZ,
         colors: Colors = "rgb",
         whole_frames: bool = False,
     ) -> Estimate:
         """Estimate the emotion of one utterance, and remember it.
 
-        text: what was said
-        audio: how: PCM as int16, float32 or float64 in [-1, 1], shape (n,) or (n, channels);
-            other rates than 16 kHz need the extra `audio`
-        faces: how it looked: images in the order in which they were taken, each uint8 of shape
-            (height, width) or (height, width, 1, 3 or 4), or the bytes of a JPEG or PNG, which
-            need the extra `faces`
+        text: what was said, up to 8192 characters
+        audio: PCM as int16, float32 or float64 in [-1, 1], shape (n,) or (n, channels); other rates
+            than 16 kHz need the extra `audio`
+        faces: images in the order in which they were taken, each uint8 of shape (height, width) or
+            (height, width, 1, 3 or 4), or the bytes of a picture file, which need the extra `faces`
         colors: the order of the channels of images given as arrays, rgb or bgr
         whole_frames: the images are not cut out around the face; find it, which needs `faces` too
 
-        Each of the three may be Features instead. What cannot be used is left out, and the turn
-        answered from the rest; `degraded` of the estimate says what and why.
+        Each of the three may be Features instead. What cannot be used, such as a frame that is None
+        or audio with NaN, is left out, and the turn answered from the rest; `degraded` of the
+        estimate says what and why.
 
-        Raises the InputError that says what is wrong with the turn, EmptyTurn where nothing of it
-        can be used, MissingExtra or EngineError.
+        Raises InputError where an argument as a whole is of a wrong type, shape or length,
+        EmptyTurn where nothing of the turn can be used, MissingExtra or EngineError.
         """
         started = time.perf_counter()
-        check_speaker(speaker)
+        speaker = check_speaker(speaker)
         turn = Turn(
             text=text,
             audio=audio,
@@ -99,60 +119,83 @@ class Conversation:
         )
         turn.check(self._modalities)
         recalled = self._arena.recall(speaker)
-        perceived = self._senses.perceive(turn, recalled)
-        if not perceived.features:
+        encoded = self._encoders.encode(turn, recalled)
+        if not encoded.features:
             raise EmptyTurn(
                 "expected text, audio or faces that this bundle can use, got "
-                f"{'; '.join(perceived.degraded) or 'none of them'}; leave the turn out"
+                f"{'; '.join(encoded.degraded) or 'none of them'}; leave the turn out"
             )
-        inputs = {**self._step_inputs(perceived), **recalled.states["step"]}
-        inputs[self._speaker_input] = np.array([[recalled.number]], np.float32)
-        with perceived.timed("step"):
+        return self._step(speaker, recalled, encoded, started)
+
+    def trajectory(self, speaker: str) -> Trajectory:
+        """Return the last 256 turns of a speaker. Raises UnknownSpeaker."""
+        return self._arena.trajectory(check_speaker(speaker))
+
+    def forget(self, speaker: str) -> None:
+        """Leave no trace of this speaker. What the scene remembers of all speakers goes with it.
+
+        Other speakers keep their own memory. Raises UnknownSpeaker.
+        """
+        self._arena.forget(check_speaker(speaker))
+
+    def reset(self) -> None:
+        """Forget all speakers and the scene, and count turns from 1 again."""
+        self._arena.reset()
+
+    def _step(self, speaker: str, recalled: Recalled, encoded: Encoded, started: float) -> Estimate:
+        """Run the step on what was encoded, and keep what it makes of the memory."""
+        with encoded.timed("step"):
+            inputs = {**self._step_inputs(encoded), **recalled.states["step"]}
+            inputs[self._speaker_input] = np.array([[recalled.number]], np.float32)
             outputs = start(self.engine, "step", inputs)()
-        graphs = {**perceived.outputs, "step": outputs}
-        self._arena.commit(speaker, self.turns + 1, graphs, perceived.face_place)
-        self.turns += 1
+            graphs = {**encoded.outputs, "step": outputs}
+            index = self._arena.draft(speaker, graphs, encoded.face_place)
+        if recalled.evicted is not None:
+            encoded.degraded.append(
+                f"memory: {recalled.evicted!r}, unheard for longest, was forgotten to make room"
+            )
+        estimate = self._estimate(speaker, index.turns, recalled, encoded, outputs)
+        estimate.latency_ms["total"] = (time.perf_counter() - started) * 1000
+        before = self._arena.index
+        try:
+            self._arena.index = index
+            return estimate
+        except BaseException:  # an interrupt: the caller gets no estimate, so the turn was none
+            self._arena.index = before
+            raise
+
+    def _estimate(
+        self,
+        speaker: str,
+        turn: int,
+        recalled: Recalled,
+        encoded: Encoded,
+        outputs: Mapping[str, Floats],
+    ) -> Estimate:
         probabilities = outputs["probabilities"][0].tolist()
         weights = outputs["modality_weights"][0].tolist()
-        total_ms = (time.perf_counter() - started) * 1000
         return Estimate(
             speaker=speaker,
-            turn=self.turns,
+            turn=turn,
             emotion=EMOTIONS[int(np.argmax(probabilities))],
             probabilities=dict(zip(EMOTIONS, probabilities, strict=True)),
             sentiment=outputs["sentiment"].item(),
             shift=None if recalled.is_first else outputs["shift"].item(),
             modality_weights=dict(zip(MODALITIES, weights, strict=True)),
-            quality=perceived.quality,
-            latency_ms={**perceived.latency_ms, "total": total_ms},
+            quality=encoded.quality,
+            latency_ms=encoded.latency_ms,
             engine=self.engine.name,
             engine_reason=self.engine.reason,
-            degraded=tuple(perceived.degraded),
+            degraded=tuple(encoded.degraded),
         )
 
-    def trajectory(self, speaker: str) -> Trajectory:
-        """The last 256 turns of a speaker. Raises UnknownSpeaker."""
-        return self._arena.trajectory(speaker)
-
-    def forget(self, speaker: str) -> None:
-        """Leave no trace of this speaker. What the scene remembers of everybody goes with it.
-
-        Other speakers keep their own memory. Raises UnknownSpeaker.
-        """
-        self._arena.forget(speaker)
-
-    def reset(self) -> None:
-        """Begin anew: nobody has spoken."""
-        self._arena.reset()
-        self.turns = 0
-
-    def _step_inputs(self, perceived: Perceived) -> dict[str, Floats]:
-        """The step's inputs, but for speaker and states."""
+    def _step_inputs(self, encoded: Encoded) -> dict[str, Floats]:
+        """Make the step's inputs, but for speaker and states."""
         inputs = dict(self._absent)
-        present = [name in perceived.features for name in MODALITIES]
+        present = [name in encoded.features for name in MODALITIES]
         inputs["modality_mask"] = np.array([present], np.float32)
-        inputs["quality"] = np.array([[perceived.quality[n] for n in MODALITIES]], np.float32)
-        for name, array in perceived.features.items():
+        inputs["quality"] = np.array([[encoded.quality[n] for n in MODALITIES]], np.float32)
+        for name, array in encoded.features.items():
             modality = self._modalities[name]
             if modality.mask is None:
                 inputs[modality.input] = array[None]

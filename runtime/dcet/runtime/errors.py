@@ -3,6 +3,7 @@
 DcetError
 ├── MissingExtra            an optional package is needed                       (ImportError)
 ├── ConfigError             a setting cannot be used                            (ValueError)
+├── NotCopyable             an object can be neither copied nor pickled         (TypeError)
 ├── BundleError             a bundle cannot be used                             (ValueError)
 │   ├── BundleNotFound          nothing is there                                (FileNotFoundError)
 │   ├── BundleTruncated         an archive or a file is cut short
@@ -22,7 +23,7 @@ DcetError
 │   ├── WrongDtype              another type than expected
 │   ├── WrongShape              another shape than expected
 │   ├── WrongSampleRate         audio at another rate than expected
-│   └── UnknownSpeaker          nobody of this name is remembered
+│   └── UnknownSpeaker          no speaker of this name is remembered
 ├── DataError               a data set cannot be used                           (ValueError)
 │   ├── DataNotFound            there is no file that can be read               (FileNotFoundError)
 │   ├── MalformedTable
@@ -38,9 +39,17 @@ DcetError
 └── WriteError              a file could not be written; nothing was left behind (OSError)
 """
 
+from dcet.runtime.printable import printable
+
 
 class DcetError(Exception):
-    """Base of every error DCET raises on purpose."""
+    """Base of every error DCET raises on purpose.
+
+    Messages quote what bundles and tables say, so control characters are escaped in them.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class MissingExtra(DcetError, ImportError):
@@ -49,6 +58,10 @@ class MissingExtra(DcetError, ImportError):
 
 class ConfigError(DcetError, ValueError):
     """A setting cannot be used."""
+
+
+class NotCopyable(DcetError, TypeError):
+    """An object can be neither copied nor pickled."""
 
 
 class BundleError(DcetError, ValueError):
@@ -128,7 +141,7 @@ class WrongSampleRate(InputError):
 
 
 class UnknownSpeaker(InputError):
-    """The conversation remembers nobody of this name."""
+    """The conversation remembers no speaker of this name."""
 
 
 class DataError(DcetError, ValueError):
@@ -164,7 +177,7 @@ class UndecodableText(DataError):
 
 
 class UnusableMedia(DataError):
-    """A sound or a picture cannot be used."""
+    """An audio file or a picture cannot be used."""
 
 
 class PathOutside(DataError):
@@ -176,7 +189,7 @@ class DuplicateTurn(DataError):
 
 
 class OneClassOnly(DataError):
-    """All turns have one label, so that nothing can be judged on them."""
+    """All turns have one label, so that nothing can be measured on them."""
 
 
 class WriteError(DcetError, OSError):

@@ -1,12 +1,14 @@
-"""What a conversation remembers: one block of memory, allocated once, and names that point into it.
+"""The memory of a conversation: a block, allocated once, and an index of what counts in it.
 
-The block is a NumPy record. Each speaker has a slot with their states, and a ring with the last
-points of their trajectory; the scene's states lie beside the slots. Nothing grows with turns.
+The block is a NumPy record of slots. A slot holds the states of a speaker, and a ring with the last
+points of their trajectory; there is one slot more than speakers, and there are two for the scene. A
+turn reads the slots of its speaker and of the scene and writes to those that are spare; what it
+wrote counts once the index says so, which takes one assignment. So a turn that is interrupted,
+wherever that may be, is kept whole or not at all. Nothing grows with turns.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -44,28 +46,41 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recalled:
-    """What the step needs to know about the past. `states` are views: do not keep them."""
+    """The past as the encoders and the step need it. `states` are views: do not keep them."""
 
     number: int  # the speaker's, from 1
     is_first: bool  # nothing was said by this speaker yet
     # Of each graph that has some, by its input names: Floats, or DeviceState.
     states: dict[str, dict[str, Any]]
-    face_place: Floats | None  # (3,) where the speaker's face was last seen, as FoundFace.place
+    face_place: Floats | None  # (3,) where the speaker's face was last found, as FoundFace.place
+    evicted: str | None  # who makes room for this speaker
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What counts in the block, after so many turns."""
+
+    slots: Mapping[str, int] = field(default_factory=dict)  # the one unheard for longest first
+    spare: int = 0  # the slot that the next turn writes to
+    scene: int = 0  # the slot of the scene that counts, 0 or 1; the other one is spare
+    turns: int = 0
+    numbers: int = 0  # given to speakers so far; exact as float32 up to 16 million
+    has_evicted: bool = False
 
 
 class Arena:
     """The states of speakers and scene in one block; the speaker unheard for longest makes room.
 
-    Only `commit` writes what a turn brought, so a turn that failed before it changes nothing.
+    `draft` writes what a turn brought, and returns the index that makes it count. `index` is to be
+    set to that.
     """
 
     def __init__(
         self, state: tuple[StatePair, ...], max_speakers: int, engine: Engine | None = None
     ) -> None:
         """engine: that may keep the states on its device; else they are in the block"""
-        self._device = (
-            engine.keep_states(state, max_speakers) if isinstance(engine, KeepsStates) else None
-        )
+        count = max_speakers + 1
+        self._device = engine.keep_states(state, count) if isinstance(engine, KeepsStates) else None
         self._state = state = state if self._device is None else ()
         speakers, scenes = (
             [(pair.input, np.float32, pair.shape) for pair in state if pair.per == owner]
@@ -74,97 +89,107 @@ class Arena:
         slot = np.dtype(
             [
                 ("number", np.int64),
-                ("turns", np.int64),  # heard of this speaker; place in the ring, modulo its length
-                ("face_place", np.float32, 3),  # zeros: never seen
+                ("turns", np.int64),  # of this speaker; place in the ring, modulo its length
+                ("face_place", np.float32, 3),  # zeros: never found
                 *speakers,
                 ("trajectory", _POINT, TRAJECTORY_TURNS),
             ]
         )
-        scene = np.dtype(scenes)
-        self.block = np.empty((), np.dtype([("scene", scene), ("slots", slot, max_speakers)]))
-        self._scene, self._slots = self.block["scene"], self.block["slots"]
+        block = np.dtype([("scenes", np.dtype(scenes), 2), ("slots", slot, count)])
+        self.block = np.zeros((), block)
+        self._scenes, self._slots = self.block["scenes"], self.block["slots"]
         self._blank = np.zeros((), slot)
-        self._places: OrderedDict[str, int] = OrderedDict()  # the one unheard for longest is first
-        self.reset()
+        self._max_speakers = max_speakers
+        self.index = Index()
 
     def reset(self) -> None:
-        """Forget everybody and everything."""
+        """Forget every speaker and the scene."""
         self.block.fill(0)
         if self._device is not None:
             self._device.reset()
-        self._places.clear()
-        self._free = list(range(len(self._slots)))
-        self._numbers = 0  # given so far; exact as float32 up to 16 million speakers
-        self._has_evicted = False
+        self.index = Index()
 
     @property
     def speakers(self) -> tuple[str, ...]:
         """Who is remembered, the one unheard for longest first."""
-        return tuple(self._places)
+        return tuple(self.index.slots)
 
     def recall(self, speaker: str) -> Recalled:
-        """The states that this speaker's next turn reads."""
-        place = self._places.get(speaker)
+        """Return the states that this speaker's next turn reads."""
+        index = self.index
+        place = index.slots.get(speaker)
         slot = self._blank if place is None else self._slots[place]
-        number = self._numbers + 1 if place is None else int(slot["number"])
+        number = index.numbers + 1 if place is None else int(slot["number"])
         states: dict[str, dict[str, Any]] = {}
         for pair in self._state:
-            owner = slot if pair.per == "speaker" else self._scene
+            owner = slot if pair.per == "speaker" else self._scenes[index.scene]
             states.setdefault(pair.graph, {})[pair.input] = owner[pair.input]
         if self._device is not None:
-            states.update(self._device.recall(place))
-        place_seen = slot["face_place"].copy() if slot["face_place"].any() else None
-        return Recalled(number, slot["turns"] == 0, states, place_seen)
+            states.update(self._device.recall(place, index.spare, index.scene))
+        face_place = slot["face_place"].copy() if slot["face_place"].any() else None
+        is_full = place is None and len(index.slots) == self._max_speakers
+        evicted = next(iter(index.slots)) if is_full else None
+        return Recalled(number, slot["turns"] == 0, states, face_place, evicted)
 
-    def commit(
+    def draft(
         self,
         speaker: str,
-        turn: int,
         graphs: Mapping[str, Mapping[str, Floats]],
         face_place: Floats | None = None,
-    ) -> None:
-        """Keep what this speaker's turn gave: the outputs of `step` and of the encoders that ran.
+    ) -> Index:
+        """Write what this speaker's turn gave, the outputs of `step` and of the encoders that ran,
+        to the spare slots, and return the index of which they are no longer spare.
 
         What belongs to an encoder that did not run stays as it was, and so does the place of the
         face where None is given.
         """
-        outputs = graphs["step"]
-        place = self._place(speaker)
-        slot = self._slots[place]
+        index, following = self.index, self._following(speaker)
+        place = index.slots.get(speaker)
+        self._slots[index.spare] = self._blank if place is None else self._slots[place]
+        self._scenes[following.scene] = self._scenes[index.scene]
+        slot, scene = self._slots[index.spare], self._scenes[following.scene]
         if self._device is not None:
-            self._device.commit(place, graphs)
+            self._device.draft(place, index.spare, index.scene, graphs)
         for pair in self._state:
             if pair.graph in graphs:
-                owner = slot if pair.per == "speaker" else self._scene
+                owner = slot if pair.per == "speaker" else scene
                 owner[pair.input] = graphs[pair.graph][pair.output]
+        if place is None:
+            slot["number"] = following.numbers
         if face_place is not None:
             slot["face_place"] = face_place
+        outputs = graphs["step"]
         point = slot["trajectory"][slot["turns"] % TRAJECTORY_TURNS]
-        point["turn"] = turn
+        point["turn"] = following.turns
         point["probabilities"] = outputs["probabilities"][0]
         point["sentiment"] = outputs["sentiment"][0, 0]
         point["shift"] = outputs["shift"][0, 0] if slot["turns"] else np.nan
         slot["turns"] += 1
+        return following
 
     def forget(self, speaker: str) -> None:
-        """Zero this speaker's slot, and the scene, in which everybody's words are mixed.
+        """Zero this speaker's slot, the spare ones, and the scene, which mixes what all have said.
 
-        Raises UnknownSpeaker, unless somebody was evicted: it may have been this speaker, of whom
-        only the scene holds traces, and they are gone now.
+        Raises UnknownSpeaker, unless a speaker was evicted: it may have been this one, of whom only
+        the scene and the spare slot hold traces, and they are gone now.
         """
-        if speaker in self._places:
-            self._release(speaker)
-        elif not self._has_evicted:
+        place = self.index.slots.get(speaker)
+        if place is None and not self.index.has_evicted:
             raise self._unknown(speaker)
-        self._scene.fill(0)
+        places = [self.index.spare] if place is None else [self.index.spare, place]
+        for each in places:
+            self._slots[each] = self._blank
+        self._scenes.fill(0)
         if self._device is not None:
-            self._device.forget_scene()
+            self._device.forget(places)
+        slots = {name: at for name, at in self.index.slots.items() if name != speaker}
+        self.index = replace(self.index, slots=slots)
 
     def trajectory(self, speaker: str) -> Trajectory:
-        """A copy of this speaker's last turns. Raises UnknownSpeaker."""
-        if speaker not in self._places:
+        """Return a copy of this speaker's last turns. Raises UnknownSpeaker."""
+        if speaker not in self.index.slots:
             raise self._unknown(speaker)
-        slot = self._slots[self._places[speaker]]
+        slot = self._slots[self.index.slots[speaker]]
         turns = int(slot["turns"])
         kept = np.arange(max(0, turns - TRAJECTORY_TURNS), turns) % TRAJECTORY_TURNS
         points = slot["trajectory"][kept]
@@ -176,29 +201,33 @@ class Arena:
             shift=points["shift"].copy(),
         )
 
-    def _place(self, speaker: str) -> int:
-        """The speaker's slot, now the last to be evicted."""
-        if speaker not in self._places:
-            if not self._free:
-                self._release(next(iter(self._places)))
-                self._has_evicted = True
-            self._places[speaker] = self._free.pop()
-            self._numbers += 1
-            self._slots[self._places[speaker]]["number"] = self._numbers
-        self._places.move_to_end(speaker)
-        return self._places[speaker]
-
-    def _release(self, speaker: str) -> None:
-        place = self._places.pop(speaker)
-        self._slots[place] = self._blank
-        if self._device is not None:
-            self._device.forget(place)
-        self._free.append(place)
+    def _following(self, speaker: str) -> Index:
+        """The index after a turn of this speaker: the spare slot is theirs, and the last to be
+        evicted."""
+        index = self.index
+        slots = dict(index.slots)
+        is_new = speaker not in slots
+        evicts = is_new and len(slots) == self._max_speakers
+        if evicts:
+            spare = slots.pop(next(iter(slots)))
+        elif is_new:
+            taken = {index.spare, *slots.values()}
+            spare = next(place for place in range(len(self._slots)) if place not in taken)
+        else:
+            spare = slots.pop(speaker)
+        return Index(
+            slots={**slots, speaker: index.spare},
+            spare=spare,
+            scene=1 - index.scene,
+            turns=index.turns + 1,
+            numbers=index.numbers + is_new,
+            has_evicted=index.has_evicted or evicts,
+        )
 
     def _unknown(self, speaker: str) -> UnknownSpeaker:
-        near = get_close_matches(str(speaker), self._places, n=3) or self.speakers[-3:]
+        near = get_close_matches(str(speaker), self.index.slots, n=3) or self.speakers[-3:]
         return UnknownSpeaker(
-            f"expected somebody who spoke and is still remembered, such as "
-            f"{', '.join(map(repr, near)) or '(nobody yet)'}, got {speaker!r}; "
+            f"expected a speaker who is still remembered, such as "
+            f"{', '.join(map(repr, near)) or '(nobody has spoken)'}, got {speaker!r}; "
             "max_speakers says how many are remembered"
         )

@@ -1,6 +1,13 @@
-"""What a turn may be made of. Everything is checked here, before anything is computed."""
+"""What a turn may be made of, checked before anything is computed.
+
+One rule decides what becomes of bad input. What is wrong with a whole argument, its type, its shape
+or its length, is a mistake in the host and raises an InputError. What an argument holds, a frame
+among frames or a sample that is NaN, is the fault of a source: it is left out, and the turn is
+answered from the rest.
+"""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -23,6 +30,21 @@ MAX_SPEAKER_CHARS = 256
 MAX_CHANNELS = 8
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The types that an array may have, and what to do with one of another type."""
+
+    dtypes: tuple[str, ...]
+    cure: str
+
+
+_FEATURES = _Wanted(("float32",), "convert it to np.float32")
+_SAMPLES = _Wanted(
+    ("int16", "float32", "float64"), "convert it to int16, or to floats from -1 to 1"
+)
+_PIXELS = _Wanted(("uint8",), "convert it to np.uint8, from 0 to 255")
+
 Colors = Literal["rgb", "bgr"]
 Image = NDArray[np.uint8] | bytes
 
@@ -43,18 +65,18 @@ class Features:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Turn:
-    """What was given. `Conversation.turn` says what each may be."""
+    """The modalities of one turn as they were given. `Conversation.turn` says what each may be."""
 
     text: str | Features | None
     audio: NDArray[Any] | Features | None
     face: Sequence[Image] | Features | None
-    sample_rate_hz: int
+    sample_rate_hz: float
     colors: Colors
     whole_frames: bool
 
     @property
     def given(self) -> dict[str, Any]:
-        """By modality, those there are."""
+        """What there is, by modality."""
         everything = {"text": self.text, "audio": self.audio, "face": self.face}
         return {name: given for name, given in everything.items() if given is not None}
 
@@ -71,18 +93,20 @@ class Turn:
                 check_faces(given, self.colors)
 
 
-def check_speaker(speaker: str) -> None:
-    """A name that is text and not endless: names are kept."""
+def check_speaker(speaker: str) -> str:
+    """Return a name in the form in which it is kept: composed (NFC), so that however it was typed
+    it is one speaker. Raises WrongDtype or TextTooLong."""
     _expect_text("speaker", speaker)
     if len(speaker) > MAX_SPEAKER_CHARS:
         raise TextTooLong(
             f"speaker: expected a name of at most {MAX_SPEAKER_CHARS} characters, "
             f"got {len(speaker)}; use a shorter one"
         )
+    return unicodedata.normalize("NFC", speaker)
 
 
 def check_text(text: str) -> None:
-    """Text of one utterance."""
+    """Check the text of one utterance. Raises WrongDtype or TextTooLong."""
     _expect_text("text", text)
     if _SURROGATE.search(text):
         raise WrongDtype(
@@ -97,8 +121,12 @@ def check_text(text: str) -> None:
 
 
 def check_features(name: str, features: Features, modality: Modality) -> None:
-    """Features of the width, and at most the length, that the bundle's modality has."""
-    array = _expect_array(name, features.array, ("float32",))
+    """Check that features have the width, and at most the length, of the bundle's modality.
+
+    Raises WrongDtype or WrongShape.
+    """
+    array = features.array
+    _expect_array(name, array, _FEATURES)
     if modality.length is None:
         expected, fits = f"({modality.width},)", array.shape == (modality.width,)
     else:
@@ -111,72 +139,102 @@ def check_features(name: str, features: Features, modality: Modality) -> None:
             f"{name}: expected features of shape {expected}, got {array.shape}; "
             "use the encoder this bundle was trained with"
         )
-    _expect_finite(name, array)
 
 
-def check_audio(audio: NDArray[Any], sample_rate_hz: int) -> None:
-    """PCM of one channel or several."""
-    is_whole = isinstance(sample_rate_hz, int | np.integer) and not isinstance(sample_rate_hz, bool)
-    if not is_whole or sample_rate_hz < 1:
+def check_audio(audio: NDArray[Any], sample_rate_hz: float) -> None:
+    """Check PCM of one channel or several. Raises WrongSampleRate, WrongDtype or WrongShape."""
+    check_sample_rate(sample_rate_hz)
+    _expect_array("audio", audio, _SAMPLES)
+    if audio.ndim != 1 and not (audio.ndim == 2 and 1 <= audio.shape[1] <= MAX_CHANNELS):
+        raise WrongShape(
+            "audio: expected samples of shape (n,), or (n, channels) with up to "
+            f"{MAX_CHANNELS} channels, got {audio.shape}; transpose it where channels come first"
+        )
+
+
+def check_sample_rate(sample_rate_hz: float) -> int:
+    """Return a rate as an int; audio hosts also give whole floats. Raises WrongSampleRate."""
+    if isinstance(sample_rate_hz, float | np.floating):
+        is_whole = sample_rate_hz.is_integer()
+    else:
+        is_whole = isinstance(sample_rate_hz, int | np.integer)
+    if not is_whole or isinstance(sample_rate_hz, bool) or sample_rate_hz < 1:
         raise WrongSampleRate(
             f"sample_rate_hz: expected a whole number of 1 or more, got {sample_rate_hz!r}; "
             "give the rate at which the audio was recorded"
         )
-    samples = _expect_array("audio", audio, ("int16", "float32", "float64"))
-    is_mono = samples.ndim == 1
-    if not is_mono and not (samples.ndim == 2 and 1 <= samples.shape[1] <= MAX_CHANNELS):
-        raise WrongShape(
-            "audio: expected samples of shape (n,), or (n, channels) with up to "
-            f"{MAX_CHANNELS} channels, got {samples.shape}; transpose it where channels come first"
-        )
-    if samples.dtype.kind == "f":
-        _expect_finite("audio", samples)
+    return int(sample_rate_hz)
 
 
 def check_faces(faces: Sequence[Image], colors: Colors) -> None:
-    """Images as pixels or as the bytes of a file."""
-    if colors not in get_args(Colors):
+    """Check that there are images to go through; `check_image` judges each of them.
+
+    Raises InputError, WrongDtype or WrongShape.
+    """
+    if not isinstance(colors, str) or colors not in get_args(Colors):
         raise InputError(f"colors: expected 'rgb' or 'bgr', got {colors!r}")
-    if not isinstance(faces, Sequence | np.ndarray) or isinstance(faces, str | bytes):
+    if isinstance(faces, np.ndarray):
+        if faces.ndim != 4 or faces.shape[3] not in (1, 3, 4):
+            raise WrongShape(
+                "faces: expected a list of images, or an array (n, height, width, channels) with "
+                f"1, 3 or 4 channels, got {faces.shape}; put a single image in a list"
+            )
+        _expect_array("faces", faces, _PIXELS)
+    elif isinstance(faces, bytes | bytearray | memoryview):
         raise WrongDtype(
             f"faces: expected a list of images, got {type(faces).__name__}; put it in a list"
         )
-    if isinstance(faces, np.ndarray) and faces.ndim != 4:
-        raise WrongShape(
-            "faces: expected a list of images, or an array (n, height, width, channels), "
-            f"got {faces.shape}; put a single image in a list"
+    elif not isinstance(faces, Sequence) or isinstance(faces, str):
+        raise WrongDtype(
+            f"faces: expected a list of images, got {type(faces).__name__}; "
+            "give a list of arrays, or of the bytes of files"
         )
-    for i, face in enumerate(faces):
-        if isinstance(face, bytes):
-            continue
-        pixels = _expect_array(f"faces[{i}]", face, ("uint8",))
-        is_grey = pixels.ndim == 2
-        if not is_grey and not (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4)):
-            raise WrongShape(
-                f"faces[{i}]: expected an image of shape (height, width) or (height, width, "
-                f"channels) with 1, 3 or 4 channels, got {pixels.shape}; convert it"
-            )
+
+
+def check_image(image: Image) -> None:
+    """Check one image, as pixels or as the bytes of a file. Raises Unusable."""
+    if isinstance(image, bytes):
+        return
+    if image is None:
+        raise Unusable("there is no image")
+    if isinstance(image, str):
+        raise Unusable("expected an image, got str; give the bytes of the file")
+    if fault := _fault_of_array(image, _PIXELS):
+        raise Unusable(fault)
+    if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3, 4))):
+        raise Unusable(
+            "expected an image of shape (height, width) or (height, width, channels) with 1, 3 or "
+            f"4 channels, got {image.shape}; convert it"
+        )
+
+
+def check_finite(array: NDArray[Any]) -> None:
+    """Raise NotFinite where a number is NaN or infinite."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        place = [int(i) for i in np.argwhere(~finite)[0]]
+        raise NotFinite(f"expected finite numbers, got {array[tuple(place)]} at {place}")
 
 
 def _expect_text(where: str, value: object) -> None:
     if not isinstance(value, str):
-        raise WrongDtype(f"{where}: expected a str, got {type(value).__name__}; decode it first")
+        is_encoded = isinstance(value, bytes | bytearray | memoryview)
+        cure = "decode it first" if is_encoded else "give it as text"
+        raise WrongDtype(f"{where}: expected a str, got {type(value).__name__}; {cure}")
 
 
-def _expect_array(where: str, value: object, dtypes: tuple[str, ...]) -> NDArray[Any]:
-    if not isinstance(value, np.ndarray) or value.dtype not in dtypes:
-        found = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
-        raise WrongDtype(
-            f"{where}: expected a NumPy array of {' or '.join(dtypes)}, got {found}; convert it"
-        )
-    return value
+def _expect_array(where: str, value: object, wanted: _Wanted) -> None:
+    if fault := _fault_of_array(value, wanted):
+        raise WrongDtype(f"{where}: {fault}")
 
 
-def _expect_finite(where: str, array: NDArray[Any]) -> None:
-    finite = np.isfinite(array)
-    if not finite.all():
-        place = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise NotFinite(
-            f"{where}: expected finite numbers, got {array[place]} at {list(place)}; "
-            "leave the modality out when its source failed"
-        )
+def _fault_of_array(value: object, wanted: _Wanted) -> str | None:
+    """What is wrong with the type of an array, and what to do about it."""
+    expected = f"expected a NumPy array of {' or '.join(wanted.dtypes)}"
+    if isinstance(value, np.ma.MaskedArray):
+        return f"{expected}, got a masked array; fill it with array.filled(0)"
+    if not isinstance(value, np.ndarray):
+        return f"{expected}, got {type(value).__name__}; make it an array with np.array"
+    if value.dtype not in wanted.dtypes:
+        return f"{expected}, got {value.dtype}; {wanted.cure}"
+    return None

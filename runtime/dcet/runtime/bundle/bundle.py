@@ -14,6 +14,7 @@ from dcet.runtime.bundle.manifest import Manifest
 from dcet.runtime.engines.protocol import Engine
 from dcet.runtime.engines.registry import open_engine
 from dcet.runtime.errors import BundleError, BundleManifestError
+from dcet.runtime.uncopied import Uncopied
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 DEFAULT = Path(__file__).parents[1] / "models" / "default.dcet"
 
 
-class Bundle(BundleContents):
+class Bundle(Uncopied, BundleContents):
     """One exported model. Conversations on one bundle share its engine and nothing else."""
 
     def __init__(self, path: Path, container: Container, manifest: Manifest, sha256: str) -> None:

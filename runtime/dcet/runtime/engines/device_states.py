@@ -13,10 +13,10 @@ _FLOAT_BYTES = 4
 
 
 class DeviceStates:
-    """A slot for the states of each speaker, and one for the scene's, in one block of the device.
+    """Slots for the states of speakers, and two for the scene's, in one block of the device.
 
-    A graph reads a slot and writes a draft, which `commit` copies into the slot on the device. The
-    block holds scene, its draft, somebody new (zeros), the speaker's draft, and the slots.
+    A graph reads the slots that count and writes to the spare ones. The block holds both scenes, a
+    new speaker (zeros), and the slots.
     """
 
     def __init__(self, cuda: Cuda, state: Sequence[StatePair], slots: int) -> None:
@@ -33,54 +33,49 @@ class DeviceStates:
                 sizes[per] += aligned(int(np.prod(pair.shape)) * _FLOAT_BYTES)
             self._spans.setdefault(graph, []).append((per, begin, sizes[per] - begin))
         self._slot_bytes, self._scene_bytes = sizes["speaker"], sizes["scene"]
-        total = 2 * self._scene_bytes + (2 + slots) * self._slot_bytes
+        total = 2 * self._scene_bytes + (1 + slots) * self._slot_bytes
         self._block = Block(cuda, total)
-        self._scene = self._block.address
-        self._scene_draft = self._scene + self._scene_bytes
-        self._nobody = self._scene_draft + self._scene_bytes
-        self._draft = self._nobody + self._slot_bytes
+        self._scenes = self._block.address
+        self._nobody = self._scenes + 2 * self._scene_bytes
 
-    def recall(self, place: int | None) -> dict[str, dict[str, DeviceState]]:
-        """By graph and input. None is somebody new."""
-        slot = self._nobody if place is None else self._slot(place)
+    def recall(
+        self, place: int | None, spare: int, scene: int
+    ) -> dict[str, dict[str, DeviceState]]:
+        """Return the states by graph and input. None is the place of a new speaker."""
         states: dict[str, dict[str, DeviceState]] = {}
         for pair in self._state:
             offset = self._offsets[pair.input]
-            here, draft = (
-                (slot, self._draft) if pair.per == "speaker" else (self._scene, self._scene_draft)
-            )
+            here, there = self._places(pair.per, place, spare, scene)
             states.setdefault(pair.graph, {})[pair.input] = DeviceState(
-                address=here + offset, next_address=draft + offset, shape=pair.shape
+                address=here + offset, next_address=there + offset, shape=pair.shape
             )
         return states
 
-    def commit(self, place: int, graphs: Iterable[str]) -> None:
-        """Keep what the graphs that ran wrote."""
-        slot = self._slot(place)
-        for graph in graphs:
-            for per, begin, size_bytes in self._spans.get(graph, ()):
-                to, draft = (
-                    (slot, self._draft) if per == "speaker" else (self._scene, self._scene_draft)
-                )
-                self._cuda.copy(to + begin, draft + begin, size_bytes)
-        self._clear_drafts()
+    def draft(self, place: int | None, spare: int, scene: int, graphs: Iterable[str]) -> None:
+        """Copy to the spare slots what belongs to graphs that did not run."""
+        for graph in self._spans.keys() - set(graphs):
+            for per, begin, size_bytes in self._spans[graph]:
+                here, there = self._places(per, place, spare, scene)
+                self._cuda.copy(there + begin, here + begin, size_bytes)
 
-    def forget(self, place: int) -> None:
-        self._cuda.clear(self._slot(place), self._slot_bytes)
-        self._cuda.wait()
-
-    def forget_scene(self) -> None:
-        self._cuda.clear(self._scene, self._scene_bytes)
-        self._clear_drafts()  # a turn that failed was not committed
+    def forget(self, places: Iterable[int]) -> None:
+        """Zero these slots, and both of the scene."""
+        for place in places:
+            self._cuda.clear(self._slot(place), self._slot_bytes)
+        self._cuda.clear(self._scenes, 2 * self._scene_bytes)
         self._cuda.wait()
 
     def reset(self) -> None:
+        """Zero everything."""
         self._cuda.clear(self._block.address, self._block.size_bytes)
         self._cuda.wait()
 
-    def _slot(self, place: int) -> int:
-        return self._draft + (1 + place) * self._slot_bytes
+    def _places(self, per: str, place: int | None, spare: int, scene: int) -> tuple[int, int]:
+        """Where the states of a speaker or the scene are read, and where they are written."""
+        if per == "scene":
+            here, there = (self._scenes + at * self._scene_bytes for at in (scene, 1 - scene))
+            return here, there
+        return self._nobody if place is None else self._slot(place), self._slot(spare)
 
-    def _clear_drafts(self) -> None:
-        self._cuda.clear(self._scene_draft, self._scene_bytes)
-        self._cuda.clear(self._draft, self._slot_bytes)
+    def _slot(self, place: int) -> int:
+        return self._nobody + (1 + place) * self._slot_bytes

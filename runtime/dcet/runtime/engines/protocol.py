@@ -49,19 +49,23 @@ class Engine(Protocol):
 
 
 class States(Protocol):
-    """What the graphs remember: a slot for each speaker, and one for the scene; zeros at first."""
+    """Slots for what the graphs remember of each speaker, and two for the scene; zeros at first.
 
-    def recall(self, place: int | None) -> dict[str, dict[str, DeviceState]]:
-        """What the graphs read, by graph and input; None is the place of somebody new."""
+    The caller says which slots count. A turn reads those and writes to the spare ones: a slot, and
+    the other one of the scene.
+    """
 
-    def commit(self, place: int, graphs: Iterable[str]) -> None:
-        """Keep what these graphs wrote."""
+    def recall(
+        self, place: int | None, spare: int, scene: int
+    ) -> dict[str, dict[str, DeviceState]]:
+        """Return what the graphs read and write, by graph and input; None is the place of a new
+        speaker."""
 
-    def forget(self, place: int) -> None:
-        """Zero a slot. Nothing of it is left when this returns."""
+    def draft(self, place: int | None, spare: int, scene: int, graphs: Iterable[str]) -> None:
+        """Complete the spare slots, which `graphs` wrote to, with what belongs to the others."""
 
-    def forget_scene(self) -> None:
-        """Zero the scene's slot."""
+    def forget(self, places: Iterable[int]) -> None:
+        """Zero these slots, and both of the scene. Nothing of them is left when this returns."""
 
     def reset(self) -> None:
         """Zero everything."""
@@ -72,7 +76,7 @@ class KeepsStates(Protocol):
     """An engine whose states stay on its device from turn to turn."""
 
     def keep_states(self, state: Sequence[StatePair], slots: int) -> States:
-        """Room for the states of `slots` speakers and of the scene. Raises EngineError."""
+        """Make room for so many slots, and the scene's. Raises EngineError."""
 
 
 Pending = Callable[[], dict[str, NDArray[np.float32]]]  # waits for the outputs; may raise

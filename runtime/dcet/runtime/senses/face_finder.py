@@ -1,5 +1,6 @@
 """Finds the speaker's face in whole frames, and the same face again in later ones."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
-from dcet.runtime.senses.images import Pixels
+from dcet.runtime.senses.face import Pixels
 
 SEARCHED_PIXELS = 480  # along the longer side of a frame
 CROP_PIXELS = 96
@@ -19,7 +20,7 @@ MIN_FACE_PIXELS = 36  # along a side, of the 480
 SCALE_STEP = 1.2  # between the sizes of face that Haar looks for; 1.1 takes twice as long
 MIN_HITS = 4  # overlapping windows that must agree on a face
 SURE_HITS = 10.0  # at which the confidence is 0.63; faces in the open have 15 to 40
-AROUND = 1.5  # sides of the last face, to each direction: where it is looked for first
+AROUND = 1.5  # sides of the last face, to each direction: what is searched first
 YUNET_MIN_SCORE = 0.6
 
 Detect = Callable[[Pixels], tuple[Floats, Floats]]  # frame -> boxes (n, 4) x y w h, scores (n,)
@@ -35,7 +36,8 @@ class FoundFace:
 
 
 class FaceFinder:
-    """Needs the extra `faces`. One thread at a time may use it; it remembers nothing of a frame.
+    """A detector of faces. It needs the extra `faces` and remembers nothing of a frame.
+    One thread at a time may use it.
 
     model: a YuNet ONNX file; without one, the Haar cascade that comes with OpenCV
 
@@ -48,7 +50,7 @@ class FaceFinder:
         self._detect = _haar(self._cv2) if model is None else _yunet(self._cv2, model)
 
     def find(self, frame: Pixels, near: Floats | None = None) -> FoundFace | None:
-        """The face that is nearest to `near`, a FoundFace's place, or else the largest.
+        """Find the face that is nearest to `near`, a FoundFace's place, or else the largest.
 
         Around `near` is searched first, which costs a fraction of searching the whole frame.
         """
@@ -90,7 +92,7 @@ class FaceFinder:
         return boxes + np.array([left, top, 0, 0], np.float32), confidences
 
     def _crop(self, frame: Pixels, middle: NDArray[Any], side: float) -> Pixels:
-        """The square of this side, moved where it would stick out of the frame."""
+        """Cut out the square of this side, moved where it would stick out of the frame."""
         height, width = frame.shape[:2]
         pixels = max(1, min(round(side), height, width))
         left = int(np.clip(round(middle[0] - pixels / 2), 0, width - pixels))
@@ -100,6 +102,18 @@ class FaceFinder:
             square, (CROP_PIXELS, CROP_PIXELS), interpolation=self._cv2.INTER_AREA
         )
         return crop
+
+
+_shared = threading.local()
+
+
+def shared_finder() -> FaceFinder:
+    """Return this thread's finder with OpenCV's cascade, which takes 20 ms to load; made on first
+    need. Raises MissingExtra."""
+    if not hasattr(_shared, "finder"):
+        _shared.finder = FaceFinder()
+    finder: FaceFinder = _shared.finder
+    return finder
 
 
 def _haar(cv2: Any) -> Detect:

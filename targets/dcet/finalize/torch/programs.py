@@ -22,7 +22,7 @@ from dcet.runtime.bundle.manifest import Graph
 from dcet.runtime.engines.fixed_shapes import FixedShapes
 from dcet.runtime.engines.signatures import check_signature
 from dcet.runtime.engines.torch_package import package_name
-from dcet.runtime.senses.images import ENOUGH_PIXELS, MIN_PIXELS
+from dcet.runtime.senses.face import ENOUGH_PIXELS, MIN_PIXELS
 
 # Examples, of which none may equal another by chance, and the largest: `to_crop` leaves no more.
 EXAMPLES = {"height": ENOUGH_PIXELS, "width": ENOUGH_PIXELS - 16}

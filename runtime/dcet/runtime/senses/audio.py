@@ -1,4 +1,4 @@
-"""How something was said: PCM as a host has it, made into what an audio encoder takes."""
+"""Prepares audio as a host has it for an audio encoder, and measures how good it is."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,31 +9,32 @@ from numpy.typing import NDArray
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.extras import need
 from dcet.runtime.senses.quality import audio_quality, snr_db
-from dcet.runtime.turn import Unusable
+from dcet.runtime.turn import Unusable, check_finite
 
 MIN_MS = 100  # a short syllable
 SILENT_PEAK = 1e-4  # of full scale: -80 dB
 FULL = 0.99  # of full scale; a codec may have rounded off what was cut
+FLAT = 0.9999  # of the peak, where that is above full scale: nothing was cut at 1 then
 CLIPPED_SHARE = 0.001  # of the samples; clean speech touches full scale now and then
 USELESS_SHARE = 0.2  # of clipped samples, at which the quality is 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sound:
-    """The sound of one turn."""
+class PreparedAudio:
+    """The audio of one turn as an encoder takes it."""
 
     windows: Floats  # (n, window_samples) at 16 kHz, in [-1, 1]
     quality: float  # from 0 to 1
     notes: tuple[str, ...]  # what had to be done to it
 
 
-def prepare_sound(
+def prepare_audio(
     audio: NDArray[Any], sample_rate_hz: int, *, window_samples: int, most: int
-) -> Sound:
-    """Checked PCM, (n,) or (n, channels), as at most `most` windows; the last ones of a long turn.
+) -> PreparedAudio:
+    """Make at most `most` windows of checked PCM, (n,) or (n, channels): a long turn's last ones.
 
     Channels are mixed, a constant offset is taken away, other rates are resampled. Raises Unusable,
-    or MissingExtra where there is nothing to resample with.
+    NotFinite, or MissingExtra where there is nothing to resample with.
     """
     if audio.size == 0:
         raise Unusable("empty")
@@ -45,39 +46,41 @@ def prepare_sound(
     if given_s > used_s:
         notes.append(f"the last {used_s:.4g} s of {given_s:.4g} s are used")
         audio = audio[-int(used_s * sample_rate_hz) :]
-    samples, peak = _full_scale(audio)
+    samples, peak = _full_scale(np.asarray(audio))
     if peak > 1:
         notes.append(f"samples reach {peak:.6g}, expected [-1, 1]; scaled down")
-    clipped = float((np.abs(samples) >= FULL).mean())
+    clipped = float((np.abs(samples) >= (FULL if peak <= 1 else FLAT)).mean())
     if clipped >= CLIPPED_SHARE:
         notes.append(f"clipped: {clipped:.1%} of the samples are at full scale")
-    pcm = samples if samples.ndim == 1 else samples.mean(axis=1)
-    pcm = pcm - pcm.mean()
-    if np.abs(pcm).max() < SILENT_PEAK:
+    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+    mono = mono - mono.mean()
+    if np.abs(mono).max() < SILENT_PEAK:
         raise Unusable("silent")
     if sample_rate_hz != SAMPLE_RATE_HZ:
-        pcm = need("soxr", extra="audio").resample(pcm, sample_rate_hz, SAMPLE_RATE_HZ)
-    pcm = pcm / max(1.0, float(np.abs(pcm).max()))  # resampling may overshoot
-    quality = audio_quality(snr_db(pcm)) * max(0.0, 1 - clipped / USELESS_SHARE)
-    return Sound(cut_windows(pcm, window_samples), quality, tuple(notes))
+        mono = need("soxr", extra="audio").resample(mono, sample_rate_hz, SAMPLE_RATE_HZ)
+    mono = mono / max(1.0, float(np.abs(mono).max()))  # resampling may overshoot
+    quality = audio_quality(snr_db(mono)) * max(0.0, 1 - clipped / USELESS_SHARE)
+    return PreparedAudio(cut_windows(mono, window_samples), quality, tuple(notes))
 
 
-def cut_windows(pcm: Floats, size: int) -> Floats:
-    """(n,) -> (windows, size): one padded with silence, or as many as it takes, evenly spread.
+def cut_windows(mono: Floats, size: int) -> Floats:
+    """Cut (n,) into (windows, size): one padded with silence, or as many as it takes.
 
-    Several overlap so that the first begins and the last ends with the sound; none is padded.
+    Several are evenly spread and overlap so that the first begins and the last ends with the audio;
+    none of them is padded.
     """
-    if len(pcm) <= size:
-        return np.pad(pcm, (0, size - len(pcm)))[None]
-    count = -(-len(pcm) // size)
-    starts = np.linspace(0, len(pcm) - size, count).round().astype(int)
-    return np.stack([pcm[start : start + size] for start in starts])
+    if len(mono) <= size:
+        return np.pad(mono, (0, size - len(mono)))[None]
+    count = -(-len(mono) // size)
+    starts = np.linspace(0, len(mono) - size, count).round().astype(int)
+    return np.stack([mono[start : start + size] for start in starts])
 
 
 def _full_scale(audio: NDArray[Any]) -> tuple[Floats, float]:
-    """Samples in [-1, 1], and the peak that they had as numbers of a full scale of 1."""
+    """The samples in [-1, 1], and the peak that they had as numbers of a full scale of 1."""
     if audio.dtype == np.int16:
         return audio.astype(np.float32) / np.float32(2**15), 1.0
+    check_finite(audio)
     peak = float(np.abs(audio).max())
     scaled: Floats = (audio / max(1.0, peak)).astype(np.float32)
     return scaled, peak

@@ -1,0 +1,211 @@
+"""Runs a bundle's encoders on what a turn gives: features, and how good their sources are."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.runtime.arrays import Floats
+from dcet.runtime.engines.protocol import Engine, start
+from dcet.runtime.errors import NotFinite
+from dcet.runtime.labels import MODALITIES
+from dcet.runtime.memory import Recalled
+from dcet.runtime.senses.audio import prepare_audio
+from dcet.runtime.senses.face import Pixels, crop_qualities, spread, to_crop, to_rgb
+from dcet.runtime.senses.face_finder import FaceFinder, shared_finder
+from dcet.runtime.senses.text import normalise_text, share_known
+from dcet.runtime.turn import Features, Image, Turn, Unusable, check_finite, check_sample_rate
+
+if TYPE_CHECKING:
+    from dcet.runtime.bundle.bundle import Bundle
+
+STAGES = ("tokenize", "text", "audio", "find", "face", "step")
+
+
+@dataclass(slots=True, eq=False)
+class Encoded:
+    """What became of what was given, modality by modality."""
+
+    features: dict[str, Floats] = field(default_factory=dict)
+    quality: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 1.0))
+    outputs: dict[str, dict[str, Floats]] = field(default_factory=dict)  # of each encoder that ran
+    face_place: Floats | None = None  # where the speaker's face was last found in a frame
+    degraded: list[str] = field(default_factory=list)
+    latency_ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add what the block takes to the stage."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.latency_ms[stage] += (time.perf_counter() - started) * 1000
+
+
+class Encoders:
+    """The encoders of a bundle. They change nothing but the `Encoded` that they return."""
+
+    def __init__(self, bundle: "Bundle", engine: Engine, face_finder: FaceFinder | None) -> None:
+        self._bundle = bundle
+        self._engine = engine
+        self._face_finder = face_finder
+        self._modalities = bundle.manifest.modalities
+        self._tokenizer = bundle.tokenizer  # loaded here, so that the first turn need not wait
+
+    def encode(self, turn: Turn, recalled: Recalled) -> Encoded:
+        """Encode what this bundle can use of a checked turn, and say why not the rest.
+
+        Encoders run in parallel where the engine can. Raises MissingExtra or EngineError.
+        """
+        encoded = Encoded()
+        begun: list[Callable[[], None]] = []
+        for name, given in turn.given.items():
+            try:
+                if not self._modalities[name].trained:
+                    raise Unusable("this model was not trained on it")
+                if isinstance(given, Features):
+                    encoded.features[name] = _usable(given)
+                elif name == "text":
+                    begun.append(self._text(given, encoded))
+                elif name == "audio":
+                    begun.append(self._audio(given, turn.sample_rate_hz, recalled, encoded))
+                else:
+                    begun.append(self._face(given, turn, recalled, encoded))
+            except (Unusable, NotFinite) as reason:
+                encoded.degraded.append(f"{name}: {reason}")
+        for finish in begun:
+            finish()
+        return encoded
+
+    def _text(self, text: str, encoded: Encoded) -> Callable[[], None]:
+        graph = self._encoder("text")
+        with encoded.timed("tokenize"):
+            text = normalise_text(text)
+            if not text:
+                raise Unusable("empty")
+            tokens = self._tokenizer.encode(text)
+            known = share_known(tokens)
+        if known == 0:
+            raise Unusable("none of its words is known")
+        if tokens.overflowing:
+            most = self._bundle.manifest.tokenizer.max_tokens
+            encoded.degraded.append(f"text: cut to {most} tokens")
+        inputs = {
+            "input_ids": np.array([tokens.ids], np.int32),
+            "attention_mask": np.array([tokens.attention_mask], np.int32),
+        }
+        with encoded.timed("text"):
+            pending = start(self._engine, graph, inputs)
+        encoded.quality["text"] = known
+
+        def finish() -> None:
+            with encoded.timed("text"):
+                encoded.features["text"] = pending()["features"][0]
+
+        return finish
+
+    def _audio(
+        self, audio: NDArray[Any], sample_rate_hz: float, recalled: Recalled, encoded: Encoded
+    ) -> Callable[[], None]:
+        graph = self._encoder("audio")
+        modality = self._modalities["audio"]
+        with encoded.timed("audio"):
+            prepared = prepare_audio(
+                audio,
+                check_sample_rate(sample_rate_hz),
+                window_samples=modality.window_samples or 0,
+                most=modality.most,
+            )
+            inputs = {"pcm": prepared.windows, **recalled.states.get(graph, {})}
+            pending = start(self._engine, graph, inputs)
+        encoded.quality["audio"] = prepared.quality
+        encoded.degraded += [f"audio: {note}" for note in prepared.notes]
+
+        def finish() -> None:
+            with encoded.timed("audio"):
+                outputs = pending()
+            encoded.features["audio"] = outputs["features"]
+            encoded.outputs[graph] = outputs
+
+        return finish
+
+    def _face(
+        self, images: Sequence[Image], turn: Turn, recalled: Recalled, encoded: Encoded
+    ) -> Callable[[], None]:
+        graph = self._encoder("face")
+        encoded.face_place = recalled.face_place
+        crops, confidences = self._crops(images, turn, encoded)
+        if not crops:
+            return lambda: None
+        begun = []
+        qualities = np.empty(len(crops), np.float32)
+        with encoded.timed("face"):
+            for shape in dict.fromkeys(crop.shape for crop in crops):  # those of one size at once
+                same = [i for i, crop in enumerate(crops) if crop.shape == shape]
+                pixels = np.stack([crops[i] for i in same])
+                qualities[same] = crop_qualities(pixels)
+                begun.append((same, start(self._engine, graph, {"pixels": pixels})))
+        encoded.quality["face"] = float(np.mean(np.multiply(qualities, confidences)))
+
+        def finish() -> None:
+            features = np.empty((len(crops), self._modalities["face"].width), np.float32)
+            with encoded.timed("face"):
+                for same, pending in begun:
+                    features[same] = pending()["features"]
+            encoded.features["face"] = features
+
+        return finish
+
+    def _crops(
+        self, images: Sequence[Image], turn: Turn, encoded: Encoded
+    ) -> tuple[list[Pixels], list[float]]:
+        """The faces of those images that are used, and how sure it is that each is one."""
+        most = self._modalities["face"].most
+        if len(images) == 0:
+            raise Unusable("empty")
+        if len(images) > most:
+            note = f"face: {most} of {len(images)} images are used, evenly spread"
+            encoded.degraded.append(note)
+        crops: list[Pixels] = []
+        confidences: list[float] = []
+        for place, image in spread(images, most):
+            try:
+                crop, confidence = self._crop(image, turn, encoded)
+            except Unusable as reason:
+                encoded.degraded.append(f"face: faces[{place}]: {reason}")
+            else:
+                crops.append(crop)
+                confidences.append(confidence)
+        return crops, confidences
+
+    def _crop(self, image: Image, turn: Turn, encoded: Encoded) -> tuple[Pixels, float]:
+        """The face of one image, and how sure it is that it is one."""
+        if not turn.whole_frames:
+            with encoded.timed("face"):
+                return to_crop(to_rgb(image, turn.colors)), 1.0
+        with encoded.timed("find"):
+            finder = self._face_finder or shared_finder()
+            found = finder.find(to_rgb(image, turn.colors), encoded.face_place)
+            if found is None:
+                raise Unusable("no face found")
+            encoded.face_place = found.place
+            return to_crop(found.pixels), found.confidence
+
+    def _encoder(self, name: str) -> str:
+        graph = self._modalities[name].encoder
+        if graph is None:
+            raise Unusable("this bundle has no encoder for it")
+        return graph
+
+
+def _usable(features: Features) -> Floats:
+    """The array, unless there is nothing in it, or NaN. Raises Unusable or NotFinite."""
+    if len(features.array) == 0:
+        raise Unusable("empty")
+    check_finite(features.array)
+    return features.array
