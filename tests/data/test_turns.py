@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,12 @@ def test_conversations_come_in_the_order_of_their_first_line(folder: Path) -> No
     assert list(texts) == ["b", "a", "c"]
 
 
+def test_a_name_is_one_speaker_however_its_accents_are_encoded(folder: Path) -> None:
+    names = [unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")]
+    turns = read_turns(write(folder, *(ANN | {"speaker": name} for name in names), BEN))
+    assert [turn.speaker for turn in turns] == [names[0], names[0], "Ben"]
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [("x.flac", {}), ("x.wav", {"subtype": "FLOAT"}), ("x.wav", {"subtype": "PCM_24"})],
@@ -119,7 +126,11 @@ BROKEN: list[tuple[type[errors.DataError], str, Any]] = [
     (errors.PathOutside, r"audio: .*'\.\./up\.wav'", {"audio": "../up.wav"}),
     (errors.PathOutside, "faces: .*'/etc/hosts'", {"faces": ["/etc/hosts"]}),
     (errors.PathOutside, "audio", {"audio": "link.wav"}),
-    (errors.UnusableMedia, r".*nan\.wav: audio: .*got nan at \[7\]", {"audio": "nan.wav"}),
+    (
+        errors.UnusableMedia,
+        r".*nan\.wav: expected finite numbers, got nan at \[7\]",
+        {"audio": "nan.wav"},
+    ),
     (errors.UnusableMedia, r".*empty\.wav: it holds no sound", {"audio": "empty.wav"}),
     (errors.UnusableMedia, r"audio: .*cut\.wav: expected 9600 bytes", {"audio": "cut.wav"}),
     (errors.UnusableMedia, r"audio: .*jsonl: cannot read the sound", {"audio": "turns.jsonl"}),

@@ -349,9 +349,9 @@ def test_nan_in_what_is_cut_off_costs_nothing(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("rate", [44_100.0, np.float32(44_100), np.int32(44_100)])
 def test_a_whole_rate_is_a_rate_whatever_its_type(bundle: Bundle, rate: float) -> None:
-    given = {"audio": speech(1, 44_100)}
-    estimate = Conversation(bundle).turn("Ann", **given, sample_rate_hz=rate)
-    expected = Conversation(bundle).turn("Ann", **given, sample_rate_hz=44_100)
+    audio = speech(1, sample_rate_hz=44_100)
+    estimate = Conversation(bundle).turn("Ann", audio=audio, sample_rate_hz=rate)
+    expected = Conversation(bundle).turn("Ann", audio=audio, sample_rate_hz=44_100)
     assert estimate.probabilities == expected.probabilities
 
 

@@ -1,21 +1,26 @@
 """The block that a conversation remembers in: what is in it, byte by byte."""
 
+from typing import Any, Literal
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dcet.runtime.bundle.manifest import StatePair
 from dcet.runtime.errors import UnknownSpeaker
 from dcet.runtime.memory import Arena
 
-PAIRS = tuple(
-    StatePair(
+
+def pair(name: str, per: Literal["speaker", "scene"], graph: str) -> StatePair:
+    return StatePair(
         input=name, output=f"next_{name}", shape=(1, 5), dtype="float32", per=per, graph=graph
     )
-    for name, per, graph in (
-        ("memory", "speaker", "step"),
-        ("voice", "speaker", "audio"),
-        ("scene", "scene", "step"),
-    )
+
+
+PAIRS = (
+    pair("memory", "speaker", "step"),
+    pair("voice", "speaker", "audio"),
+    pair("scene", "scene", "step"),
 )
 
 
@@ -25,10 +30,10 @@ class Talk:
     def __init__(self, max_speakers: int = 4) -> None:
         self.arena = Arena(PAIRS, max_speakers)
         self.rng = np.random.default_rng(0)
-        self.said: dict[str, list[np.ndarray]] = {}
+        self.said: dict[str, list[NDArray[Any]]] = {}
 
     def say(self, speaker: str, *, keep: bool = True, with_audio: bool = True) -> None:
-        def made(*shape: int) -> np.ndarray:
+        def made(*shape: int) -> NDArray[Any]:
             array = self.rng.uniform(0.1, 1, shape).astype(np.float32)
             self.said.setdefault(speaker, []).append(array)
             return array

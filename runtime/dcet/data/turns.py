@@ -34,7 +34,7 @@ from dcet.runtime.errors import (
 )
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.senses.face import Pixels
-from dcet.runtime.turn import check_audio, check_speaker, check_text
+from dcet.runtime.turn import check_audio, check_finite, check_speaker, check_text
 
 TABLE = "turns.jsonl"
 # For each key: the type of its value, and how a message calls it.
@@ -196,13 +196,13 @@ def _turn(row: dict[str, Any], folder: Path, where: str) -> LabelledTurn:
     if not (text or audio or faces):
         raise EmptyUtterance(f"{where}: it has neither text nor audio nor faces; remove the line")
     try:
-        check_speaker(row["speaker"])
+        speaker = check_speaker(row["speaker"])
         check_text(text or "")
     except InputError as error:
         raise MalformedTable(f"{where}: {error}") from error
     samples, rate_hz = (None, SAMPLE_RATE_HZ) if audio is None else _hear(folder, audio, where)
     return LabelledTurn(
-        speaker=row["speaker"],
+        speaker=speaker,
         emotion=EMOTIONS.index(label),
         text=text or None,
         audio=samples,
@@ -216,6 +216,7 @@ def _hear(folder: Path, name: str, where: str) -> tuple[NDArray[Any], int]:
     try:
         samples, rate_hz = read_sound(path)
         check_audio(samples, rate_hz)
+        check_finite(samples)
     except DataError as error:
         raise type(error)(f"{where}: audio: {error}") from error
     except InputError as error:
