@@ -61,7 +61,7 @@ def read_report(path: Path) -> Report:
             f"{path}: expected a report that dcet-bench wrote with --json: {error}"
         ) from error
     schema = report.get("schema") if isinstance(report, dict) else None
-    if schema not in KINDS:
+    if not isinstance(schema, str) or schema not in KINDS:
         *others, last = KINDS
         raise ReportError(
             f"{path}: expected schema {', '.join(others)} or {last}, got {schema!r}; "
