@@ -20,7 +20,7 @@ from dcet.benchmarks.robustness.measure import (
     missing_in_bursts,
     only,
 )
-from dcet.data.constructed import Scene, construct, read_material
+from dcet.data.constructed import ConstructedTurn, construct, read_material
 from dcet.data.metrics import emotion_metrics
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.labels import EMOTIONS, MODALITIES
@@ -180,7 +180,9 @@ def test_the_same_seed_gives_the_same_report_and_another_one_another(
 
 
 def test_an_empty_turn_counts_with_the_last_estimate_or_as_neutral(stage: Stage) -> None:
-    def first_turn_only(scenes: Sequence[Scene], rng: np.random.Generator) -> list[Scene]:
+    def first_turn_only(
+        scenes: Sequence[ConstructedTurn], rng: np.random.Generator
+    ) -> list[ConstructedTurn]:
         return [*scenes[:1], *only(())(scenes[1:], rng)]
 
     outcome = stage.play(first_turn_only, "test")

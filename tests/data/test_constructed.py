@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dcet.data.constructed import Material, Scene, construct, count_turns, read_material
+from dcet.data.constructed import ConstructedTurn, Material, construct, count_turns, read_material
 from dcet.runtime.errors import DataError, DataNotFound, MissingColumn, UnknownLabel
 from tests.tiny_recordings import (
     ACTORS,
@@ -31,7 +31,7 @@ def material(folder: Path) -> Material:
     return read_material(folder, SPLIT)
 
 
-def heard_hz(scene: Scene) -> int:
+def heard_hz(scene: ConstructedTurn) -> int:
     assert scene.audio is not None
     spectrum = np.abs(np.fft.rfft(scene.audio))
     return round(float(spectrum.argmax()) * 16_000 / len(scene.audio))

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dcet.data.meld import Dialogue, Turn, read_meld
+from dcet.data.meld import Dialogue, Utterance, read_meld
 from dcet.runtime import errors
 from dcet.runtime.labels import EMOTIONS
 
 HEADER = "Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID"
+SPLITS = ("train", "dev")
 GOOD = "I am glad.,Ada,joy,positive,0,0"
 
 
@@ -57,7 +58,9 @@ def test_windows_1252_leftovers_become_text(csv: Path) -> None:
 
 
 def test_line_breaks_inside_quotes_belong_to_the_utterance(csv: Path) -> None:
-    (dialogue,) = read_meld(write(csv, '"one\ntwo",Ada,joy,positive,0,0', GOOD))
+    (dialogue,) = read_meld(
+        write(csv, '"one\ntwo",Ada,joy,positive,0,0', "Hm.,Ada,joy,positive,0,1")
+    )
     assert dialogue.turns[0].text == "one two"
 
 
@@ -95,6 +98,7 @@ def test_empty_file_has_no_columns(csv: Path) -> None:
         ("Hm.,Ada,joy,positive,0,", errors.BadNumber, "Utterance_ID is ''"),
         ("Hm.,Ada,joy,positive,0,-1", errors.BadNumber, "Utterance_ID is '-1'"),
         ("Hm.,Ada,joy,positive,0,²", errors.BadNumber, "Utterance_ID is '²'"),
+        ("Hm.,Ada,joy,positive,0," + "9" * 5_000, errors.BadNumber, "Utterance_ID is '999"),
     ],
 )
 def test_bad_row_is_named_with_its_line(
@@ -103,6 +107,29 @@ def test_bad_row_is_named_with_its_line(
     write(csv, GOOD, row)
     with pytest.raises(error, match=f"dev.csv, line 3: {message}"):
         read_meld(csv)
+
+
+def test_two_files_joined_into_one_are_not_woven_together(csv: Path) -> None:
+    train = ["I won!,Ada,joy,positive,0,0", "No way.,Ben,surprise,neutral,0,1"]
+    write(csv, *train, "Who died?,Eve,sadness,negative,0,0")
+    message = (
+        "line 4: utterance 0 of dialogue '0' is in line 2, too, as 'I won!', and here as "
+        "'Who died.'; where two files were joined, give each dialogue a Dialogue_ID of its own"
+    )
+    with pytest.raises(errors.DuplicateTurn, match=message):
+        read_meld(csv)
+
+
+@pytest.mark.parametrize("place", ["0", " 0", "00"])
+def test_a_row_that_is_there_twice_is_named(csv: Path, place: str) -> None:
+    write(csv, GOOD, GOOD.removesuffix("0") + place)
+    with pytest.raises(errors.DuplicateTurn, match="line 3: utterance 0 of dialogue '0' is in l"):
+        read_meld(csv)
+
+
+def test_the_same_numbers_in_two_dialogues_are_fine(csv: Path) -> None:
+    dialogues = read_meld(write(csv, GOOD, GOOD.replace(",0,0", ",1,0")))
+    assert [dialogue.id for dialogue in dialogues] == ["0", "1"]
 
 
 def test_undecodable_bytes_are_named_with_line_and_offset(csv: Path) -> None:
@@ -136,6 +163,18 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, kind: str) -> None:
         read_meld(path)
 
 
+def test_meld_itself_joined_is_named(csv: Path) -> None:
+    if "DCET_DATA" not in os.environ:
+        pytest.skip("DCET_DATA is not set, so there is no MELD to read")
+    folder = Path(os.environ["DCET_DATA"], "meld")
+    train, dev = (
+        (folder / f"{split}_sent_emo.csv").read_text("utf-8") for split in ("train", "dev")
+    )
+    csv.write_text(train.rstrip("\n") + "\n" + dev.partition("\n")[2], encoding="utf-8")
+    with pytest.raises(errors.DuplicateTurn, match=r"line 9991: .*joined"):
+        read_meld(csv)
+
+
 @pytest.mark.parametrize(
     ("split", "turns", "dialogues"), [("dev", 1_109, 114), ("train", 9_989, 1_038)]
 )
@@ -151,7 +190,7 @@ def test_meld_itself(split: str, turns: int, dialogues: int) -> None:
         assert (count["fear"], count["disgust"]) == (268, 271)
 
 
-def all_turns(dialogues: list[Dialogue]) -> list[Turn]:
+def all_turns(dialogues: list[Dialogue]) -> list[Utterance]:
     return [turn for dialogue in dialogues for turn in dialogue.turns]
 
 

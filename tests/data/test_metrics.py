@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from dcet.data.meld import Dialogue, Turn
+from dcet.data.meld import Dialogue, Utterance
 from dcet.data.metrics import (
     conversation_metrics,
     emotion_metrics,
@@ -123,7 +123,8 @@ def dialogue(*turns: tuple[str, int]) -> Dialogue:
     return Dialogue(
         "0",
         tuple(
-            Turn(who, "hm", emotion, 0, row, row + 2) for row, (who, emotion) in enumerate(turns)
+            Utterance(who, "hm", emotion, 0, row, row + 2)
+            for row, (who, emotion) in enumerate(turns)
         ),
     )
 

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dcet.data.answers import NEUTRAL
 from dcet.data.media import write_wav
@@ -131,11 +133,26 @@ BROKEN: list[tuple[type[errors.DataError], str, Any]] = [
         r".*nan\.wav: expected finite .* got nan at \[7\]",
         {"audio": "nan.wav"},
     ),
-    (errors.UnusableMedia, r".*empty\.wav: it holds no sound", {"audio": "empty.wav"}),
+    (errors.UnusableMedia, r".*empty\.wav: it holds no audio", {"audio": "empty.wav"}),
     (errors.UnusableMedia, r"audio: .*cut\.wav: expected 9600 bytes", {"audio": "cut.wav"}),
-    (errors.UnusableMedia, r"audio: .*jsonl: cannot read the sound", {"audio": "turns.jsonl"}),
+    (errors.UnusableMedia, r"audio: .*jsonl: cannot read the audio", {"audio": "turns.jsonl"}),
     (errors.UnusableMedia, r"faces: .*ann\.wav: cannot use the", {"faces": ["ann.wav"]}),
     (errors.UndecodableText, "byte 0xff", "\udcff"),
+    (errors.MalformedTable, r"audio: no file can .*'a\\x00\.wav'", {"audio": "a\0.wav"}),
+    (errors.MalformedTable, "audio: no file can .*too long", {"audio": "x" * 5_000}),
+    (errors.MalformedTable, "faces: no file can .*symbolic links", {"faces": ["loop.png"]}),
+    (errors.MalformedTable, "audio: no file can .*Not a directory", {"audio": "ann.wav/a"}),
+    (errors.DataNotFound, "audio: .*there is no such file", {"audio": "."}),
+    (errors.MalformedTable, "speaker: .*surrogate", {"speaker": "\ud800"}),
+    (errors.MalformedTable, "conversation: .*surrogate", {"conversation": "\udfff"}),
+    (errors.MalformedTable, "audio: .*surrogate", {"audio": "\udcff.wav"}),
+    (errors.MalformedTable, "faces: .*surrogate", {"faces": ["ann.png", "\udcff.png"]}),
+    (
+        errors.MalformedTable,
+        "text: expected text or null, got",
+        '{"conversation": "a", '
+        '"speaker": "Ann", "emotion": "joy", "text": ' + "[" * 900 + "]" * 900 + "}",
+    ),
 ]
 
 
@@ -149,11 +166,68 @@ def test_a_broken_line_is_named(
     write_wav(folder / "empty.wav", TONE[:0], 16_000)
     (folder / "cut.wav").write_bytes((folder / "ann.wav").read_bytes()[:-100])
     (folder / "link.wav").symlink_to(Path(__file__))
+    (folder / "loop.png").symlink_to("loop2.png")
+    (folder / "loop2.png").symlink_to("loop.png")
     line = row if isinstance(row, str) else json.dumps(ANN | row)
     table = f"{json.dumps(BEN)}\n{line}\n"
     (folder / "turns.jsonl").write_bytes(table.encode(errors="surrogateescape"))
     with pytest.raises(error, match=f"line 2: {match}"):
         read_turns(folder)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(
+    [
+        "ann.wav",
+        "ann.png",
+        "loop.png",
+        "no.wav",
+        ".",
+        "..",
+        "",
+        "a\0",
+        "x" * 300,
+        "\ud800",
+        "/",
+        "~",
+    ]
+) | st.text(st.characters(), max_size=12)
+ROWS = st.fixed_dictionaries(
+    {},
+    optional={
+        "conversation": st.text(st.characters(), max_size=4) | JSON,
+        "speaker": st.text(st.characters(), max_size=4) | JSON,
+        "emotion": st.sampled_from(["joy", " Anger", "glee"]) | JSON,
+        "text": st.text(st.characters(), max_size=8) | JSON,
+        "audio": NAMES | JSON,
+        "faces": st.lists(NAMES, max_size=2) | JSON,
+    },
+)
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(ROWS.map(json.dumps) | st.text(max_size=30), min_size=1, max_size=3))
+def test_any_table_is_read_or_one_error_names_it(folder: Path, lines: list[str]) -> None:
+    loop = folder / "loop.png"
+    if not loop.is_symlink():
+        loop.symlink_to("loop.png")
+    table = "\n".join([json.dumps(ANN), json.dumps(BEN), *lines])
+    (folder / "turns.jsonl").write_bytes(table.encode(errors="surrogatepass"))
+    try:
+        turns = read_turns(folder)
+    except errors.DataError as error:
+        message = str(error)
+    else:
+        message = f"{folder / 'turns.jsonl'}, line 2"
+        assert len(turns) >= 2
+        assert turns.sha256
+    assert message.startswith(f"{folder / 'turns.jsonl'}, line ")
 
 
 def one_class(folder: Path) -> Path:

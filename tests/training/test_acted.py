@@ -68,11 +68,27 @@ def save(file: Path, x: np.ndarray) -> None:
 
 SPOIL: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "no table": ("ravdess", lambda f: (f / "labels.csv").unlink(), r"labels\.csv"),
-    "no column": ("ravdess", lambda f: replace(f / "labels.csv", "label", "mood"), "'label'"),
-    "no file column": ("ravdess", lambda f: replace(f / "labels.csv", "file", "path"), "'file'"),
-    "no speaker": ("crema_d", lambda f: replace(f / "labels.csv", "speaker", "who"), "'speaker'"),
+    "no column": (
+        "ravdess",
+        lambda f: replace(f / "labels.csv", "label", "mood"),
+        "columns label are missing",
+    ),
+    "no file column": (
+        "ravdess",
+        lambda f: replace(f / "labels.csv", "file", "path"),
+        "columns file are missing",
+    ),
+    "no speaker": (
+        "crema_d",
+        lambda f: replace(f / "labels.csv", "speaker", "who"),
+        "columns speaker are missing",
+    ),
     "wrong label": ("ravdess", lambda f: replace(f / "labels.csv", ",joy,", ",glee,"), "'glee'"),
-    "no split": ("crema_d", lambda f: replace(f / "labels.csv", "split", "part"), "'split'"),
+    "no split": (
+        "crema_d",
+        lambda f: replace(f / "labels.csv", "split", "part"),
+        "columns split are missing",
+    ),
     "no sound": ("ravdess", lambda f: (f / "0-0.flac").unlink(), r"0-0\.flac"),
     "cut sound": ("ravdess", lambda f: cut(f / "0-0.flac"), r"0-0\.flac"),
     "another rate": (
@@ -100,7 +116,7 @@ SPOIL: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "row that is no number": (
         "crema_d",
         lambda f: replace(f / "labels.csv", "0,0,anger", "x,0,anger"),
-        "cannot read",
+        "line 2: row is 'x'; expected a whole number",
     ),
     "no picture": ("ferplus", lambda f: (f / "faces.png").unlink(), r"faces\.png"),
     "cut picture": ("ferplus", lambda f: cut(f / "faces.png"), r"faces\.png"),
@@ -109,16 +125,25 @@ SPOIL: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda f: cv2.imwrite(str(f / "faces.png"), np.zeros((48, 48), np.uint8)),
         "no face at row",
     ),
-    "no votes": ("ferplus", lambda f: replace(f / "labels.csv", "fear", "fright"), "votes"),
+    "no votes": (
+        "ferplus",
+        lambda f: replace(f / "labels.csv", "fear", "fright"),
+        "columns fear are missing",
+    ),
     "votes in words": (
         "ferplus",
         lambda f: replace(f / "labels.csv", ",8,", ",eight,"),
-        "votes",
+        "line 2: anger is 'eight'; expected a whole number",
+    ),
+    "votes that are no number": (
+        "ferplus",
+        lambda f: replace(f / "labels.csv", ",8,", ",nan,"),
+        "line 2: anger is 'nan'; expected a whole number",
     ),
     "place that is no number": (
         "ferplus",
         lambda f: replace(f / "labels.csv", "faces.png,0,0", "faces.png,x,0"),
-        "row|column",
+        "line 2: row is 'x'; expected a whole number",
     ),
 }
 

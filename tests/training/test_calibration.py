@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dcet.data.meld import Dialogue, Turn
+from dcet.data.meld import Dialogue, Utterance
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.calibration import calibrate, fit_temperature, prior_bias
@@ -18,7 +18,7 @@ from dcet.training.saved.checkpoint import load
 
 def dialogue(emotions: list[int]) -> Dialogue:
     return Dialogue(
-        "0", tuple(Turn("Ada", "hm", e, 0, row, row + 2) for row, e in enumerate(emotions))
+        "0", tuple(Utterance("Ada", "hm", e, 0, row, row + 2) for row, e in enumerate(emotions))
     )
 
 

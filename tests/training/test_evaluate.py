@@ -113,7 +113,7 @@ def test_what_cannot_be_judged_is_named(
     ):
         with pytest.raises(ConfigError, match=message):
             evaluate(str(name), corpus, data, **options)
-    with pytest.raises(DataError, match="split 'test', got none"):
+    with pytest.raises(DataError, match="split 'test', got dev, train"):
         evaluate(str(encoders["audio"]), "ravdess", data, split="test")
     with pytest.raises(checkpoint.CheckpointError, match="not a checkpoint"):
         evaluate(str(tmp_path), "ravdess", data)

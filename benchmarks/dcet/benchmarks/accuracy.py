@@ -18,7 +18,7 @@ from dcet.benchmarks.machine import Machine, now, read_machine
 from dcet.benchmarks.progress import Track
 from dcet.benchmarks.tables import new_table, print_identity
 from dcet.data.answers import SHOWN, dialogue_figures
-from dcet.data.meld import Turn, read_meld
+from dcet.data.meld import Utterance, read_meld
 from dcet.data.playing import answers
 from dcet.runtime import Bundle, Conversation, Estimate
 from dcet.runtime.errors import DataError
@@ -69,7 +69,7 @@ def measure_accuracy(
     speakers = max(len({turn.speaker for turn in dialogue.turns}) for dialogue in dialogues)
     conversation = Conversation(bundle, engine, max_speakers=speakers)
 
-    def take(turn: Turn) -> Estimate:
+    def take(turn: Utterance) -> Estimate:
         estimate = conversation.turn(turn.speaker, turn.text)
         if reset_memory:
             conversation.reset()

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from dcet.runtime.cli.output import make_console
 
 T = TypeVar("T")
 REFRESH_S = 0.25
@@ -31,7 +30,7 @@ class TrackOnStderr:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=make_console(stderr=True),
+            console=Console(stderr=True),
             auto_refresh=False,
         )
 

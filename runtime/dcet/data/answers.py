@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.data.meld import Dialogue, Turn
+from dcet.data.meld import Dialogue, Utterance
 from dcet.data.metrics import conversation_metrics
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.senses.text import normalise_text, share_known
@@ -61,7 +61,7 @@ def dialogue_figures(
     table: Path,
     dialogues: Sequence[Dialogue],
     answers: Iterable[Answer],
-    unusable: Sequence[Turn],
+    unusable: Sequence[Utterance],
 ) -> dict[str, Any]:
     """Compute the figures of `metrics.conversation_metrics`, and tell how many turns were unusable.
 

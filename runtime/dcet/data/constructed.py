@@ -1,8 +1,8 @@
-"""Constructed conversations: real words, voices and faces that never belonged together.
+"""Constructed conversations: real text, clips and faces that were never recorded together.
 
-No corpus here has text, sound and face of the same moment. So each speaker of a written dialogue of
-MELD is played by an actor of RAVDESS, and each turn gets a clip of that actor and faces of FER+
-with the turn's own label. The words of the clip are not those of the text, and the faces of a turn
+No corpus here has text, audio and faces of the same moment. So each speaker of a dialogue of MELD
+is given an actor of RAVDESS, and each turn a clip of that actor and faces of FER+ with the turn's
+own label. The words of the clip are not those of the text, and the faces of a turn
 are of different people. Figures from such conversations are called constructed wherever they stand;
 they compare conditions with each other and are no accuracy in the world.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.data.meld import Dialogue, read_meld
-from dcet.data.recordings import Actor, Clip, Faces, read_actors, read_faces
+from dcet.data.recordings import ActorClips, Clip, FacesByEmotion, read_actors, read_faces
 from dcet.runtime.errors import DataError
 
 CONSTRUCTED = (
@@ -26,8 +26,8 @@ MAX_FACES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scene:
-    """One turn. None stands for a sense that is missing."""
+class ConstructedTurn:
+    """One turn; None stands for a missing modality."""
 
     speaker: str
     emotion: int  # index into EMOTIONS
@@ -38,21 +38,21 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Material:
-    """What conversations of one split are made of."""
+    """The dialogues, clips and faces that conversations of one split are made of."""
 
     split: str
     dialogues: tuple[Dialogue, ...]
-    actors: tuple[Actor, ...]
-    faces: Faces
-    words: tuple[str, ...]  # of all dialogues, as often as they are said
+    actors: tuple[ActorClips, ...]
+    faces: FacesByEmotion
+    words: tuple[str, ...]  # of all dialogues, as often as they occur
 
 
 def read_material(folder: Path, split: str) -> Material:
-    """`meld`, `ravdess` and `ferplus` in `folder`. Raises DataError."""
+    """Read `meld`, `ravdess` and `ferplus` in `folder`. Raises DataError or MissingExtra."""
     table = folder / "meld" / f"{split}_sent_emo.csv"
     dialogues = read_meld(table)
     if not dialogues:
-        raise DataError(f"{table}: no utterance to play; expected at least one row")
+        raise DataError(f"{table}: expected at least one row, got none")
     return Material(
         split=split,
         dialogues=tuple(dialogues),
@@ -64,42 +64,50 @@ def read_material(folder: Path, split: str) -> Material:
     )
 
 
-def construct(material: Material, dialogues: int, seed: int) -> list[list[Scene]]:
-    """At most `dialogues` of them, the same for the same seed; of more dialogues, fewer are a part.
+def construct(material: Material, dialogues: int, seed: int) -> list[list[ConstructedTurn]]:
+    """Return at most `dialogues` conversations, the same for the same seed.
 
-    Speakers of one dialogue have different actors, as far as there are as many.
+    Fewer are the first of more. Speakers of one dialogue have different actors, as long as there
+    are enough of them.
     """
     chosen = np.random.default_rng(seed).permutation(len(material.dialogues))[:dialogues]
     return [
-        _stage(material, material.dialogues[index], np.random.default_rng([seed, index]))
+        _construct_dialogue(
+            material, material.dialogues[index], np.random.default_rng([seed, index])
+        )
         for index in chosen
     ]
 
 
-def _stage(material: Material, dialogue: Dialogue, rng: np.random.Generator) -> list[Scene]:
+def _construct_dialogue(
+    material: Material, dialogue: Dialogue, rng: np.random.Generator
+) -> list[ConstructedTurn]:
     speakers = list(dict.fromkeys(turn.speaker for turn in dialogue.turns))
     actors = rng.permutation(len(material.actors))
     cast = {name: material.actors[actors[i % len(actors)]] for i, name in enumerate(speakers)}
-    scenes = []
+    turns = []
     for turn in dialogue.turns:
         clips = cast[turn.speaker][turn.emotion]
-        scene = Scene(
+        constructed = ConstructedTurn(
             speaker=turn.speaker,
             emotion=turn.emotion,
             text=turn.text,
             audio=clips[rng.integers(len(clips))],
-            faces=some_faces(material.faces, turn.emotion, rng),
+            faces=sample_faces(material.faces, turn.emotion, rng),
         )
-        scenes.append(scene)
-    return scenes
+        turns.append(constructed)
+    return turns
 
 
-def some_faces(faces: Faces, emotion: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """One to eight different faces of an emotion."""
+def sample_faces(
+    faces: FacesByEmotion, emotion: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Draw one to eight different faces of an emotion."""
     known = faces[emotion]
     count = min(int(rng.integers(1, MAX_FACES + 1)), len(known))
     return known[rng.choice(len(known), count, replace=False)]
 
 
-def count_turns(scenes: Sequence[Sequence[Scene]]) -> int:
-    return sum(map(len, scenes))
+def count_turns(conversations: Sequence[Sequence[ConstructedTurn]]) -> int:
+    """Return the number of turns of all conversations."""
+    return sum(map(len, conversations))

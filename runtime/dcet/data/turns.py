@@ -1,11 +1,12 @@
 """A folder of labelled turns: what a model is calibrated and judged on.
 
-docs/turns.md has the format. The folder holds `turns.jsonl`, a turn a line, and the sounds and
-pictures that it names.
+docs/turns.md has the format. The folder holds `turns.jsonl`, a turn a line, and the files of audio
+and pictures that it names.
 """
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,27 +17,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.data.media import read_picture, read_sound
+from dcet.data.media import path_inside, read_audio, read_picture
+from dcet.data.tables import find_label, read_text
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.errors import (
     DataError,
-    DataNotFound,
     DuplicateTurn,
     EmptyUtterance,
     InputError,
     MalformedTable,
     MissingColumn,
     OneClassOnly,
-    PathOutside,
-    UndecodableText,
-    UnknownLabel,
     UnusableMedia,
 )
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.senses.face import Pixels
-from dcet.runtime.turn import check_audio, check_finite, check_speaker, check_text
+from dcet.runtime.turn import check_speaker, check_text
 
 TABLE = "turns.jsonl"
+CURE = f"give a folder that holds {TABLE}, or write one with: dcet-train turns"
 # For each key: the type of its value, and how a message calls it.
 _REQUIRED: Mapping[str, tuple[Any, str]] = {
     "conversation": (str, "text"),
@@ -83,7 +82,7 @@ class Turns:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of all that was said, heard and seen, whatever files it was read from."""
+        """The hash of all text, audio and pictures, whatever files they were read from."""
         digest = hashlib.sha256()
         for conversation, turns in self.conversations.items():
             for turn in turns:
@@ -103,25 +102,24 @@ class Turns:
 
 
 def read_turns(folder: Path | str) -> Turns:
-    """Read a folder of labelled turns, with all its sounds and pictures.
+    """Read a folder of labelled turns, with all its audio and pictures.
 
-    Sounds other than WAV of 16 bits need the extra `audio`, pictures the extra `faces`. Raises
+    Audio other than WAV of 16 bits needs the extra `audio`, pictures the extra `faces`. Raises
     MissingExtra, or the DataError that says what is wrong, naming file and line.
     """
     folder = Path(folder)
     table = folder / TABLE
     conversations: dict[str, list[LabelledTurn]] = {}
     seen: dict[str, int] = {}
-    for number, line in enumerate(_lines(table), start=1):
+    for number, line in enumerate(read_text(table, "labelled turns", CURE).split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{table}, line {number}"
         row = _row(line, where)
         has_media = bool(row.get("audio") or row.get("faces"))
         first = seen.setdefault(json.dumps(row, sort_keys=True), number)
-        if (
-            has_media and first != number
-        ):  # people do say the same twice, but never in one recording
+        # People do say the same twice, but never in one recording.
+        if has_media and first != number:
             raise DuplicateTurn(f"{where}: it is the same turn as line {first}; remove one of them")
         turn = _turn(row, folder, where)
         conversations.setdefault(row["conversation"], []).append(turn)
@@ -143,23 +141,6 @@ def check_classes(turns: Turns, where: str) -> None:
         )
 
 
-def _lines(table: Path) -> list[str]:
-    try:
-        data = table.read_bytes()
-    except OSError as error:
-        raise DataNotFound(
-            f"{table}: expected labelled turns, but it cannot be read ({error.strerror}); give a "
-            f"folder that holds {TABLE}, or write one with: dcet-train turns"
-        ) from error
-    try:
-        return data.decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UndecodableText(
-            f"{table}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8; save it as UTF-8"
-        ) from error
-
-
 def _row(line: str, where: str) -> dict[str, Any]:
     """The values of a line, each of the type that it must have."""
     try:
@@ -175,23 +156,28 @@ def _row(line: str, where: str) -> dict[str, Any]:
     for key, value in row.items():
         if key not in known:
             raise MalformedTable(
-                f"{where}: {key!r} is not a key of a turn; the keys are {', '.join(known)}"
+                f"{where}: {key[:60]!r} is not a key of a turn; the keys are {', '.join(known)}"
             )
         kind, described = known[key]
         items = value if isinstance(value, list) else []
         if not (isinstance(value, kind) and all(isinstance(item, str) for item in items)):
             raise MalformedTable(
-                f"{where}: {key}: expected {described}, got {value!r:.60}; correct it"
+                f"{where}: {key}: expected {described}, got {reprlib.repr(value)}; correct it"
+            )
+        if _has_half_a_pair(items or value):
+            raise MalformedTable(
+                f"{where}: {key}: expected Unicode text, got half of a surrogate pair; decode the "
+                "bytes it came from with errors='replace'"
             )
     return row
 
 
+def _has_half_a_pair(value: str | list[str] | None) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for item in value or () for letter in item)
+
+
 def _turn(row: dict[str, Any], folder: Path, where: str) -> LabelledTurn:
-    label = row["emotion"].strip().lower()
-    if label not in EMOTIONS:
-        raise UnknownLabel(
-            f"{where}: emotion is {row['emotion']!r}; expected one of {', '.join(EMOTIONS)}"
-        )
+    emotion = EMOTIONS.index(find_label(row["emotion"], EMOTIONS, f"{where}: emotion"))
     text, audio, faces = row.get("text"), row.get("audio"), row.get("faces") or []
     if not (text or audio or faces):
         raise EmptyUtterance(f"{where}: it has neither text nor audio nor faces; remove the line")
@@ -200,45 +186,31 @@ def _turn(row: dict[str, Any], folder: Path, where: str) -> LabelledTurn:
         check_text(text or "")
     except InputError as error:
         raise MalformedTable(f"{where}: {error}") from error
-    samples, rate_hz = (None, SAMPLE_RATE_HZ) if audio is None else _hear(folder, audio, where)
+    samples, rate_hz = (None, SAMPLE_RATE_HZ) if audio is None else _audio(folder, audio, where)
     return LabelledTurn(
         speaker=speaker,
-        emotion=EMOTIONS.index(label),
+        emotion=emotion,
         text=text or None,
         audio=samples,
         sample_rate_hz=rate_hz,
-        faces=tuple(_look(folder, face, where) for face in faces),
+        faces=tuple(_face(folder, face, where) for face in faces),
     )
 
 
-def _hear(folder: Path, name: str, where: str) -> tuple[NDArray[Any], int]:
-    path = _inside(folder, name, f"{where}: audio")
+def _audio(folder: Path, name: str, where: str) -> tuple[NDArray[Any], int]:
+    path = path_inside(folder, name, f"{where}: audio")
     try:
-        samples, rate_hz = read_sound(path)
-        check_audio(samples, rate_hz)
-        check_finite(samples)
+        samples, rate_hz = read_audio(path)
     except DataError as error:
         raise type(error)(f"{where}: audio: {error}") from error
-    except InputError as error:
-        raise UnusableMedia(f"{where}: {path}: {error}") from error
     if len(samples) == 0:
-        raise UnusableMedia(f"{where}: {path}: it holds no sound; write null where there is none")
+        raise UnusableMedia(f"{where}: {path}: it holds no audio; write null where there is none")
     return samples, rate_hz
 
 
-def _look(folder: Path, name: str, where: str) -> Pixels:
-    path = _inside(folder, name, f"{where}: faces")
+def _face(folder: Path, name: str, where: str) -> Pixels:
+    path = path_inside(folder, name, f"{where}: faces")
     try:
         return read_picture(path)
     except DataError as error:
         raise type(error)(f"{where}: faces: {error}") from error
-
-
-def _inside(folder: Path, name: str, where: str) -> Path:
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise PathOutside(
-            f"{where}: expected a file inside {folder}, got {name!r}; copy it there, and do not "
-            "use this set unless you know who made it"
-        )
-    return path

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from dcet.data.constructed import Material, Scene, some_faces
+from dcet.data.constructed import ConstructedTurn, Material, sample_faces
 from dcet.data.recordings import Clip
 from dcet.runtime.labels import EMOTIONS
 from dcet.synthetic.noise import PINK, WHITE, coloured_noise
@@ -23,7 +23,9 @@ READ_NOISE = 2.0  # standard deviation, of 255: what a sensor adds to a dark pic
 
 
 class Change(Protocol):
-    def __call__(self, scene: Scene, strength: float, rng: Generator, /) -> Scene: ...
+    def __call__(
+        self, scene: ConstructedTurn, strength: float, rng: Generator, /
+    ) -> ConstructedTurn: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,7 @@ def mishear(text: str, rate: float, words: Sequence[str], rng: Generator) -> str
 
 
 def _on_audio(name: str, noise: Callable[[Clip, float, Generator], Clip]) -> Corruption:
-    def change(scene: Scene, snr_db: float, rng: Generator) -> Scene:
+    def change(scene: ConstructedTurn, snr_db: float, rng: Generator) -> ConstructedTurn:
         assert scene.audio is not None
         return replace(scene, audio=noise(scene.audio, snr_db, rng))
 
@@ -136,7 +138,7 @@ def _on_faces(
     strengths: tuple[float, ...],
     spoil: Callable[[Pixels, float, Generator], Pixels],
 ) -> Corruption:
-    def change(scene: Scene, strength: float, rng: Generator) -> Scene:
+    def change(scene: ConstructedTurn, strength: float, rng: Generator) -> ConstructedTurn:
         assert scene.faces is not None
         return replace(scene, faces=spoil(scene.faces, strength, rng))
 
@@ -148,16 +150,16 @@ def _on_faces(
 def _wrong_person(material: Material) -> Change:
     """In a share of the turns, the faces are of others, who feel whatever they feel."""
 
-    def change(scene: Scene, share: float, rng: Generator) -> Scene:
+    def change(scene: ConstructedTurn, share: float, rng: Generator) -> ConstructedTurn:
         struck = rng.random() < share
-        others = some_faces(material.faces, int(rng.integers(len(EMOTIONS))), rng)
+        others = sample_faces(material.faces, int(rng.integers(len(EMOTIONS))), rng)
         return replace(scene, faces=others) if struck else scene
 
     return change
 
 
 def _misheard(words: Sequence[str]) -> Change:
-    def change(scene: Scene, rate: float, rng: Generator) -> Scene:
+    def change(scene: ConstructedTurn, rate: float, rng: Generator) -> ConstructedTurn:
         assert scene.text is not None
         return replace(scene, text=mishear(scene.text, rate, words, rng))
 

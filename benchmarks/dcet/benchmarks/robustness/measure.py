@@ -23,8 +23,8 @@ from dcet.benchmarks.raw_turn import require_three_senses
 from dcet.benchmarks.robustness.corruptions import Corruption, catalogue
 from dcet.data.constructed import (
     CONSTRUCTED,
+    ConstructedTurn,
     Material,
-    Scene,
     construct,
     count_turns,
     read_material,
@@ -41,7 +41,7 @@ MISSING_RATES = (0.3, 0.5, 0.7)
 BURST = 4  # turns that a burst lasts on average
 
 # A dialogue as it was played, and as it arrives.
-Arrival = Callable[[Sequence[Scene], Generator], list[Scene]]
+Arrival = Callable[[Sequence[ConstructedTurn], Generator], list[ConstructedTurn]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +201,7 @@ class Stage:
             empty=len(labels) - len(weights),
         )
 
-    def _turn(self, scene: Scene) -> Estimate:
+    def _turn(self, scene: ConstructedTurn) -> Estimate:
         faces = None if scene.faces is None else list(scene.faces)
         return self._conversation.turn(scene.speaker, scene.text, scene.audio, faces)
 
@@ -215,7 +215,7 @@ def only(modalities: Sequence[str]) -> Arrival:
 def missing_by_turn(rate: float) -> Arrival:
     """Each modality of each turn is lost with the probability `rate`."""
 
-    def arrival(scenes: Sequence[Scene], rng: Generator) -> list[Scene]:
+    def arrival(scenes: Sequence[ConstructedTurn], rng: Generator) -> list[ConstructedTurn]:
         return _lose(scenes, rng.random((len(scenes), len(MODALITIES))) < rate)
 
     return arrival
@@ -227,7 +227,7 @@ def missing_in_bursts(rate: float) -> Arrival:
     leave = 1 / BURST
     enter = leave * rate / (1 - rate)
 
-    def arrival(scenes: Sequence[Scene], rng: Generator) -> list[Scene]:
+    def arrival(scenes: Sequence[ConstructedTurn], rng: Generator) -> list[ConstructedTurn]:
         drawn = rng.random((len(scenes), len(MODALITIES)))
         lost = np.zeros(drawn.shape, bool)
         lost[0] = drawn[0] < rate
@@ -284,7 +284,7 @@ def _curve(
     )
 
 
-def _lose(scenes: Sequence[Scene], lost: NDArray[np.bool_]) -> list[Scene]:
+def _lose(scenes: Sequence[ConstructedTurn], lost: NDArray[np.bool_]) -> list[ConstructedTurn]:
     """lost: (turns, 3)."""
     return [
         _without(scene, [name for name, gone in zip(MODALITIES, row, strict=True) if gone])
@@ -292,7 +292,7 @@ def _lose(scenes: Sequence[Scene], lost: NDArray[np.bool_]) -> list[Scene]:
     ]
 
 
-def _without(scene: Scene, modalities: Sequence[str]) -> Scene:
+def _without(scene: ConstructedTurn, modalities: Sequence[str]) -> ConstructedTurn:
     return replace(
         scene,
         text=None if "text" in modalities else scene.text,

@@ -1,4 +1,4 @@
-"""What there is to learn from: dialogues, and second opinions on their labels."""
+"""Dialogues to train on, and other models' probabilities for their labels."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -8,17 +8,17 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.data.meld import Dialogue, Turn, read_meld
+from dcet.data.meld import Dialogue, Utterance, read_meld
 from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Dialogues and an array that belongs to them; a turn's `row` says where in it."""
+    """Dialogues and an array with a row for each utterance, which its `row` names."""
 
     dialogues: Sequence[Dialogue]
-    soft: NDArray[np.float32]  # (n, 7) what other models thought; zeros where nobody was asked
+    soft: NDArray[np.float32]  # (n, 7) probabilities of other models; zeros where there are none
 
     @classmethod
     def read(cls, csv: Path, *, soft_labels: Path | None = None) -> "Corpus":
@@ -34,14 +34,14 @@ class Corpus:
 
     @classmethod
     def of_meld(cls, folder: Path, split: str, *, soft_labels: Path | None = None) -> "Corpus":
-        """`split`_sent_emo.csv of MELD's folder."""
+        """Read `split`_sent_emo.csv in MELD's folder."""
         return cls.read(folder / f"{split}_sent_emo.csv", soft_labels=soft_labels)
 
     def only(self, dialogues: Sequence[Dialogue]) -> "Corpus":
-        """The same corpus with some of its dialogues."""
+        """Return the corpus with some of its dialogues; their rows stay as they are."""
         return replace(self, dialogues=dialogues)
 
-    def without(self, turns: Collection[Turn]) -> "Corpus":
+    def without(self, turns: Collection[Utterance]) -> "Corpus":
         """Return the same corpus without these turns, and without dialogues of no others."""
         left = [
             replace(dialogue, turns=tuple(turn for turn in dialogue.turns if turn not in turns))

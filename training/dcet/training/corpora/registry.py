@@ -1,12 +1,12 @@
-"""The corpora that encoders are trained and judged on, and where each of them lies."""
+"""The corpora that encoders are trained and evaluated on, and the folder of each."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 MODALITY_OF = {"meld": "text", "crema_d": "audio", "ravdess": "audio", "ferplus": "face"}
-NEVER_THERE: Mapping[str, Collection[str]] = {"crema_d": ("surprise",)}  # nobody acts it there
+NEVER_THERE: Mapping[str, Collection[str]] = {"crema_d": ("surprise",)}  # not among those acted
 
 
 def folder_of(data: Path, corpus: str) -> Path:
-    """The folder of a corpus, or that which holds it under its name, -> that of the corpus."""
+    """Return the folder of a corpus: `data` itself, or the one in it of the corpus's name."""
     return data / corpus if (data / corpus).is_dir() else data

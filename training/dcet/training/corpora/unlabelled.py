@@ -1,16 +1,14 @@
-"""Sounds and pictures that nobody labelled, for a teacher to say what they are."""
+"""Unlabelled audio and pictures, whose labels are a teacher's probabilities."""
 
 from collections.abc import Collection
 from pathlib import Path
 
-import cv2
-import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
-from dcet.runtime.arrays import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from dcet.runtime.errors import DataError, DataNotFound
+from dcet.data.media import read_clip, read_picture
+from dcet.runtime.arrays import WINDOW_SAMPLES
+from dcet.runtime.errors import DataNotFound
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.faces import Faces
 from dcet.training.corpora.speech import Speech
@@ -23,7 +21,7 @@ PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
 def read_sounds(folder: Path) -> Speech:
-    """Every file in windows of 3 s; each file counts as one speaker. Raises DataError."""
+    """Read every file in windows of 3 s; each file counts as one speaker. Raises DataError."""
     log_mel = LogMel()
     windows, speakers = [], []
     for number, file in enumerate(_files(folder, SOUNDS)):
@@ -38,12 +36,10 @@ def read_sounds(folder: Path) -> Speech:
 
 
 def read_pictures(folder: Path) -> Faces:
-    """Every picture is one face. Raises DataError."""
+    """Read every picture as one face. Raises DataError."""
     grey = []
     for file in _files(folder, PICTURES):
-        picture = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
-        if picture is None:
-            raise DataError(f"{file}: cannot read the picture")
+        picture = read_picture(file)
         grey.append(to_grey(torch.from_numpy(picture)[None]).round().byte())
     unknown = torch.zeros(len(grey), dtype=torch.long)
     return Faces(torch.cat(grey), unknown, torch.zeros(len(grey), len(EMOTIONS)))
@@ -60,19 +56,7 @@ def _files(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def _windows(file: Path) -> Tensor:
-    """-> (n, 48000), the last one padded."""
-    try:
-        samples, rate = soundfile.read(file, dtype="float32")
-    except (OSError, soundfile.SoundFileError) as error:
-        raise DataError(f"{file}: cannot read the sound ({error})") from error
-    if rate != SAMPLE_RATE_HZ or samples.ndim != 1 or len(samples) == 0:
-        raise DataError(
-            f"{file}: expected mono at {SAMPLE_RATE_HZ} Hz, got {samples.shape} at {rate} Hz; "
-            f"convert it first, for example: ffmpeg -i IN -ac 1 -ar {SAMPLE_RATE_HZ} OUT"
-        )
-    if not np.isfinite(samples).all():
-        raise DataError(f"{file}: the sound holds NaN or infinite values")
-    short = -len(samples) % WINDOW_SAMPLES
-    return torch.nn.functional.pad(torch.from_numpy(samples), (0, short)).reshape(
-        -1, WINDOW_SAMPLES
-    )
+    """Read a file as windows, (n, 48000), the last one padded."""
+    clip = torch.from_numpy(read_clip(file))
+    short = -len(clip) % WINDOW_SAMPLES
+    return torch.nn.functional.pad(clip, (0, short)).reshape(-1, WINDOW_SAMPLES)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from dcet.runtime.errors import DataError, DataNotFound, UndecodableText
+from dcet.data.tables import read_text
+from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.senses.text import normalise_text
 from dcet.training.augment.text_errors import misheard
@@ -79,15 +80,8 @@ class PlainTexts:
 
 def read_lines(file: Path) -> list[str]:
     """The utterances of a file with one a line. Raises DataError where there is none."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UndecodableText(f"{file}: expected UTF-8 text ({error})") from error
-    except OSError as error:
-        raise DataNotFound(
-            f"{file}: expected a text file with an utterance a line ({error.strerror})"
-        ) from error
-    utterances = [line for line in map(normalise_text, text.splitlines()) if line]
+    text = read_text(file, "a text file with an utterance a line")
+    utterances = [line for line in map(normalise_text, text.split("\n")) if line]
     if not utterances:
         raise DataError(f"{file}: expected an utterance a line, got an empty file")
     return utterances
