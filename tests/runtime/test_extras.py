@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from dcet.runtime import Bundle, Conversation
-from dcet.runtime.cli_errors import handle_errors
+from dcet.runtime.cli.command import Command
 from dcet.runtime.engines.registry import open_engine
 from dcet.runtime.errors import ConfigError, EngineError, MissingExtra
 from dcet.runtime.extras import need
@@ -76,8 +76,7 @@ def test_an_unknown_engine_lists_those_there_are(bundle: Bundle) -> None:
 
 
 def test_commands_show_one_line_and_exit_with_2() -> None:
-    @click.command()
-    @handle_errors
+    @click.command(cls=Command)
     def command() -> None:
         raise ConfigError("deadline_ms: expected a positive number, got -1")
 
@@ -87,10 +86,12 @@ def test_commands_show_one_line_and_exit_with_2() -> None:
     assert result.stderr == "Error: deadline_ms: expected a positive number, got -1\n"
 
 
-def test_commands_let_our_own_mistakes_through() -> None:
-    @click.command()
-    @handle_errors
+def test_commands_tell_a_fault_of_ours_from_bad_input() -> None:
+    @click.command(cls=Command)
     def command() -> None:
         raise ZeroDivisionError
 
-    assert isinstance(CliRunner().invoke(command).exception, ZeroDivisionError)
+    result = CliRunner().invoke(command)
+    assert result.exit_code == 70
+    assert result.stdout == ""
+    assert "\nZeroDivisionError\nThis is a fault in DCET; " in result.stderr

@@ -1,12 +1,9 @@
 """`dcet-bench`: latency, accuracy, robustness, peers, predictions, and what got worse."""
 
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
 from dcet.benchmarks.accuracy import measure_accuracy, print_accuracy
 from dcet.benchmarks.compare import compare_reports, print_comparison
@@ -24,11 +21,11 @@ from dcet.benchmarks.robustness.measure import RobustnessSettings, measure_robus
 from dcet.benchmarks.robustness.page import render_robustness
 from dcet.benchmarks.robustness.table import print_robustness
 from dcet.runtime import Bundle
-from dcet.runtime.cli_errors import handle_errors
+from dcet.runtime.cli.command import Group
+from dcet.runtime.cli.options import SEED, FiniteRange, json_option
+from dcet.runtime.cli.output import output_json, output_text, report_console
+from dcet.runtime.cli.paths import OutputFile
 from dcet.runtime.engines.registry import ENGINES
-from dcet.runtime.files import atomic_path, write_json
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 QUICK = LatencySettings(turns=300, growth_turns=10_000)
 
@@ -36,27 +33,17 @@ bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
 engine_option = click.option(
     "--engine", default="auto", show_default=True, help=f"auto or {', '.join(ENGINES)}."
 )
+write_option = json_option("Write all figures as JSON")
+html_option = click.option(
+    "--html",
+    "html_path",
+    type=OutputFile(stdout=True),
+    help="Write a page with plots; - for standard output.",
+)
 
 
-def output_option(name: str, help: str) -> Callable[[F], F]:
-    """A file to write. Its folder must be there before anything is measured."""
-
-    def checked(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-        if path and not path.parent.is_dir():
-            raise click.BadParameter(f"there is no folder {path.parent}; make it first")
-        return path
-
-    kind = click.Path(path_type=Path, dir_okay=False)
-    return click.option(f"--{name}", f"{name}_path", type=kind, callback=checked, help=help)
-
-
-json_option = output_option("json", "Write as JSON.")
-html_option = output_option("html", "Write as a page with plots.")
-
-
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
-@handle_errors
 def main(context: click.Context) -> None:
     """Measure a DCET bundle on this machine.
 
@@ -73,7 +60,7 @@ def main(context: click.Context) -> None:
 
 @main.command()
 @bundle_argument
-@json_option
+@write_option
 @html_option
 @engine_option
 @click.option(
@@ -97,8 +84,13 @@ def main(context: click.Context) -> None:
     type=click.IntRange(min=1),
     help="Speakers of the largest conversation.",
 )
-@click.option("--seed", default=LatencySettings.seed, show_default=True, help="Order of the texts.")
-@handle_errors
+@click.option(
+    "--seed",
+    default=LatencySettings.seed,
+    show_default=True,
+    type=SEED,
+    help="Order of the texts.",
+)
 def latency(
     bundle: Path,
     json_path: Path | None,
@@ -129,14 +121,22 @@ def _latency(
 ) -> None:
     with TrackOnStderr() as track:
         report = measure_latency(bundle, settings, track)
-    print_latency(report, _stdout())  # first: it is not lost where a file cannot be written
-    _write_json(json_path, report.as_dict())
-    _write_html(html_path, lambda: render_page(report))
+    # first: it is not lost where a file cannot be written
+    print_latency(report, report_console(json_path, html_path))
+    output_json(json_path, report.as_dict())
+    if html_path is not None:
+        output_text(html_path, render_page(report))
 
 
 @main.command()
 @bundle_argument
-@click.option("--corpus", type=click.Choice(["meld"]), default="meld", show_default=True)
+@click.option(
+    "--corpus",
+    type=click.Choice(["meld"]),
+    default="meld",
+    show_default=True,
+    help="The format of the data.",
+)
 @click.option(
     "--data",
     required=True,
@@ -145,8 +145,7 @@ def _latency(
 )
 @engine_option
 @click.option("--reset-memory", is_flag=True, help="Forget everything after every turn.")
-@json_option
-@handle_errors
+@write_option
 def accuracy(
     bundle: Path,
     corpus: str,
@@ -165,8 +164,8 @@ def accuracy(
         report = measure_accuracy(
             Bundle.open(bundle), engine, corpus, data, reset_memory=reset_memory, track=track
         )
-    print_accuracy(report, _stdout())
-    _write_json(json_path, report.as_dict())
+    print_accuracy(report, report_console(json_path))
+    output_json(json_path, report.as_dict())
 
 
 @main.command()
@@ -189,13 +188,12 @@ def accuracy(
     "--seed",
     default=RobustnessSettings.seed,
     show_default=True,
-    type=click.IntRange(min=0),
+    type=SEED,
     help="Which dialogues, voices, faces and errors.",
 )
 @engine_option
-@json_option
+@write_option
 @html_option
-@handle_errors
 def robustness(
     bundle: Path,
     data: Path,
@@ -218,14 +216,15 @@ def robustness(
     settings = RobustnessSettings(engine=engine, dialogues=dialogues, seed=seed)
     with TrackOnStderr() as track:
         report = measure_robustness(Bundle.open(bundle), data, split, settings, track)
-    print_robustness(report, _stdout())
-    _write_json(json_path, report.as_dict())
-    _write_html(html_path, lambda: render_robustness(report))
+    print_robustness(report, report_console(json_path, html_path))
+    output_json(json_path, report.as_dict())
+    if html_path is not None:
+        output_text(html_path, render_robustness(report))
 
 
 @main.command()
 @bundle_argument
-@json_option
+@write_option
 @click.option(
     "--threads",
     default=PeerSettings.threads,
@@ -244,7 +243,7 @@ def robustness(
     "--audio-s",
     default=PeerSettings.audio_s,
     show_default=True,
-    type=click.FloatRange(min=0.1, max=24),
+    type=FiniteRange(min=0.1, max=24),
     help="Seconds of sound in the turn, for all.",
 )
 @click.option(
@@ -253,7 +252,6 @@ def robustness(
     help="Another bundle of ours in the same rounds, such as this one in FP32.",
 )
 @engine_option
-@handle_errors
 def peers(
     bundle: Path,
     json_path: Path | None,
@@ -278,8 +276,8 @@ def peers(
     with TrackOnStderr() as track:
         other = None if beside is None else Bundle.open(beside)
         report = measure_peers(Bundle.open(bundle), settings, track, beside=other)
-    print_peers(report, _stdout())
-    _write_json(json_path, report.as_dict())
+    print_peers(report, report_console(json_path))
+    output_json(json_path, report.as_dict())
 
 
 @main.command()
@@ -296,9 +294,8 @@ def peers(
     help="Runs of each graph on this machine.",
 )
 @engine_option
-@json_option
+@write_option
 @html_option
-@handle_errors
 def predict(
     bundle: Path,
     target: str,
@@ -321,9 +318,10 @@ def predict(
     settings = PredictSettings(target=target, power_mode=power_mode, engine=engine, repeats=repeats)
     with TrackOnStderr() as track:
         report = predict_bundle(Bundle.open(bundle), settings, track)
-    print_prediction(report, _stdout())
-    _write_json(json_path, report.as_dict())
-    _write_html(html_path, lambda: render_prediction(report))
+    print_prediction(report, report_console(json_path, html_path))
+    output_json(json_path, report.as_dict())
+    if html_path is not None:
+        output_text(html_path, render_prediction(report))
 
 
 @main.command()
@@ -333,11 +331,10 @@ def predict(
     "--tolerance",
     default=LATENCY_TOLERANCE,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     help="Share by which a latency may be slower.",
 )
-@json_option
-@handle_errors
+@write_option
 def compare(before: Path, after: Path, tolerance: float, json_path: Path | None) -> None:
     """Compare two reports of one kind; exits 1 when AFTER is worse than BEFORE.
 
@@ -346,22 +343,6 @@ def compare(before: Path, after: Path, tolerance: float, json_path: Path | None)
       dcet-bench compare main.json branch.json --tolerance 0.15
     """
     comparison = compare_reports(before, after, tolerance)
-    print_comparison(comparison, _stdout())
-    _write_json(json_path, comparison.as_dict())
+    print_comparison(comparison, report_console(json_path))
+    output_json(json_path, comparison.as_dict())
     sys.exit(1 if comparison.regressed else 0)
-
-
-def _stdout() -> Console:
-    """For text as it is: names of files and of pip's extras may hold brackets."""
-    return Console(markup=False)
-
-
-def _write_json(path: Path | None, report: Mapping[str, Any]) -> None:
-    if path:
-        write_json(path, report)
-
-
-def _write_html(path: Path | None, render: Callable[[], str]) -> None:
-    if path:
-        with atomic_path(path) as temporary:
-            temporary.write_text(render(), encoding="utf-8")

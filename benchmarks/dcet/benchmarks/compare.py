@@ -1,6 +1,5 @@
 """Is the second of two reports worse than the first?"""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from dcet.benchmarks.comparison import LATENCY_TOLERANCE, Comparison, Report, Re
 from dcet.benchmarks.page.svg import figure
 from dcet.benchmarks.reports import KINDS
 from dcet.benchmarks.tables import new_table
+from dcet.runtime.files import read_json
 
 # What is compared of any report: a difference may explain one of the figures.
 CONDITIONS = {
@@ -55,13 +55,13 @@ def compare_reports(before: Path, after: Path, tolerance: float = LATENCY_TOLERA
 def read_report(path: Path) -> Report:
     """Read a report that dcet-bench wrote. Raises ReportError."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = read_json(path)
     except (OSError, ValueError) as error:
         raise ReportError(
             f"{path}: expected a report that dcet-bench wrote with --json: {error}"
         ) from error
     schema = report.get("schema") if isinstance(report, dict) else None
-    if schema not in KINDS:
+    if not isinstance(schema, str) or schema not in KINDS:
         *others, last = KINDS
         raise ReportError(
             f"{path}: expected schema {', '.join(others)} or {last}, got {schema!r}; "

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dcet.runtime.cli.output import make_console
 
 T = TypeVar("T")
 REFRESH_S = 0.25
@@ -30,7 +31,7 @@ class TrackOnStderr:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=make_console(stderr=True),
             auto_refresh=False,
         )
 

@@ -45,6 +45,8 @@ Export = Callable[[str, str, Path], object]  # of a student in a precision to a 
 class BudgetError(DcetError, RuntimeError):
     """No candidate holds the budget; nothing was written."""
 
+    exit_code = 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:

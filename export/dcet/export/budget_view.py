@@ -1,18 +1,18 @@
 """The search for a latency budget, as `dcet-export --budget-ms` shows it."""
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from dcet.export.budget import Search, search_budget
-from dcet.export.bundle import export_bundle, in_precision, name_of
+from dcet.export.bundle import export_bundle, in_precision
 from dcet.export.int8 import Bound
+from dcet.export.names import name_of
 from dcet.export.once import Once
+from dcet.runtime.cli.output import STDOUT, make_console, output_json, show_status
 from dcet.targets import Target
 from dcet.training.saved.checkpoint import load
 
@@ -24,12 +24,13 @@ def search_and_show(
     bound: Bound,
     budget_ms: float,
     output: Path,
-    as_json: bool,
+    json_path: Path | None,
 ) -> None:
     """Write the best bundle and print the Pareto table. Raises what `search_budget` raises."""
     loaded = cache(load)
     once = {student: Once() for student in students}
-    with Console(stderr=True).status("labelled turns") as status:
+    with show_status() as status:
+        status("labelled turns")
         turns = bound.labelled
 
         def export(student: str, precision: str, file: Path) -> None:
@@ -38,7 +39,7 @@ def search_and_show(
                 in_precision(target, precision),
                 file,
                 name=name_of(student),
-                progress=lambda message: status.update(f"{student} in {precision}: {message}"),
+                progress=lambda message: status(f"{student} in {precision}: {message}"),
                 once=once[student],
                 bound=bound,
             )
@@ -50,12 +51,11 @@ def search_and_show(
             budget_ms,
             output,
             export=export,
-            progress=lambda message: status.update(message),
+            progress=status,
         )
-    if as_json:
-        shown = {"bundle": str(output), "size_bytes": output.stat().st_size, **found.as_dict()}
-        click.echo(json.dumps(shown, indent=2))
-    else:
+    shown = {"bundle": str(output), "size_bytes": output.stat().st_size, **found.as_dict()}
+    output_json(json_path, shown)
+    if json_path != STDOUT:
         _show(found, output)
 
 
@@ -81,7 +81,7 @@ def _show(found: Search, output: Path) -> None:
             f"{row.weighted_f1:.4f}",
             mark,
         )
-    Console(markup=False).print(table)
+    make_console().print(table)
     size_mb = output.stat().st_size / 1e6
     click.echo(
         f"{output}  {size_mb:.1f} MB: {found.confirmed_p95_ms:.1f} ms (p95) of "

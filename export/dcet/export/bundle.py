@@ -199,11 +199,6 @@ def export_bundle(
     return manifest
 
 
-def name_of(checkpoint: str) -> str:
-    """What a bundle of it is called."""
-    return "dcet-default" if checkpoint == "default" else Path(checkpoint).resolve().name
-
-
 def in_precision(target: Target, precision: str) -> Target:
     """The same target, with every graph in one precision; the step never in int8, where its
     products of one row would gain nothing, but in fp16."""

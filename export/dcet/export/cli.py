@@ -1,27 +1,31 @@
 """`dcet-export`: a checkpoint becomes a verified bundle."""
 
 import dataclasses
-import json
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from rich.console import Console
-from rich.status import Status
 
 from dcet.data.turns import read_turns
+from dcet.export.names import file_name, name_of
 from dcet.runtime.bundle.manifest import Manifest, Parity
-from dcet.runtime.cli_errors import handle_errors
+from dcet.runtime.cli.command import Command
+from dcet.runtime.cli.options import FiniteRange, json_option
+from dcet.runtime.cli.output import STDOUT, output_json, show_status
+from dcet.runtime.cli.paths import is_lost, why_no_file, why_no_folder
 from dcet.runtime.errors import WriteError
 from dcet.runtime.extras import need
 from dcet.targets import Device, Target, list_targets, load_target
 
+if TYPE_CHECKING:
+    from dcet.export.int8 import Bound
+
+REPOSITORY_FILES = "*/config.pbtxt"  # what tells a model repository from other folders
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.option(
     "--target",
     "targets",
@@ -54,7 +58,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 )
 @click.option(
     "--max-drop",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=0.005,
     show_default=True,
     help="Weighted F1 that int8 may cost on the calibration turns; layers go back to float until "
@@ -62,7 +66,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 )
 @click.option(
     "--budget-ms",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     help="Search precisions, students, faces and seconds of sound for the most accurate bundle of "
     "which the fullest turn takes no longer on this machine (p95).",
 )
@@ -84,8 +88,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
     help="Folder with ferplus/, ravdess/ and crema_d/: measure what int8 costs the encoders there.",
 )
 @click.option("--list-targets", "is_list", is_flag=True, help="Show the targets and leave.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@handle_errors
+@json_option("Write the result as JSON")
 def main(
     targets: tuple[str, ...],
     checkpoint: str,
@@ -98,7 +101,7 @@ def main(
     calibration: Path | None,
     corpora: Path | None,
     is_list: bool,
-    as_json: bool,
+    json_path: Path | None,
 ) -> None:
     """Export a checkpoint to a bundle that is checked against torch before it is written.
 
@@ -109,99 +112,130 @@ def main(
       dcet-export --target openvino-cpu --budget-ms 20
     """
     if is_list:
-        _show_targets(as_json)
+        _show_targets(json_path)
         return
-    if not targets:
-        raise click.UsageError("name a --target; see dcet-export --list-targets")
-    rows = list({target.name: target for target in map(load_target, targets)}.values())
+    rows = _load_targets(targets)
     if budget_ms is None and students:
         raise click.UsageError("--student is for --budget-ms")
     if budget_ms is not None and (len(rows) > 1 or rows[0].layout != "bundle"):
         raise click.UsageError("--budget-ms is for one --target, and one of bundles")
-
     if quantizer is not None:
         rows = [dataclasses.replace(row, quantizer=quantizer) for row in rows]
+    students = students or (checkpoint,)
+    asked = precision if budget_ms is None else f"{budget_ms:g}ms"
+    outputs = _outputs(output, rows, [file_name(students[0], row, asked) for row in rows])
+    _check_inputs(outputs, rows, [*targets, *students, calibration, corpora])
 
     for package in ("onnx", "onnxscript", "openvino", "torch", "transformers"):
         need(package, extra="export")
     # torch takes seconds: only when asked for
-    from dcet.export.bundle import export_bundle, in_precision, name_of
+    from dcet.export.budget_view import search_and_show
+    from dcet.export.bundle import in_precision
     from dcet.export.int8 import Bound
-    from dcet.export.once import Once
-    from dcet.export.triton import export_repository
-    from dcet.training.saved.checkpoint import load
 
     turns = None if calibration is None else read_turns(calibration)
     bound = Bound(turns=turns, max_drop=max_drop, corpora=corpora)
     if budget_ms is not None:
-        from dcet.export.budget_view import search_and_show
-
-        students = students or (checkpoint,)
         precisions = PRECISIONS if precision is None else (precision,)
-        budget = f"{budget_ms:g}ms"
-        (path,) = _outputs(output, [_file_name(name_of(students[0]), rows[0], budget)])
-        search_and_show(students, rows[0], precisions, bound, budget_ms, path, as_json)
+        search_and_show(students, rows[0], precisions, bound, budget_ms, outputs[0], json_path)
         return
-    name = name_of(checkpoint)
-    outputs = _outputs(output, [_file_name(name, row, precision) for row in rows])
     if precision is not None:
         rows = [in_precision(row, precision) for row in rows]
     results = []
-    with Console(stderr=True).status("checkpoint") as status:
+    for result in _export(checkpoint, rows, outputs, bound):
+        results.append(result)
+        if json_path != STDOUT:
+            _show_result(result)
+    output_json(json_path, results[0] if len(results) == 1 else results)
+
+
+def _export(
+    checkpoint: str, targets: Sequence[Target], outputs: Sequence[Path], bound: "Bound"
+) -> Iterator[dict[str, Any]]:
+    """Write each bundle or repository, and yield what a person and a program are told of it."""
+    from dcet.export.bundle import export_bundle
+    from dcet.export.once import Once
+    from dcet.export.triton import export_repository
+    from dcet.training.saved.checkpoint import load
+
+    with show_status() as status:
+        status("checkpoint")
         loaded, once = load(checkpoint), Once()
-        for row, path in zip(rows, outputs, strict=True):
-            progress = partial(_report, status, row.name)
-            if row.layout == "triton":
-                parity = export_repository(loaded, row, path, progress=progress, once=once)
-                results.append(_repository_result(row, path, parity))
+    for target, path in zip(targets, outputs, strict=True):
+        with show_status() as status:  # not while the result is printed, which it would redirect
+
+            def progress(message: str, name: str = target.name) -> None:
+                status(f"{name}: {message}")
+
+            if target.layout == "triton":
+                parity = export_repository(loaded, target, path, progress=progress, once=once)
+                result = _repository_result(target, path, parity)
             else:
                 manifest = export_bundle(
-                    loaded, row, path, name=name, progress=progress, once=once, bound=bound
+                    loaded,
+                    target,
+                    path,
+                    name=name_of(checkpoint),
+                    progress=progress,
+                    once=once,
+                    bound=bound,
                 )
-                results.append(_result(manifest, path))
-            if not as_json:
-                _show_result(results[-1])
-    if as_json:
-        click.echo(json.dumps(results[0] if len(results) == 1 else results, indent=2))
+                result = _result(manifest, path)
+        yield result
 
 
-def _report(status: Status, target: str, message: str) -> None:
-    status.update(f"{target}: {message}")
+def _load_targets(names: Sequence[str]) -> list[Target]:
+    """Load each target once. Raises TargetError."""
+    if not names:
+        raise click.UsageError("name a --target; see dcet-export --list-targets")
+    return list({target.name: target for target in map(load_target, names)}.values())
 
 
-def _file_name(name: str, target: Target, asked: str | None) -> str:
-    """`asked`: what sets it apart from the target's plain bundle."""
-    suffix = ".dcet" if target.layout == "bundle" else ""
-    return "-".join(filter(None, (name, target.name, asked))) + suffix
+def _outputs(output: Path | None, targets: Sequence[Target], files: Sequence[str]) -> list[Path]:
+    """Return where each bundle or repository goes, once it is known that it can be written there.
 
-
-def _outputs(output: Path | None, files: list[str]) -> list[Path]:
-    """Where each bundle or repository goes; the folder of several is made."""
+    The folder of several is made.
+    """
     if len(files) == 1:
-        if output is not None and output.is_dir() and files[0].endswith(".dcet"):
-            raise click.UsageError(
-                f"--output: expected a file for one target, {output} is a folder"
-            )
-        return [output or Path(files[0])]
-    folder = output or Path()
-    if folder.exists() and not folder.is_dir():
-        raise click.UsageError(
-            f"--output: expected a folder for {len(files)} targets, {folder} is a file"
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(
-            f"could not make the folder {folder}: {error.strerror}; choose another place"
-        ) from error
-    return [folder / file for file in files]
+        paths = [output or Path(files[0])]
+    else:
+        folder = output or Path()
+        if message := why_no_folder(folder):
+            raise click.UsageError(f"--output: for {len(files)} targets: {message}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(
+                f"could not make the folder {folder}: {error.strerror}; choose another place"
+            ) from error
+        paths = [folder / file for file in files]
+    for path, target in zip(paths, targets, strict=True):
+        is_file = target.layout == "bundle"
+        message = why_no_file(path) if is_file else why_no_folder(path, replaces=REPOSITORY_FILES)
+        if message is not None:
+            raise click.UsageError(f"--output: for target {target.name}: {message}")
+    return paths
 
 
-def _show_targets(as_json: bool) -> None:
+def _check_inputs(
+    outputs: Sequence[Path], targets: Sequence[Target], inputs: Sequence[str | Path | None]
+) -> None:
+    """Raise UsageError for an output that would take the place of an input."""
+    for output, target in zip(outputs, targets, strict=True):
+        for source in inputs:
+            if source is not None and is_lost(
+                Path(source), output, replaced=target.layout != "bundle"
+            ):
+                raise click.UsageError(
+                    f"--output: {output} would take the place of {source}, which is read; "
+                    "name another"
+                )
+
+
+def _show_targets(json_path: Path | None) -> None:
     targets = list_targets()
-    if as_json:
-        rows = {target.name: dataclasses.asdict(target) for target in targets}
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    output_json(json_path, {target.name: dataclasses.asdict(target) for target in targets})
+    if json_path is not None:
         return
     for target in targets:
         click.echo("\n".join(_describe(target)) + "\n")

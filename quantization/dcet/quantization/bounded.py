@@ -28,6 +28,8 @@ V = TypeVar("V", bound=Verdict)
 class BoundError(QuantizationError):
     """No choice of layers keeps the bound with most weights in int8."""
 
+    exit_code = 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounded(Generic[V]):

@@ -1,8 +1,5 @@
 """python -m dcet.demo [BUNDLE]"""
 
-import io
-import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,9 @@ from rich.text import Text
 from dcet.demo import TITLE, scripted_conversation
 from dcet.demo.view import TrajectoriesView, TurnView, changes_view, summary_view
 from dcet.runtime.bundle.bundle import Bundle
-from dcet.runtime.cli_errors import handle_errors
+from dcet.runtime.cli.command import Command
+from dcet.runtime.cli.options import json_option
+from dcet.runtime.cli.output import make_console, output_json
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import MODALITIES
@@ -26,26 +25,28 @@ from dcet.synthetic.actors import ACTORS, ScriptedTurn, synthesise_audio, synthe
 PAUSE_S = 0.25  # between turns, where somebody watches
 
 
-@click.command(epilog="Example: python -m dcet.demo, or python -m dcet.demo my.dcet")
+@click.command(cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @click.option("--engine", default="auto", show_default=True, help="auto, onnxruntime or openvino.")
-@click.option("--json", "as_json", is_flag=True, help="Print estimates and trajectories as JSON.")
-@handle_errors
-def main(bundle: Path | None, engine: str, as_json: bool) -> None:
+@json_option("Write estimates and trajectories as JSON")
+def main(bundle: Path | None, engine: str, json_path: Path | None) -> None:
     """Play a conversation of three people through BUNDLE, or the one that ships, and show each
     one's trajectory.
 
     Their voices and faces are synthetic. On the way the light goes out, the room gets loud, and
     camera and microphone are switched off.
+
+    \b
+    Example:
+      python -m dcet.demo
+      python -m dcet.demo my.dcet
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # where the locale lacks a character
     opened = Bundle.default() if bundle is None else Bundle.open(bundle)
     conversation = Conversation(opened, engine)
-    if as_json:
-        click.echo(json.dumps(play_silently(conversation), indent=2))
+    if json_path is None:
+        play(conversation, make_console())
     else:
-        play(conversation, Console(highlight=False))
+        output_json(json_path, play_silently(conversation))
 
 
 def play(conversation: Conversation, console: Console) -> None:
@@ -70,10 +71,11 @@ def play(conversation: Conversation, console: Console) -> None:
                 time.sleep(PAUSE_S)
     console.print()
     console.print(summary_view(trajectories(conversation)))
-    console.print(
-        f"\n[dim]{len(latencies_ms)} turns, {np.median(latencies_ms):.1f} ms each (median), "
-        f"{max(latencies_ms):.1f} ms at most[/]"
+    summary = (
+        f"{len(latencies_ms)} turns, {np.median(latencies_ms):.1f} ms each (median), "
+        f"{max(latencies_ms):.1f} ms at most"
     )
+    console.print(Text(f"\n{summary}", "dim"))
 
 
 def play_silently(conversation: Conversation) -> dict[str, Any]:

@@ -39,6 +39,8 @@ DcetError
 └── WriteError              a file could not be written; nothing was left behind (OSError)
 """
 
+from typing import ClassVar
+
 from dcet.runtime.printable import printable
 
 
@@ -47,6 +49,8 @@ class DcetError(Exception):
 
     Messages quote what bundles and tables say, so control characters are escaped in them.
     """
+
+    exit_code: ClassVar[int] = 2  # of a command that it ends; 1 where a measurement is not enough
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))

@@ -1,29 +1,33 @@
 """`dcet-finalize`: build on this device what runs a bundle best, and check it."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from dcet.finalize.ladder import Finalized, finalize
-from dcet.runtime.cli_errors import handle_errors
+from dcet.runtime.cli.command import Command
+from dcet.runtime.cli.options import FiniteRange, json_option
+from dcet.runtime.cli.output import STDOUT, output_json
+
+MAX_TIMEOUT_S = 7 * 24 * 3600
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--strict", is_flag=True, help="Take the first engine of the target's or fail.")
 @click.option("--engine", help="Try this engine and no other  [default: all of the target's].")
 @click.option(
     "--timeout-s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True, max=MAX_TIMEOUT_S),
     default=3600,
     show_default=True,
     help="Limit for each engine. TensorRT takes minutes on a small device.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@handle_errors
-def main(bundle: Path, strict: bool, engine: str | None, timeout_s: float, as_json: bool) -> None:
+@json_option("Write the result as JSON")
+def main(
+    bundle: Path, strict: bool, engine: str | None, timeout_s: float, json_path: Path | None
+) -> None:
     """Build on this device the best engine for BUNDLE that reproduces its golden sequences.
 
     Each engine is built and tried in a process of its own. One that fails, crashes, hangs or is
@@ -40,10 +44,9 @@ def main(bundle: Path, strict: bool, engine: str | None, timeout_s: float, as_js
         timeout_s=timeout_s,
         notify=lambda message: click.echo(message, err=True),
     )
-    if as_json:
-        click.echo(json.dumps(asdict(done), indent=2))
-        return
-    _show(done, "works" if engine else "runs it")
+    output_json(json_path, asdict(done))
+    if json_path != STDOUT:
+        _show(done, "works" if engine else "runs it")
 
 
 def _show(done: Finalized, what: str) -> None:

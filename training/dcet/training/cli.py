@@ -1,28 +1,31 @@
 """`dcet-train`: fit, soft-labels, select, encoder, distill, fuse, evaluate, turns."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dcet.runtime.cli_errors import handle_errors
+from dcet.runtime.cli.command import Group
+from dcet.runtime.cli.options import SEED, json_option
+from dcet.runtime.cli.output import STDOUT, make_console, output_json
+from dcet.runtime.cli.paths import OutputFile, OutputFolder
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
-from dcet.runtime.files import write_json
+from dcet.runtime.files import read_json
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.corpora.registry import MODALITY_OF
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
+RUN = OutputFolder()
+MODEL = click.Path(path_type=str)  # a folder, or a name that is none
+EPOCHS, EPOCHS_HELP = click.IntRange(min=1), "Passes over the training data."
+SEED_HELP = "Of initial weights and of the order of the data."
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group)
 def main() -> None:
     """Train and evaluate DCET.
 
@@ -60,14 +63,18 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
                 help="Folder of {train,dev}_sent_emo.csv.",
             ),
             click.option(
-                "--text-encoder", required=True, help="Hugging Face encoder, by hub id or folder."
+                "--text-encoder",
+                required=True,
+                type=MODEL,
+                help="Hugging Face encoder, by hub id or folder.",
             ),
-            click.option("--seed", default=0, show_default=True),
-            click.option("--epochs", default=5, show_default=True),
+            click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP),
+            click.option("--epochs", default=5, show_default=True, type=EPOCHS, help=EPOCHS_HELP),
             click.option(
                 "--vocabulary",
                 default=12_000,
                 show_default=True,
+                type=click.IntRange(min=0),
                 help="Words the text encoder keeps (WordPiece only); 0 keeps all.",
             ),
         ]
@@ -78,7 +85,7 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command()
 @fit_options
-@click.option("--output", required=True, type=FOLDER, help="The run; begun before, it is resumed.")
+@click.option("--output", required=True, type=RUN, help="The run; begun before, it is resumed.")
 @click.option(
     "--soft-labels",
     type=click.Path(dir_okay=False),
@@ -92,9 +99,8 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
     callback=_by_name,
     help="Licence of what goes in, kept with the weights and in every bundle; may be given again.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the dev figures as JSON.")
-@handle_errors
-def fit(output: Path, as_json: bool, vocabulary: int, **options: Any) -> None:
+@json_option("Write the dev figures as JSON")
+def fit(output: Path, json_path: Path | None, vocabulary: int, **options: Any) -> None:
     """Train text encoder, fusion and memory together; keep what was best on dev.
 
     \b
@@ -111,15 +117,20 @@ def fit(output: Path, as_json: bool, vocabulary: int, **options: Any) -> None:
     config = FitConfig(vocabulary=vocabulary or None, **options)
     with progress_bar() as progress:
         figures = fit(config, output, progress)
-    show(figures, as_json)
+    show(figures, json_path)
 
 
 @main.command("soft-labels")
 @fit_options
-@click.option("--folds", default=3, show_default=True)
-@click.option("--runs", required=True, type=FOLDER, help="Where the folds' runs go.")
-@click.option("--output", required=True, type=FILE, help="The npz to write.")
-@handle_errors
+@click.option(
+    "--folds",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help="Parts of the data, each labelled by a model trained on the others.",
+)
+@click.option("--runs", required=True, type=RUN, help="Where the folds' runs go.")
+@click.option("--output", required=True, type=OutputFile(), help="The npz to write.")
 def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options: Any) -> None:
     """Ask models that never saw a turn in training what they think of it.
 
@@ -140,13 +151,22 @@ def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options
 
 @main.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--meld", required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--output", required=True, type=FOLDER, help="The checkpoint to write.")
+@click.option(
+    "--meld",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of {train,dev}_sent_emo.csv.",
+)
+@click.option(
+    "--output",
+    required=True,
+    type=OutputFolder(replaces="config.json"),
+    help="The checkpoint to write.",
+)
 @click.option("--card", type=click.Path(exists=True, path_type=Path), help="Its model card.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@handle_errors
+@json_option("Write the figures as JSON")
 def select(
-    runs: tuple[Path, ...], meld: Path, output: Path, card: Path | None, as_json: bool
+    runs: tuple[Path, ...], meld: Path, output: Path, card: Path | None, json_path: Path | None
 ) -> None:
     """Keep what is best on dev: one of several RUNS, or the average of their weights.
 
@@ -158,8 +178,8 @@ def select(
     from dcet.training.dialogue.select import select as select_run
 
     metrics = select_run(runs, meld, output, card)
-    if as_json:
-        click.echo(json.dumps(metrics, indent=2))
+    output_json(json_path, metrics)
+    if json_path == STDOUT:
         return
     table = Table("dev", "weighted_f1", "memory reset")
     for seed, *values in zip(*metrics["ablation"].values(), strict=True):
@@ -167,14 +187,19 @@ def select(
     table.add_section()
     kept = (metrics[part]["weighted_f1"] for part in ("dev", "dev_memory_reset"))
     table.add_row(f"kept: {metrics['kept']}", *(_number(value) for value in kept))
-    Console().print(table)
+    make_console().print(table)
 
 
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that `encoder` and `distill` share."""
     for option in reversed(
         [
-            click.option("--modality", required=True, type=click.Choice(list(MODALITIES))),
+            click.option(
+                "--modality",
+                required=True,
+                type=click.Choice(list(MODALITIES)),
+                help="What the encoder takes.",
+            ),
             click.option(
                 "--corpus",
                 "corpora",
@@ -188,11 +213,9 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
                 type=click.Path(exists=True),
                 help="Folder that holds the corpora's folders, such as crema_d.",
             ),
-            click.option(
-                "--output", required=True, type=FOLDER, help="The run; if begun, resumed."
-            ),
-            click.option("--epochs", type=int, help="Instead of the recipe's."),
-            click.option("--seed", default=0, show_default=True),
+            click.option("--output", required=True, type=RUN, help="The run; if begun, resumed."),
+            click.option("--epochs", type=EPOCHS, help="Instead of the recipe's."),
+            click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP),
             click.option(
                 "--config",
                 "changes",
@@ -207,7 +230,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
                 callback=_by_name,
                 help="Licence of what goes in, kept with the weights; may be given again.",
             ),
-            click.option("--json", "as_json", is_flag=True, help="Print the dev figures as JSON."),
+            json_option("Write the dev figures as JSON"),
         ]
     ):
         command = option(command)
@@ -216,11 +239,12 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command()
 @run_options
-@click.option("--text-encoder", help="Of text: a Hugging Face encoder, by hub id or folder.")
-@handle_errors
+@click.option(
+    "--text-encoder", type=MODEL, help="Of text: a Hugging Face encoder, by hub id or folder."
+)
 def encoder(
     output: Path,
-    as_json: bool,
+    json_path: Path | None,
     text_encoder: str | None,
     epochs: int | None,
     changes: Path | None,
@@ -242,7 +266,7 @@ def encoder(
     config = FitEncoderConfig.of(**options)
     with progress_bar() as progress:
         figures = fit_encoder(config, output, progress)
-    show(figures, as_json)
+    show(figures, json_path)
 
 
 @main.command()
@@ -252,6 +276,7 @@ def encoder(
     "teachers",
     multiple=True,
     required=True,
+    type=MODEL,
     help="A checkpoint, a run, or a Hugging Face model by id or folder; several are an ensemble.",
 )
 @click.option(
@@ -260,10 +285,9 @@ def encoder(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON: its shape. For text: encoder (an id, a folder or 'teacher'), layers, vocabulary.",
 )
-@handle_errors
 def distill(
     output: Path,
-    as_json: bool,
+    json_path: Path | None,
     student: Path,
     epochs: int | None,
     changes: Path | None,
@@ -287,7 +311,7 @@ def distill(
     config = DistillConfig.of(**options)
     with progress_bar() as progress:
         figures = distill_encoder(config, output, progress)
-    show(figures, as_json)
+    show(figures, json_path)
 
 
 def _changed(file: Path | None, epochs: int | None) -> dict[str, Any]:
@@ -299,7 +323,7 @@ def _changed(file: Path | None, epochs: int | None) -> dict[str, Any]:
 def _settings(file: Path) -> dict[str, Any]:
     """A JSON object. Raises ConfigError."""
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        value = read_json(file)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: cannot be read as JSON ({error})") from error
     if not isinstance(value, dict):
@@ -308,26 +332,30 @@ def _settings(file: Path) -> dict[str, Any]:
 
 
 @main.command()
-@click.option("--checkpoint", required=True, help="That reads text: a folder, a run or `default`.")
-@click.option("--audio", required=True, help="Run of `encoder` or `distill`.")
-@click.option("--face", required=True, help="Run of `encoder` or `distill`.")
+@click.option(
+    "--checkpoint",
+    required=True,
+    type=MODEL,
+    help="That reads text: a folder, a run or `default`.",
+)
+@click.option("--audio", required=True, type=MODEL, help="Run of `encoder` or `distill`.")
+@click.option("--face", required=True, type=MODEL, help="Run of `encoder` or `distill`.")
 @click.option(
     "--data",
     required=True,
     type=click.Path(exists=True, file_okay=False),
     help="Folder that holds meld, ferplus, crema_d and ravdess.",
 )
-@click.option("--output", required=True, type=FOLDER, help="The run to write.")
-@click.option("--epochs", default=8, show_default=True, type=click.IntRange(min=1))
-@click.option("--seed", default=0, show_default=True)
+@click.option("--output", required=True, type=RUN, help="The run to write.")
+@click.option("--epochs", default=8, show_default=True, type=EPOCHS, help=EPOCHS_HELP)
+@click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP)
 @click.option(
     "--commercial",
     is_flag=True,
     help="Leave RAVDESS out, and refuse encoders with a non-commercial licence (-NC-) in them.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the dev figures as JSON.")
-@handle_errors
-def fuse(output: Path, as_json: bool, commercial: bool, **options: Any) -> None:
+@json_option("Write the dev figures as JSON")
+def fuse(output: Path, json_path: Path | None, commercial: bool, **options: Any) -> None:
     """Teach a checkpoint that reads to listen and to look too.
 
     On constructed conversations: the words of MELD, clips and faces of the same emotion. What the
@@ -346,27 +374,32 @@ def fuse(output: Path, as_json: bool, commercial: bool, **options: Any) -> None:
         options["speech"] = COMMERCIAL_SPEECH
     with progress_bar() as progress:
         figures = fuse_senses(FuseConfig(**options), output, progress)
-    if as_json:
-        click.echo(json.dumps(figures, indent=2))
+    output_json(json_path, figures)
+    if json_path == STDOUT:
         return
     rows = {name: row for name, row in figures.items() if isinstance(row, Mapping)}
     table = Table("constructed, dev", "weighted_f1", *(f"weight of {name}" for name in MODALITIES))
     for name, row in rows.items():
         weights = (_number(row["modality_weights"][modality]) for modality in MODALITIES)
         table.add_row(name, _number(row["weighted_f1"]), *weights)
-    Console().print(table)
+    make_console().print(table)
 
 
 @main.command()
-@click.argument("checkpoint")
-@click.option("--corpus", type=click.Choice(list(MODALITY_OF)), required=True)
+@click.argument("checkpoint", type=MODEL)
+@click.option(
+    "--corpus",
+    type=click.Choice(list(MODALITY_OF)),
+    required=True,
+    help="The corpus that is in DATA.",
+)
 @click.option(
     "--data",
     required=True,
     type=click.Path(exists=True, path_type=Path),
     help="Folder of the corpus, or that which holds it; of MELD, a CSV file too.",
 )
-@click.option("--split", default="dev", show_default=True)
+@click.option("--split", default="dev", show_default=True, help="Part of the corpus.")
 @click.option(
     "--leave-out",
     "left_out",
@@ -375,8 +408,7 @@ def fuse(output: Path, as_json: bool, commercial: bool, **options: Any) -> None:
     help="Neither count this emotion nor let it be an answer; may be given again.",
 )
 @click.option("--reset-memory", is_flag=True, help="Reset the memory before every turn (ablation).")
-@click.option("--json", "json_path", type=FILE, help="Write all figures to this file.")
-@handle_errors
+@json_option("Write all figures as JSON")
 def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: Any) -> None:
     """Figures of CHECKPOINT (a folder, a run, or `default`) on a corpus.
 
@@ -392,9 +424,9 @@ def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: An
     from dcet.training.evaluate import evaluate as evaluate_on
 
     figures = evaluate_on(checkpoint, corpus, **options)
-    if json_path is not None:
-        write_json(json_path, figures)
-    show({f"{corpus} {options['split']}": figures}, as_json=False)
+    output_json(json_path, figures)
+    if json_path != STDOUT:
+        show({f"{corpus} {options['split']}": figures}, None)
 
 
 @main.command()
@@ -404,11 +436,21 @@ def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: An
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that holds meld, ravdess and ferplus.",
 )
-@click.option("--split", default="dev", show_default=True)
-@click.option("--dialogues", default=40, show_default=True, type=click.IntRange(min=1))
-@click.option("--seed", default=0, show_default=True)
-@click.option("--output", required=True, type=FOLDER, help="The folder to write.")
-@handle_errors
+@click.option("--split", default="dev", show_default=True, help="Part of the corpus.")
+@click.option(
+    "--dialogues",
+    default=40,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Maximum number of dialogues.",
+)
+@click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP)
+@click.option(
+    "--output",
+    required=True,
+    type=OutputFolder(replaces="turns.jsonl"),
+    help="The folder to write.",
+)
 def turns(data: Path, split: str, output: Path, dialogues: int, seed: int) -> None:
     """Write labelled turns, for `dcet-export --calibration`.
 
@@ -438,7 +480,7 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=make_console(stderr=True),
     ) as bar:
         task = bar.add_task("starting", total=None)
 
@@ -450,10 +492,10 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
         yield progress
 
 
-def show(figures: Mapping[str, Any], as_json: bool) -> None:
+def show(figures: Mapping[str, Any], json_path: Path | None) -> None:
     """Print figures by name, for people or for machines."""
-    if as_json:
-        click.echo(json.dumps(figures, indent=2))
+    output_json(json_path, figures)
+    if json_path == STDOUT:
         return
     if not figures:
         click.echo("no dev split to judge on: give a --corpus")
@@ -475,7 +517,7 @@ def show(figures: Mapping[str, Any], as_json: bool) -> None:
                 table.add_row(
                     f"{group} {key}", *(_number(part[group][key]) for part in figures.values())
                 )
-    Console().print(table)
+    make_console().print(table)
 
 
 def _number(value: float) -> str:

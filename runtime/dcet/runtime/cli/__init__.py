@@ -1,0 +1,1 @@
+"""What the DCET commands share: options, exit codes, output. It imports click and rich."""
