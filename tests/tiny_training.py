@@ -33,7 +33,6 @@ from dcet.training.dialogue.fit import FitConfig
 from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.network.model import ModelConfig
-from dcet.training.run.runs import Progress
 from dcet.training.saved.checkpoint import Checkpoint, from_encoder
 
 
@@ -244,19 +243,43 @@ def with_senses(checkpoint: Checkpoint) -> Checkpoint:
     return dataclasses.replace(checkpoint, trained=("text", "audio", "face"))
 
 
-def quiet(done: int, total: int, message: str) -> None:
-    """Progress that nobody watches."""
+class Recorder:
+    """Progress that is kept for the test to look at."""
+
+    def __init__(self) -> None:
+        self.updates: list[str] = []
+        self.said: list[str] = []
+
+    def advance(self, done: int, total: int, message: str) -> None:
+        self.updates.append(message)
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+class Quiet:
+    """Progress that is shown nowhere."""
+
+    def advance(self, done: int, total: int, message: str) -> None:
+        pass
+
+    def say(self, message: str) -> None:
+        pass
+
+
+quiet = Quiet()
 
 
 class Killed(BaseException):
     """Stands for a signal: no handler of an Exception sees it."""
 
 
-def kill_in(epoch: int) -> Progress:
-    """Progress that ends the run in the middle of this epoch."""
+class KillIn(Quiet):
+    """Progress that ends the run in the middle of an epoch."""
 
-    def progress(done: int, total: int, message: str) -> None:
-        if message.startswith(f"epoch {epoch} loss"):
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def advance(self, done: int, total: int, message: str) -> None:
+        if message.startswith(f"epoch {self.epoch} loss"):
             raise Killed
-
-    return progress

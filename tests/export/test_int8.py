@@ -27,7 +27,7 @@ from dcet.runtime import Bundle
 from dcet.runtime.bundle.golden import replay_golden
 from dcet.synthetic.probes import faces, speech_windows
 from dcet.targets import Target, load_target
-from dcet.training.evaluate import evaluate_sense
+from dcet.training.evaluate import evaluate_encoder
 from dcet.training.saved.checkpoint import Checkpoint
 from tests.tiny_senses import write_crema_d, write_ferplus, write_ravdess
 from tests.tiny_training import FELT
@@ -137,7 +137,7 @@ def test_what_int8_costs_the_senses_is_measured_as_training_measures(
     for name, row in found.items():
         encoder = saved.model.face if row.graph == "face" else saved.model.audio
         assert encoder is not None
-        figures = evaluate_sense(encoder, name, tmp_path / name, "dev")
+        figures = evaluate_encoder(encoder, name, tmp_path / name, "dev")
         assert row.items == figures["n"]
         assert row.before == pytest.approx(figures["accuracy"])
         assert row.after == pytest.approx(row.before, abs=0.2)  # of few clips and faces

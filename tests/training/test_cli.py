@@ -41,7 +41,7 @@ def dev(meld: Path) -> Path:
     return meld / "dev_sent_emo.csv"
 
 
-COMMANDS = ("fit", "soft-labels", "select", "encoder", "distill", "evaluate", "turns")
+COMMANDS = ("fit", "soft-labels", "select", "encoder", "distill", "fuse", "evaluate", "turns")
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
@@ -151,6 +151,56 @@ def test_text_encoders_are_named_by_an_option(data: Path, bert: Path, tmp_path: 
     )
 
 
+def test_a_vocabulary_that_cannot_be_cut_names_each_commands_own_option(
+    meld: Path, data: Path, roberta: Path, tmp_path: Path
+) -> None:
+    fit = ["--meld", meld, "--text-encoder", roberta, "--vocabulary", 70]
+    fixed = "the vocabulary of a BPE tokenizer cannot be cut, only WordPiece's; "
+    (tmp_path / "cut.json").write_text('{"encoder": "teacher", "vocabulary": 75}')
+    (tmp_path / "shape.json").write_text('{"shape": {"vocabulary": 75}}')
+    common = ["--modality", "text", "--corpus", "meld", "--data", data, "--output", tmp_path / "no"]
+    distill = ["--teacher", roberta, "--student", tmp_path / "cut.json"]
+    encoder = ["--text-encoder", roberta, "--config", tmp_path / "shape.json"]
+    folds = ["--runs", tmp_path / "folds", "--output", tmp_path / "soft.npz"]
+    for command, advice in (
+        (["fit", *fit, "--output", tmp_path / "no"], "with --vocabulary 0"),
+        (["soft-labels", *fit, *folds], "with --vocabulary 0"),
+        (["distill", *common, *distill], f"leave vocabulary out of --student {tmp_path}"),
+        (["encoder", *common, *encoder], "leave vocabulary out of the shape in --config"),
+    ):
+        line = message(train(*command))
+        assert fixed in line
+        assert advice in line
+    assert not (tmp_path / "no").exists()
+
+
+def test_wrong_types_and_ranges_are_said(data: Path, tmp_path: Path) -> None:
+    common = ["encoder", "--modality", "face", "--corpus", "ferplus", "--data", data]
+    for settings, expected in (
+        ('{"epochs": "many"}', "--config: epochs: expected a whole number of at least 1, got"),
+        (
+            '{"learning_rate": NaN}',
+            "learning_rate: expected a finite number of at least 0, got nan",
+        ),
+        ('{"batch": -3}', "batch: expected a whole number of at least 1, got -3"),
+        ('{"modality": "smell"}', "modality: expected one of text, audio, face, got 'smell'"),
+        ('{"corpora": ["nonesuch"]}', "--corpus nonesuch: expected one of face, got an unknown"),
+        ('{"shape": {"width": "wide"}}', "--config: shape: width: expected a whole number"),
+        ('{"shape": 3}', "shape: expected an object"),
+        ('{"licences": {"FER+": null}}', "licences: expected an object, each value a string"),
+        ("[" * 100_000, "cannot be read as JSON"),
+    ):
+        (tmp_path / "bad.json").write_text(settings)
+        bad = ["--output", tmp_path / "run", "--config", tmp_path / "bad.json"]
+        assert expected in message(train(*common, *bad))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_text_encoder_is_asked_for(data: Path, tmp_path: Path) -> None:
+    common = ["--modality", "text", "--corpus", "meld", "--data", data, "--output", tmp_path / "no"]
+    assert "expected --text-encoder" in message(train("encoder", *common))
+
+
 def test_bad_settings_are_said(data: Path, tmp_path: Path) -> None:
     common = ["--modality", "face", "--corpus", "ferplus", "--data", data]
     for text, expected in (("{", "cannot be read as JSON"), ("[1]", "expected a JSON object")):
@@ -186,11 +236,15 @@ def test_bad_data_is_one_line_and_writes_nothing(
 
 def test_bad_arguments_are_said(run: Path, dev: Path, bert: Path, tmp_path: Path) -> None:
     assert "not a checkpoint" in message(evaluate(tmp_path / "none", dev))
-    assert "could not write" in message(evaluate(run, dev, "--json", tmp_path / "no" / "out.json"))
+    assert "no folder" in message(evaluate(run, dev, "--json", tmp_path / "no" / "out.json"))
     assert "cannot be read" in message(evaluate(run, tmp_path))
     fit = ["fit", "--meld", tmp_path, "--text-encoder", bert, "--output", tmp_path / "run"]
     assert "expected NAME=LICENCE, got 'GPL'" in message(train(*fit, "--licence", "GPL"))
-    assert "epochs and dialogues_per_batch" in message(train(*fit, "--epochs", 0))
+    (tmp_path / "file").write_text("")
+    blocked = [*fit[:-1], tmp_path / "file" / "run"]
+    assert f"expected a folder, {tmp_path / 'file'} is a file" in message(train(*blocked))
+    assert "0 is not in the range x>=1" in message(train(*fit, "--epochs", 0))
+    assert "-1 is not in the range 0<=x<=4294967295" in message(train(*fit, "--seed", -1))
     assert "train_sent_emo.csv" in message(train(*fit))
     assert "Missing option '--meld'" in message(train("fit"))
 

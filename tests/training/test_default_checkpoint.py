@@ -13,8 +13,9 @@ from dcet.training.corpora.faces import read_ferplus
 from dcet.training.corpora.speech import read_speech
 from dcet.training.evaluate import evaluate, evaluate_meld
 from dcet.training.fusion.clips import encode_faces, encode_speech, halves
-from dcet.training.fusion.constructed import Studio
-from dcet.training.fusion.fuse import constructed_figures, read_script
+from dcet.training.fusion.encoded_dialogues import encode_dialogues
+from dcet.training.fusion.generator import Generator
+from dcet.training.fusion.judging import constructed_figures
 from dcet.training.saved.checkpoint import Checkpoint, default_folder, load
 
 pytestmark = pytest.mark.skipif(
@@ -77,7 +78,7 @@ def test_it_is_as_good_as_it_says(default: Checkpoint, remember: bool, part: str
 
 @pytest.fixture(scope="module")
 def constructed(default: Checkpoint) -> dict[str, Any]:
-    """Figures on MELD's dev split, with voices and faces that the fusion never met."""
+    """Figures on MELD's dev split, with clips and faces that the fusion was not trained on."""
     if "DCET_DATA" not in os.environ:
         pytest.skip("DCET_DATA is not set, so there are no voices and faces to construct with")
     folder = Path(os.environ["DCET_DATA"])
@@ -91,9 +92,9 @@ def constructed(default: Checkpoint) -> dict[str, Any]:
     )
     faces = read_ferplus(folder / "ferplus", "dev")
     unseen = encode_faces(model.face, faces.only(torch.arange(len(faces)) % 8 == 1))
-    script = read_script(default, Corpus.of_meld(folder / "meld", "dev"), seed=0)
-    studio = Studio(crema_d + ravdess, unseen, model.config)
-    return constructed_figures(model, script, studio)
+    dialogues = encode_dialogues(default, Corpus.of_meld(folder / "meld", "dev"), seed=0)
+    generator = Generator(crema_d + ravdess, unseen, model.config)
+    return constructed_figures(model, dialogues, generator)
 
 
 @pytest.mark.parametrize("name", MODALITIES)

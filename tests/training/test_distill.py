@@ -14,15 +14,15 @@ from torch import nn
 
 from dcet.runtime.errors import ConfigError, DataError
 from dcet.training.encoders.distill import DistillConfig, disagreement, distill
-from dcet.training.encoders.pupils import Answer
-from dcet.training.encoders.teacher_protocol import Opinion
+from dcet.training.encoders.students import Answer
+from dcet.training.encoders.teacher_protocol import TeacherAnswer
 from dcet.training.encoders.teachers import find_teacher
 from dcet.training.evaluate import evaluate_meld
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.text_classifier import TextClassifier
 from dcet.training.saved import checkpoint, encoder_run
 from tests.tiny_senses import SHAPE, tone, write_bert_classifier, write_resnet, write_wav2vec2
-from tests.tiny_training import VOCABULARY, Killed, kill_in, quiet, untrained
+from tests.tiny_training import VOCABULARY, Killed, KillIn, quiet, untrained
 
 CUT = {"layers": [1], "vocabulary": 75}
 
@@ -35,7 +35,7 @@ def teacher(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def lesson(modality: str, teachers: list[Path], data: Path, **changes: Any) -> DistillConfig:
+def distillation(modality: str, teachers: list[Path], data: Path, **changes: Any) -> DistillConfig:
     """A run of a second."""
     options: dict[str, Any] = {
         "teachers": [str(teacher) for teacher in teachers],
@@ -48,10 +48,10 @@ def lesson(modality: str, teachers: list[Path], data: Path, **changes: Any) -> D
     return DistillConfig.of(modality, **(options | changes))
 
 
-def test_a_student_stands_in_for_the_encoder_of_a_checkpoint(
+def test_a_student_replaces_the_encoder_of_a_checkpoint(
     teacher: Path, data: Path, tmp_path: Path
 ) -> None:
-    config = lesson("text", [teacher], data, corpora=["meld"], licences={"data": "CC0"})
+    config = distillation("text", [teacher], data, corpora=["meld"], licences={"data": "CC0"})
     figures = distill(config, tmp_path / "run", quiet)
     student, before = checkpoint.load(tmp_path / "run"), checkpoint.load(teacher)
     assert student.model.text.backbone.config.num_hidden_layers == 1
@@ -65,14 +65,14 @@ def test_a_student_stands_in_for_the_encoder_of_a_checkpoint(
     found = evaluate_meld(student, csv)
     assert found["nll"] == pytest.approx(figures["dev"]["nll"], abs=1e-3)
     with pytest.raises(Killed):
-        distill(config, tmp_path / "other", kill_in(2))
+        distill(config, tmp_path / "other", KillIn(2))
     distill(config, tmp_path / "other", quiet)
     assert checkpoint.load(tmp_path / "other").sha256 == student.sha256
 
 
 def test_a_student_comes_nearer_to_its_teacher(teacher: Path, data: Path, tmp_path: Path) -> None:
     log = tmp_path / "run" / "log.jsonl"
-    config = lesson("text", [teacher], data, corpora=["meld"], epochs=6, learning_rate=3e-3)
+    config = distillation("text", [teacher], data, corpora=["meld"], epochs=6, learning_rate=3e-3)
     distill(config, tmp_path / "run", quiet)
     losses = [json.loads(line)["loss"] for line in log.read_text().splitlines()]
     assert losses[-1] < 0.6 * losses[0]
@@ -85,12 +85,12 @@ def test_texts_need_no_labels_and_teachers_can_be_many(
     lines.write_text("so happy\n\n we are not sad\nwow, rain!\n" * 5)
     classifier = write_bert_classifier(tmp_path / "bert")
     wider = {"encoder": str(classifier), "layers": [0]}
-    config = lesson("text", [classifier, encoders["text"]], lines, student=wider)
+    config = distillation("text", [classifier, encoders["text"]], lines, student=wider)
     assert distill(config, tmp_path / "run", quiet) == {}
     run = encoder_run.load(tmp_path / "run")
     assert isinstance(run.model, TextClassifier)
     assert run.licences == {"corpus": "CC0"}
-    config = lesson("text", [classifier, teacher], lines)
+    config = distillation("text", [classifier, teacher], lines)
     assert distill(config, tmp_path / "stand-in", quiet) == {}
     assert checkpoint.load(tmp_path / "stand-in").trained == ("text",)
 
@@ -103,7 +103,7 @@ def test_audio_students(encoders: dict[str, Path], data: Path, tmp_path: Path, k
     else:
         teachers = [write_wav2vec2(tmp_path / "teacher", emotions=kind == "theirs")]
         corpora = ["ravdess"]
-    config = lesson("audio", teachers, data, corpora=corpora)
+    config = distillation("audio", teachers, data, corpora=corpora)
     figures = distill(config, tmp_path / "run", quiet)
     assert set(figures) == set(corpora)
     run = encoder_run.load(tmp_path / "run")
@@ -116,7 +116,7 @@ def test_face_students(encoders: dict[str, Path], data: Path, tmp_path: Path, ki
     teacher = encoders["face"]
     if kind != "ours":
         teacher = write_resnet(tmp_path / "teacher", emotions=kind == "theirs")
-    config = lesson("face", [teacher], data, corpora=["ferplus"])
+    config = distillation("face", [teacher], data, corpora=["ferplus"])
     assert set(distill(config, tmp_path / "run", quiet)) == {"ferplus"}
     assert encoder_run.load(tmp_path / "run").modality == "face"
 
@@ -125,7 +125,7 @@ def test_face_students(encoders: dict[str, Path], data: Path, tmp_path: Path, ki
 def test_a_student_goes_on_from_its_first_teacher(
     encoders: dict[str, Path], data: Path, tmp_path: Path, modality: str, corpus: str
 ) -> None:
-    config = lesson(
+    config = distillation(
         modality,
         [encoders[modality]],
         data,
@@ -146,7 +146,9 @@ def test_there_is_nothing_to_go_on_from_in_a_network_of_another_kind(
     data: Path, tmp_path: Path
 ) -> None:
     teacher = write_resnet(tmp_path / "teacher", emotions=True)
-    config = lesson("face", [teacher], data, corpora=["ferplus"], student={"encoder": "teacher"})
+    config = distillation(
+        "face", [teacher], data, corpora=["ferplus"], student={"encoder": "teacher"}
+    )
     with pytest.raises(ConfigError, match=r"of DCET's own to go on from, got .*teacher; give"):
         distill(config, tmp_path / "run", quiet)
 
@@ -163,7 +165,7 @@ def test_unlabelled_sounds_and_pictures(encoders: dict[str, Path], tmp_path: Pat
         ("audio", [encoders["audio"], waveforms]),
         ("face", [encoders["face"]]),
     ):
-        config = lesson(modality, teachers, media, batch=4)
+        config = distillation(modality, teachers, media, batch=4)
         assert distill(config, tmp_path / modality, quiet) == {}
         assert encoder_run.load(tmp_path / modality).modality == modality
 
@@ -182,31 +184,31 @@ def test_an_audio_encoder_in_a_checkpoint_can_teach(
 
 
 def test_agreement_is_nought_and_disagreement_is_not() -> None:
-    config = lesson("audio", [], Path())
+    config = distillation("audio", [], Path())
     features, logits = torch.randn(50, 8), torch.randn(50, 7)
-    same, bridges = Opinion(features, logits), nn.ModuleList([nn.Identity()])
-    assert disagreement(Answer(features, logits), [same], bridges, config).item() < 1e-6
-    assert disagreement(Answer(features, logits + 5), [same], bridges, config).item() < 1e-5
+    same, projections = TeacherAnswer(features, logits), nn.ModuleList([nn.Identity()])
+    assert disagreement(Answer(features, logits), [same], projections, config).item() < 1e-6
+    assert disagreement(Answer(features, logits + 5), [same], projections, config).item() < 1e-5
     for other in (Answer(features + 1, logits), Answer(features, logits.flip(1))):
-        assert disagreement(other, [same], bridges, config) > 0.1
+        assert disagreement(other, [same], projections, config) > 0.1
     # In units of the variance: what counts is how much of it is missed.
-    larger = Opinion(features * 100, logits)
-    missed = disagreement(Answer(features * 0, logits), [same], bridges, config)
-    assert disagreement(Answer(features * 0, logits), [larger], bridges, config) == pytest.approx(
-        missed.item(), rel=1e-3
-    )
+    larger = TeacherAnswer(features * 100, logits)
+    missed = disagreement(Answer(features * 0, logits), [same], projections, config)
+    assert disagreement(
+        Answer(features * 0, logits), [larger], projections, config
+    ) == pytest.approx(missed.item(), rel=1e-3)
 
 
 def test_an_ensemble_answers_with_its_mean() -> None:
-    config = lesson("audio", [], Path(), feature_weight=0.0)
-    features, bridges = torch.zeros(4, 8), nn.ModuleList([nn.Identity(), nn.Identity()])
+    config = distillation("audio", [], Path(), feature_weight=0.0)
+    features, projections = torch.zeros(4, 8), nn.ModuleList([nn.Identity(), nn.Identity()])
     one, other = torch.randn(4, 7), torch.randn(4, 7)
     heat = config.temperature
     mean = ((one / heat).softmax(-1) + (other / heat).softmax(-1)) / 2
-    opinions = [Opinion(features, one), Opinion(features, other)]
-    agreed = disagreement(Answer(features, mean.log() * heat), opinions, bridges, config)
+    answers = [TeacherAnswer(features, one), TeacherAnswer(features, other)]
+    agreed = disagreement(Answer(features, mean.log() * heat), answers, projections, config)
     assert agreed.item() < 1e-5
-    alone = disagreement(Answer(features, one), opinions, bridges, config)
+    alone = disagreement(Answer(features, one), answers, projections, config)
     assert alone > agreed + 1e-3
 
 
@@ -228,24 +230,33 @@ def test_what_cannot_teach_is_named(
     (at_8_khz / "preprocessor_config.json").write_text('{"sampling_rate": 8000}')
     crema = {"corpora": ["crema_d"]}
     cases: list[tuple[DistillConfig, str]] = [
-        (lesson("audio", [tmp_path / "none"], data), "--teacher .*none: .*Hugging Face"),
-        (lesson("face", [tmp_path / "empty"], data), "--teacher .*empty: "),
-        (lesson("text", [copy], data), "not a checkpoint"),
+        (distillation("audio", [tmp_path / "none"], data), "--teacher .*none: .*Hugging Face"),
+        (distillation("face", [tmp_path / "empty"], data), "--teacher .*empty: "),
+        (distillation("text", [copy], data), "not a checkpoint"),
         (
-            lesson("face", [encoders["audio"]], data),
+            distillation("face", [encoders["audio"]], data),
             "expected an encoder of face, got one of audio",
         ),
-        (lesson("audio", [waveforms], data, **crema), "crema_d: it has no sound"),
-        (lesson("audio", [pictures], data, **crema), "listens to waveforms, .* got resnet"),
-        (lesson("audio", [at_8_khz], data), "16000 Hz, got 8000 Hz"),
-        (lesson("audio", [encoders["audio"]], data, corpora=["meld"]), "expected one of audio"),
-        (lesson("audio", [encoders["audio"]], tmp_path / "empty"), "expected a folder with .flac"),
-        (lesson("face", [encoders["face"]], tmp_path / "empty"), "expected a folder with .bmp"),
-        (lesson("text", [teacher], tmp_path / "empty.txt"), "an utterance a line"),
-        (lesson("text", [teacher], tmp_path / "empty"), "an utterance a line"),
-        (lesson("text", [teacher], data, corpora=["meld"], student={"depth": 1}), "depth"),
+        (distillation("audio", [waveforms], data, **crema), "crema_d: it has no waveforms"),
+        (distillation("audio", [pictures], data, **crema), "takes waveforms, .* got resnet"),
+        (distillation("audio", [at_8_khz], data), "16000 Hz, got 8000 Hz"),
         (
-            lesson("text", [teacher], data, corpora=["meld"], student={"layers": [5]}),
+            distillation("audio", [encoders["audio"]], data, corpora=["meld"]),
+            "expected one of audio",
+        ),
+        (
+            distillation("audio", [encoders["audio"]], tmp_path / "empty"),
+            "expected a folder with .flac",
+        ),
+        (
+            distillation("face", [encoders["face"]], tmp_path / "empty"),
+            "expected a folder with .bmp",
+        ),
+        (distillation("text", [teacher], tmp_path / "empty.txt"), "an utterance per line"),
+        (distillation("text", [teacher], tmp_path / "empty"), "an utterance per line"),
+        (distillation("text", [teacher], data, corpora=["meld"], student={"depth": 1}), "depth"),
+        (
+            distillation("text", [teacher], data, corpora=["meld"], student={"layers": [5]}),
             "layers: expected some of 0 to 1",
         ),
     ]
@@ -273,5 +284,5 @@ def test_broken_media_are_named(encoders: dict[str, Path], tmp_path: Path) -> No
         write(folder / name)
         modality = "face" if name.endswith("png") else "audio"
         with pytest.raises(DataError, match=message) as caught:
-            distill(lesson(modality, [encoders[modality]], folder), tmp_path / "run", quiet)
+            distill(distillation(modality, [encoders[modality]], folder), tmp_path / "run", quiet)
         assert name in str(caught.value)

@@ -1,6 +1,7 @@
 """`dcet-train encoder`: from the corpora's layout to an encoder, resumed as if never killed."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from dcet.training.saved import encoder_run
 from dcet.training.saved.checkpoint import CheckpointError
 from dcet.training.saved.encoder_run import EncoderRun
 from tests.tiny_senses import SHAPE
-from tests.tiny_training import Killed, kill_in, quiet
+from tests.tiny_training import Killed, KillIn, Quiet, quiet
 
 CORPORA = {"text": ["meld"], "audio": ["crema_d", "ravdess"], "face": ["ferplus"]}
 
@@ -53,7 +54,7 @@ def test_a_killed_run_ends_as_an_unbroken_one(
 ) -> None:
     wanted = config(modality, data, bert)
     with pytest.raises(Killed):
-        fit_encoder(wanted, tmp_path / "run", kill_in(2))
+        fit_encoder(wanted, tmp_path / "run", KillIn(2))
     figures = fit_encoder(wanted, tmp_path / "run", quiet)
     assert files(tmp_path / "run") == files(encoders[modality])
     assert fit_encoder(wanted, tmp_path / "run", quiet) == figures  # finished: nothing is done
@@ -126,6 +127,30 @@ def test_the_wrong_corpus_is_named(data: Path, bert: Path, tmp_path: Path) -> No
             fit_encoder(config("audio", data, bert, **changes), tmp_path / "run", quiet)
     with pytest.raises(DataError, match=r"crema_d/labels\.csv|labels\.csv"):
         fit_encoder(config("audio", tmp_path, bert), tmp_path / "run", quiet)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("modality", CORPORA)
+def test_all_data_is_read_before_the_first_epoch(
+    data: Path, bert: Path, tmp_path: Path, modality: str
+) -> None:
+    """The dev split once, not at every judging."""
+    own = Path(shutil.copytree(data, tmp_path / "data"))
+
+    class LoseData(Quiet):
+        def advance(self, done: int, total: int, message: str) -> None:
+            shutil.rmtree(own, ignore_errors=True)
+
+    wanted = config(modality, own, bert, judge_every=1)
+    figures = fit_encoder(wanted, tmp_path / "run", LoseData())
+    assert set(figures) == set(CORPORA[modality])
+
+
+def test_a_broken_dev_split_is_found_before_the_first_epoch(data: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(data, tmp_path / "data"))
+    (own / "ravdess" / "3-0.flac").write_bytes(b"no sound")
+    with pytest.raises(DataError, match=r"3-0\.flac"):
+        fit_encoder(config("audio", own, tmp_path), tmp_path / "run", quiet)
     assert not (tmp_path / "run").exists()
 
 

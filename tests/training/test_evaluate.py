@@ -9,7 +9,8 @@ import torch
 from dcet.runtime.errors import ConfigError, DataError
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.speech import earlier_voice, read_speech
-from dcet.training.evaluate import decisions, evaluate
+from dcet.training.encoders.judging import emotion_figures
+from dcet.training.evaluate import evaluate
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.saved import checkpoint, encoder_run
@@ -69,7 +70,7 @@ def test_ravdess_is_heard_as_sound_with_the_voice_so_far(
             voice = voices.get(speaker, torch.zeros(1, 3, 64))
             feature, voices[speaker] = model(pcm[None], voice)
             features.append(feature)
-        expected = decisions(model.head(torch.cat(features)), speech.emotion, [])
+        expected = emotion_figures(model.head(torch.cat(features)), speech.emotion, [])
         whole = model.encode(speech.level, earlier_voice(speech))
     assert torch.allclose(torch.cat(features), whole, atol=1e-3)
     figures = evaluate(str(encoders["audio"]), "ravdess", data)
@@ -81,12 +82,12 @@ def test_what_nobody_acts_is_no_answer() -> None:
     logits[:, EMOTIONS.index("surprise")] = 9
     logits[:, EMOTIONS.index("joy")] = 1
     emotion = torch.tensor([EMOTIONS.index(name) for name in ("joy", "joy", "surprise")])
-    assert decisions(logits, emotion, [])["accuracy"] == pytest.approx(1 / 3)
-    without = decisions(logits, emotion, ["surprise"])
+    assert emotion_figures(logits, emotion, [])["accuracy"] == pytest.approx(1 / 3)
+    without = emotion_figures(logits, emotion, ["surprise"])
     assert (without["n"], without["accuracy"], without["uar"]) == (2, 1, 1)
     assert np.isfinite(without["nll"])
     with pytest.raises(DataError, match="nothing is left"):
-        decisions(logits, emotion, ["joy", "surprise"])
+        emotion_figures(logits, emotion, ["joy", "surprise"])
 
 
 def test_crema_d_is_never_surprised_and_others_need_not_be(

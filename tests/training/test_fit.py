@@ -18,13 +18,14 @@ from dcet.training.dialogue.fit import drop_tokens, fit, new_model, parameter_gr
 from dcet.training.dialogue.objective import Objective
 from dcet.training.evaluate import evaluate_meld
 from dcet.training.run import resume
-from dcet.training.run.runs import schedule
+from dcet.training.run.loop import schedule
 from dcet.training.saved import checkpoint
 from dcet.training.saved import weights as weight_files
 from tests.tiny_training import (
     VOCABULARY,
     Killed,
-    kill_in,
+    KillIn,
+    Recorder,
     quiet,
     tiny_config,
     wordpiece,
@@ -70,7 +71,7 @@ def test_a_killed_run_ends_as_an_unbroken_one(
 ) -> None:
     config = tiny_config(meld, bert)
     with pytest.raises(Killed):
-        fit(config, tmp_path / "run", kill_in(epoch))
+        fit(config, tmp_path / "run", KillIn(epoch))
     fit(config, tmp_path / "run", quiet)
     whole, resumed = weights(run), weights(tmp_path / "run")
     assert whole.keys() == resumed.keys()
@@ -81,12 +82,12 @@ def test_a_killed_run_ends_as_an_unbroken_one(
 
 
 def test_resuming_does_not_begin_again(run: Path, meld: Path, bert: Path, tmp_path: Path) -> None:
-    config, seen = tiny_config(meld, bert), []
+    config, seen = tiny_config(meld, bert), Recorder()
     with pytest.raises(Killed):
-        fit(config, tmp_path / "run", kill_in(2))
-    fit(config, tmp_path / "run", lambda done, total, message: seen.append(message))
-    assert seen
-    assert not [message for message in seen if "epoch 1" in message]
+        fit(config, tmp_path / "run", KillIn(2))
+    fit(config, tmp_path / "run", seen)
+    assert {message[:8] for message in seen.updates} == {"epoch 2 "}
+    assert [message[:12] for message in seen.said] == ["epoch 2 dev "]
 
 
 def test_a_finished_run_stays_as_it_is(run: Path, meld: Path, bert: Path) -> None:
@@ -164,19 +165,6 @@ def test_a_run_of_another_configuration_is_refused(
     assert all(torch.equal(before[name], value) for name, value in weights(run).items())
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"dialogues_per_batch": 0}])
-def test_nothing_to_do_is_refused(meld: Path, bert: Path, wrong: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="at least 1"):
-        tiny_config(meld, bert, **wrong)
-
-
-def test_a_tokenizer_that_cannot_be_cut_names_the_option(
-    meld: Path, roberta: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(ConfigError, match=r"BPE tokenizer cannot be cut.*--vocabulary 0"):
-        fit(tiny_config(meld, roberta), tmp_path / "run", quiet)
-
-
 def spoil_nothing(folder: Path) -> None:
     """There is no such folder."""
 
@@ -226,7 +214,7 @@ def test_a_full_disk_leaves_what_was_there(
 ) -> None:
     config, run = tiny_config(meld, bert), tmp_path / "run"
     with pytest.raises(Killed):
-        fit(config, run, kill_in(2))
+        fit(config, run, KillIn(2))
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     with monkeypatch.context() as patch:
         patch.setattr(module, "save_file", no_space)

@@ -2,23 +2,24 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from dcet.runtime.errors import ConfigError
+from dcet.runtime.errors import ConfigError, DataError
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.batches import examples
 from dcet.training.dialogue.forward import predict
-from dcet.training.fusion.fuse import COMMERCIAL_SPEECH, FuseConfig, fuse, only_senses
+from dcet.training.fusion.fuse import COMMERCIAL_SPEECH, FuseConfig, all_but_text, fuse
 from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.saved import checkpoint, encoder_run
 from dcet.training.saved.checkpoint import Checkpoint
 from dcet.training.saved.encoder_run import EncoderRun
 from tests.tiny_senses import write_senses
-from tests.tiny_training import TINY, quiet, with_senses, write_meld
+from tests.tiny_training import TINY, Killed, KillIn, Recorder, quiet, with_senses, write_meld
 
 CHANNELS = (4, 8, 16)
 
@@ -46,7 +47,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: str(folder / name) for name in models}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(run: Path, data: Path, encoders: dict[str, str]) -> FuseConfig:
     return FuseConfig(
         checkpoint=str(run),
@@ -58,11 +59,19 @@ def config(run: Path, data: Path, encoders: dict[str, str]) -> FuseConfig:
     )
 
 
+@pytest.fixture(scope="module")
+def fused(config: FuseConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two epochs."""
+    folder = tmp_path_factory.mktemp("fused") / "run"
+    fuse(config, folder, quiet)
+    return folder
+
+
 def test_text_alone_gives_exactly_what_it_gave_before(
-    config: FuseConfig, run: Path, data: Path, tmp_path: Path
+    config: FuseConfig, fused: Path, run: Path, data: Path
 ) -> None:
-    figures = fuse(config, tmp_path / "fused", quiet)
-    before, after = checkpoint.load(run), checkpoint.load(tmp_path / "fused")
+    figures = fuse(config, fused, quiet)
+    before, after = checkpoint.load(run), checkpoint.load(fused)
     dev = Corpus.of_meld(data / "meld", "dev")
     texts = [predict(c.model, examples(dev, c.tokenizer)).logits for c in (before, after)]
     assert (texts[0] == texts[1]).all()
@@ -80,14 +89,36 @@ def test_text_alone_gives_exactly_what_it_gave_before(
             assert sum(row["modality_weights"].values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_only_what_hears_and_looks_is_trained(fresh: Checkpoint) -> None:
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_killed_run_ends_as_an_unbroken_one(
+    config: FuseConfig, fused: Path, tmp_path: Path, epoch: int
+) -> None:
+    with pytest.raises(Killed):
+        fuse(config, tmp_path / "run", KillIn(epoch))
+    figures, seen = fuse(config, tmp_path / "run", quiet), Recorder()
+    assert contents(tmp_path / "run") == contents(fused)
+    assert fuse(config, tmp_path / "run", seen) == figures  # finished: nothing is done
+    assert not seen.said
+    with pytest.raises(ConfigError, match="begun with another epochs"):
+        fuse(dataclasses.replace(config, epochs=3), tmp_path / "run", quiet)
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(run)): path.read_bytes()
+        for path in run.rglob("*")
+        if path.is_file() and "resume" not in path.parts
+    }
+
+
+def test_only_audio_face_and_gating_are_trained(fresh: Checkpoint) -> None:
     model = with_senses(fresh).model
-    trained = {id(parameter) for parameter in only_senses(model)}
+    trained = {id(parameter) for parameter in all_but_text(model)}
     fusion = model.step.fusion
     for name, parameter in model.named_parameters():
         in_fusion = name.startswith("step.fusion.")
-        reads_text = name.startswith(("step.fusion.text", "step.fusion.norm"))
-        assert (id(parameter) in trained) == (in_fusion and not reads_text), name
+        of_text = name.startswith(("step.fusion.text", "step.fusion.norm"))
+        assert (id(parameter) in trained) == (in_fusion and not of_text), name
         assert parameter.requires_grad == (id(parameter) in trained)
     fusion.kind.sum().backward()
     assert fusion.kind.grad is not None
@@ -112,3 +143,15 @@ def test_nothing_non_commercial_goes_into_a_commercial_model(
     )
     with pytest.raises(ConfigError, match="RAVDESS may not be used commercially"):
         fuse(commercial, tmp_path / "fused", quiet)
+
+
+def test_a_dev_split_of_one_speaker_is_refused(
+    config: FuseConfig, data: Path, tmp_path: Path
+) -> None:
+    """Half of the speakers are for training, half for judging."""
+    own = Path(shutil.copytree(data, tmp_path / "data"))
+    table = own / "crema_d" / "labels.csv"
+    table.write_text(table.read_text().replace(",3,", ",2,"))  # speaker 3 becomes speaker 2
+    with pytest.raises(DataError, match="at least two speakers"):
+        fuse(dataclasses.replace(config, data=str(own)), tmp_path / "fused", quiet)
+    assert not (tmp_path / "fused").exists()

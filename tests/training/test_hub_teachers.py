@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from dcet.runtime.labels import EMOTIONS
+from dcet.training.encoders.datasets import AudioBatch
 from dcet.training.encoders.hub_teachers import (
     PictureTeacher,
     TextTeacher,
@@ -24,7 +25,6 @@ from dcet.training.encoders.hub_teachers import (
     sounding,
     standardised,
 )
-from dcet.training.encoders.material import Heard
 from tests.tiny_senses import HUB_LABELS, tone, write_bert_classifier, write_resnet, write_wav2vec2
 
 ORDER = [
@@ -50,16 +50,16 @@ def test_emotions_are_found_under_their_usual_names() -> None:
 def test_text_is_read_by_the_models_own_tokenizer(tmp_path: Path) -> None:
     folder = write_bert_classifier(tmp_path / "bert")
     texts = ["so happy", "i am really not that sad", "wow"] * 8  # more than one group
-    opinion = TextTeacher(str(folder))(texts)
+    answer = TextTeacher(str(folder))(texts)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     encoded = AutoTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
     with torch.no_grad():
         outputs = model(**encoded, output_hidden_states=True)
     mask = encoded["attention_mask"][..., None]
     pooled = (outputs.hidden_states[-1] * mask).sum(1) / mask.sum(1)
-    assert opinion.logits is not None
-    assert torch.allclose(opinion.logits, outputs.logits[:, ORDER], atol=BF16)
-    assert torch.allclose(opinion.features, pooled, atol=BF16)
+    assert answer.logits is not None
+    assert torch.allclose(answer.logits, outputs.logits[:, ORDER], atol=BF16)
+    assert torch.allclose(answer.features, pooled, atol=BF16)
 
 
 def test_sound_is_normalised_as_by_its_feature_extractor(tmp_path: Path) -> None:
@@ -77,9 +77,9 @@ def test_sound_is_normalised_as_by_its_feature_extractor(tmp_path: Path) -> None
     model = AutoModelForAudioClassification.from_pretrained(folder).eval()
     with torch.no_grad():
         expected = model(**prepared).logits[:, ORDER]
-    opinion = WaveformTeacher(str(folder))(Heard(torch.empty(0), torch.empty(0), pcm))
-    assert opinion.logits is not None
-    assert torch.allclose(opinion.logits, expected, atol=BF16)
+    answer = WaveformTeacher(str(folder))(AudioBatch(torch.empty(0), torch.empty(0), pcm))
+    assert answer.logits is not None
+    assert torch.allclose(answer.logits, expected, atol=BF16)
 
 
 def test_silence_stays_finite() -> None:
@@ -107,9 +107,9 @@ def test_without_the_seven_emotions_there_are_features_alone(tmp_path: Path, kin
     if kind == "wav2vec2":
         folder = write_wav2vec2(tmp_path / "teacher", emotions=False)
         pcm = torch.randn(2, 48_000)
-        opinion = WaveformTeacher(str(folder))(Heard(pcm, pcm, pcm))
+        answer = WaveformTeacher(str(folder))(AudioBatch(pcm, pcm, pcm))
     else:
         folder = write_resnet(tmp_path / "teacher", emotions=False)
-        opinion = PictureTeacher(str(folder))(torch.rand(2, 48, 48) * 255)
-    assert opinion.logits is None
-    assert opinion.features.shape == (2, 16)
+        answer = PictureTeacher(str(folder))(torch.rand(2, 48, 48) * 255)
+    assert answer.logits is None
+    assert answer.features.shape == (2, 16)

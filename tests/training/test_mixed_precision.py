@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dcet.training.run.mixed_precision import mixed_precision
+from dcet.training.network.mixed_precision import mixed_precision
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import MODALITIES
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.batches import Example, examples
-from dcet.training.dialogue.forward import encode_texts, predict
+from dcet.training.dialogue.forward import predict
 from dcet.training.network.model import Dcet, Fusion, ModelConfig, Step, initial_state
+from dcet.training.network.text_batches import encode_tokens
 from dcet.training.saved.checkpoint import Checkpoint
 from tests.tiny_training import TINY
 
@@ -77,7 +78,7 @@ def stream(model: Dcet, item: Example) -> Tensor:
     host, rows = Host(model.step), []
     for turn, tokens in enumerate(item.tokens):
         with torch.inference_mode():
-            text = encode_texts(model, [tokens])
+            text = encode_tokens(model, [tokens])
         outputs = host.turn(features(text), int(item.speakers[turn]))
         rows.append(torch.cat(outputs[:3], dim=-1)[0])
     return torch.stack(rows)

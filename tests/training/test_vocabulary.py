@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 from torch import nn
 
-from dcet.runtime.errors import ConfigError
-from dcet.training.network.vocabulary import prune_vocabulary
+from dcet.training.network.vocabulary import FixedVocabulary, prune_vocabulary
 from tests.tiny_training import FELT, LETTERS, SPECIAL, VOCABULARY, wordpiece
 
 KEPT = ["I am so happy, really!", "sunshine"]
@@ -109,5 +108,5 @@ def test_truncation_survives() -> None:
 
 
 def test_only_word_pieces_can_be_cut() -> None:
-    with pytest.raises(ConfigError, match=r"BPE tokenizer cannot be cut.*--vocabulary 0"):
+    with pytest.raises(FixedVocabulary, match=r"BPE tokenizer cannot be cut, only WordPiece's$"):
         prune_vocabulary(Tokenizer(models.BPE()), embeddings(), 70, KEPT)

@@ -16,7 +16,7 @@ from dcet.runtime.bundle.manifest import CorpusCost
 from dcet.training.corpora.faces import read_ferplus
 from dcet.training.corpora.registry import NEVER_THERE
 from dcet.training.corpora.speech import earlier_voice, read_speech
-from dcet.training.evaluate import decisions
+from dcet.training.encoders.judging import emotion_figures
 from dcet.training.network.model import Dcet
 
 SPLIT = "dev"
@@ -51,7 +51,7 @@ def senses_evidence(
         for graph in (floats[id], int8[id]):
             with torch.inference_mode():
                 logits = encoder.head(torch.from_numpy(features(graph)))
-            figures = decisions(logits, emotion, NEVER_THERE.get(corpus, ()))
+            figures = emotion_figures(logits, emotion, NEVER_THERE.get(corpus, ()))
             accuracies.append(figures["accuracy"])
         before, after = accuracies
         found[corpus] = CorpusCost(graph=id, items=len(emotion), before=before, after=after)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from dcet.runtime.cli.command import Group
@@ -17,12 +16,15 @@ from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.files import read_json
 from dcet.runtime.labels import EMOTIONS, MODALITIES
+from dcet.training.cli_output import number, progress_bar, show
 from dcet.training.corpora.registry import MODALITY_OF
 
 RUN = OutputFolder()
 MODEL = click.Path(path_type=str)  # a folder, or a name that is none
 EPOCHS, EPOCHS_HELP = click.IntRange(min=1), "Passes over the training data."
 SEED_HELP = "Of initial weights and of the order of the data."
+RUN_HELP = "The run to write, or to resume."
+KEEP_ALL_WORDS = "keep all of it with --vocabulary 0"
 
 
 @click.group(cls=Group)
@@ -52,8 +54,19 @@ def need_training() -> None:
         need(package, extra="train")
 
 
+@contextmanager
+def vocabulary_advice(advice: str) -> Iterator[None]:
+    """Add the command's own advice to the error of a vocabulary that cannot be cut."""
+    from dcet.training.network.vocabulary import FixedVocabulary
+
+    try:
+        yield
+    except FixedVocabulary as error:
+        raise ConfigError(f"{error}; {advice}") from error
+
+
 def fit_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that `fit` and `soft-labels` share."""
+    """Add the options that `fit` and `soft-labels` share."""
     for option in reversed(
         [
             click.option(
@@ -85,11 +98,11 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command()
 @fit_options
-@click.option("--output", required=True, type=RUN, help="The run; begun before, it is resumed.")
+@click.option("--output", required=True, type=RUN, help=RUN_HELP)
 @click.option(
     "--soft-labels",
     type=click.Path(dir_okay=False),
-    help="Opinions made by `dcet-train soft-labels`.",
+    help="Out-of-fold soft labels, made by `dcet-train soft-labels`.",
 )
 @click.option(
     "--licence",
@@ -97,11 +110,11 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
     multiple=True,
     metavar="NAME=LICENCE",
     callback=_by_name,
-    help="Licence of what goes in, kept with the weights and in every bundle; may be given again.",
+    help="Licence of data or encoder, kept with the weights and in every bundle; repeatable.",
 )
 @json_option("Write the dev figures as JSON")
 def fit(output: Path, json_path: Path | None, vocabulary: int, **options: Any) -> None:
-    """Train text encoder, fusion and memory together; keep what was best on dev.
+    """Train text encoder, fusion and memory together; keep the best epoch on dev.
 
     \b
     Example:
@@ -115,7 +128,7 @@ def fit(output: Path, json_path: Path | None, vocabulary: int, **options: Any) -
     )
 
     config = FitConfig(vocabulary=vocabulary or None, **options)
-    with progress_bar() as progress:
+    with vocabulary_advice(KEEP_ALL_WORDS), progress_bar() as progress:
         figures = fit(config, output, progress)
     show(figures, json_path)
 
@@ -132,7 +145,7 @@ def fit(output: Path, json_path: Path | None, vocabulary: int, **options: Any) -
 @click.option("--runs", required=True, type=RUN, help="Where the folds' runs go.")
 @click.option("--output", required=True, type=OutputFile(), help="The npz to write.")
 def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options: Any) -> None:
-    """Ask models that never saw a turn in training what they think of it.
+    """Predict every training turn by a model that was not trained on it (out-of-fold).
 
     \b
     Example:
@@ -144,7 +157,7 @@ def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options
     from dcet.training.dialogue.soft_labels import write_soft_labels
 
     config = FitConfig(vocabulary=vocabulary or None, **options)
-    with progress_bar() as progress:
+    with vocabulary_advice(KEEP_ALL_WORDS), progress_bar() as progress:
         write_soft_labels(config, runs, output, folds, progress)
     click.echo(f"wrote {output}")
 
@@ -168,7 +181,7 @@ def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options
 def select(
     runs: tuple[Path, ...], meld: Path, output: Path, card: Path | None, json_path: Path | None
 ) -> None:
-    """Keep what is best on dev: one of several RUNS, or the average of their weights.
+    """Keep the best on dev of several RUNS and the average of their weights.
 
     \b
     Example:
@@ -183,29 +196,29 @@ def select(
         return
     table = Table("dev", "weighted_f1", "memory reset")
     for seed, *values in zip(*metrics["ablation"].values(), strict=True):
-        table.add_row(f"seed {seed}", *(_number(value) for value in values))
+        table.add_row(f"seed {seed}", *(number(value) for value in values))
     table.add_section()
     kept = (metrics[part]["weighted_f1"] for part in ("dev", "dev_memory_reset"))
-    table.add_row(f"kept: {metrics['kept']}", *(_number(value) for value in kept))
+    table.add_row(f"kept: {metrics['kept']}", *(number(value) for value in kept))
     make_console().print(table)
 
 
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that `encoder` and `distill` share."""
+    """Add the options that `encoder` and `distill` share."""
     for option in reversed(
         [
             click.option(
                 "--modality",
                 required=True,
                 type=click.Choice(list(MODALITIES)),
-                help="What the encoder takes.",
+                help="Input of the encoder.",
             ),
             click.option(
                 "--corpus",
                 "corpora",
                 multiple=True,
                 type=click.Choice(list(MODALITY_OF)),
-                help="To learn from; may be given again.",
+                help="Corpus to train on; repeatable.",
             ),
             click.option(
                 "--data",
@@ -213,7 +226,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
                 type=click.Path(exists=True),
                 help="Folder that holds the corpora's folders, such as crema_d.",
             ),
-            click.option("--output", required=True, type=RUN, help="The run; if begun, resumed."),
+            click.option("--output", required=True, type=RUN, help=RUN_HELP),
             click.option("--epochs", type=EPOCHS, help="Instead of the recipe's."),
             click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP),
             click.option(
@@ -228,7 +241,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
                 multiple=True,
                 metavar="NAME=LICENCE",
                 callback=_by_name,
-                help="Licence of what goes in, kept with the weights; may be given again.",
+                help="Licence of the data, kept with the weights; repeatable.",
             ),
             json_option("Write the dev figures as JSON"),
         ]
@@ -261,10 +274,12 @@ def encoder(
     from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
 
     options |= _changed(changes, epochs)
-    if text_encoder is not None:
-        options["shape"] = {**options.get("shape", {}), "encoder": text_encoder}
+    shape = options.get("shape", {})
+    if text_encoder is not None and isinstance(shape, dict):
+        options["shape"] = {**shape, "encoder": text_encoder}
     config = FitEncoderConfig.of(**options)
-    with progress_bar() as progress:
+    advice = "leave vocabulary out of the shape in --config"
+    with vocabulary_advice(advice), progress_bar() as progress:
         figures = fit_encoder(config, output, progress)
     show(figures, json_path)
 
@@ -293,10 +308,10 @@ def distill(
     changes: Path | None,
     **options: Any,
 ) -> None:
-    """Train a small encoder to answer as larger ones do.
+    """Distil a smaller encoder from one or more teachers.
 
-    Without --corpus, DATA is unlabelled: a folder of sounds or pictures, or a text file with an
-    utterance a line.
+    Without --corpus, DATA is unlabelled: a folder of sounds or pictures, or a text file with one
+    utterance per line.
 
     \b
     Example:
@@ -309,19 +324,20 @@ def distill(
 
     options |= {"student": _settings(student), **_changed(changes, epochs)}
     config = DistillConfig.of(**options)
-    with progress_bar() as progress:
+    advice = f"leave vocabulary out of --student {student}"
+    with vocabulary_advice(advice), progress_bar() as progress:
         figures = distill_encoder(config, output, progress)
     show(figures, json_path)
 
 
 def _changed(file: Path | None, epochs: int | None) -> dict[str, Any]:
-    """What of a recipe is changed."""
+    """Return the settings of a recipe that are changed."""
     changes = {} if file is None else _settings(file)
     return changes if epochs is None else {**changes, "epochs": epochs}
 
 
 def _settings(file: Path) -> dict[str, Any]:
-    """A JSON object. Raises ConfigError."""
+    """Read a JSON object. Raises ConfigError."""
     try:
         value = read_json(file)
     except (OSError, ValueError) as error:
@@ -336,7 +352,7 @@ def _settings(file: Path) -> dict[str, Any]:
     "--checkpoint",
     required=True,
     type=MODEL,
-    help="That reads text: a folder, a run or `default`.",
+    help="Checkpoint with a text encoder: a folder, a run or `default`.",
 )
 @click.option("--audio", required=True, type=MODEL, help="Run of `encoder` or `distill`.")
 @click.option("--face", required=True, type=MODEL, help="Run of `encoder` or `distill`.")
@@ -346,7 +362,7 @@ def _settings(file: Path) -> dict[str, Any]:
     type=click.Path(exists=True, file_okay=False),
     help="Folder that holds meld, ferplus, crema_d and ravdess.",
 )
-@click.option("--output", required=True, type=RUN, help="The run to write.")
+@click.option("--output", required=True, type=RUN, help=RUN_HELP)
 @click.option("--epochs", default=8, show_default=True, type=EPOCHS, help=EPOCHS_HELP)
 @click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP)
 @click.option(
@@ -356,10 +372,10 @@ def _settings(file: Path) -> dict[str, Any]:
 )
 @json_option("Write the dev figures as JSON")
 def fuse(output: Path, json_path: Path | None, commercial: bool, **options: Any) -> None:
-    """Teach a checkpoint that reads to listen and to look too.
+    """Fuse a checkpoint's text encoder with an audio and a face encoder.
 
-    On constructed conversations: the words of MELD, clips and faces of the same emotion. What the
-    checkpoint makes of text alone stays exactly as it is.
+    On constructed conversations: the text of MELD, clips and faces of the same emotion. The outputs
+    for text alone stay exactly as they are.
 
     \b
     Example:
@@ -380,8 +396,8 @@ def fuse(output: Path, json_path: Path | None, commercial: bool, **options: Any)
     rows = {name: row for name, row in figures.items() if isinstance(row, Mapping)}
     table = Table("constructed, dev", "weighted_f1", *(f"weight of {name}" for name in MODALITIES))
     for name, row in rows.items():
-        weights = (_number(row["modality_weights"][modality]) for modality in MODALITIES)
-        table.add_row(name, _number(row["weighted_f1"]), *weights)
+        weights = (number(row["modality_weights"][modality]) for modality in MODALITIES)
+        table.add_row(name, number(row["weighted_f1"]), *weights)
     make_console().print(table)
 
 
@@ -405,16 +421,16 @@ def fuse(output: Path, json_path: Path | None, commercial: bool, **options: Any)
     "left_out",
     multiple=True,
     type=click.Choice(EMOTIONS),
-    help="Neither count this emotion nor let it be an answer; may be given again.",
+    help="Neither count this emotion nor let it be an answer; repeatable.",
 )
 @click.option("--reset-memory", is_flag=True, help="Reset the memory before every turn (ablation).")
 @json_option("Write all figures as JSON")
 def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: Any) -> None:
-    """Figures of CHECKPOINT (a folder, a run, or `default`) on a corpus.
+    """Show the figures of CHECKPOINT (a folder, a run, or `default`) on a corpus.
 
-    MELD is read as conversations, with the memory; clips and faces are classified one by one, by
-    the head of the encoder. A voice is known by earlier clips of the same speaker alone. CREMA-D
-    has no surprise, which is no possible answer there.
+    MELD is evaluated as conversations, with the memory; clips and faces are classified one by one,
+    by the head of the encoder. Clips are normalised by earlier ones of the same speaker alone.
+    CREMA-D has no surprise, which is no possible answer there.
 
     \b
     Example:
@@ -424,9 +440,9 @@ def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: An
     from dcet.training.evaluate import evaluate as evaluate_on
 
     figures = evaluate_on(checkpoint, corpus, **options)
-    output_json(json_path, figures)
     if json_path != STDOUT:
         show({f"{corpus} {options['split']}": figures}, None)
+    output_json(json_path, figures)
 
 
 @main.command()
@@ -470,55 +486,3 @@ def turns(data: Path, split: str, output: Path, dialogues: int, seed: int) -> No
         f"{output}: {len(written)} turns of {len(written.conversations)} dialogues, "
         f"constructed, SHA-256 {written.sha256}"
     )
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on stderr; what is said of an epoch stays on the screen."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=make_console(stderr=True),
-    ) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def progress(done: int, total: int, message: str) -> None:
-            if " dev " in message:
-                bar.console.print(message)
-            bar.update(task, completed=done, total=total, description=message)
-
-        yield progress
-
-
-def show(figures: Mapping[str, Any], json_path: Path | None) -> None:
-    """Print figures by name, for people or for machines."""
-    output_json(json_path, figures)
-    if json_path == STDOUT:
-        return
-    if not figures:
-        click.echo("no dev split to judge on: give a --corpus")
-        return
-    table = Table("", *figures)
-    rows = ("n", "weighted_f1", "macro_f1", "accuracy", "uar", "ece", "nll")
-    for row in rows:
-        table.add_row(row, *(_number(part[row]) for part in figures.values()))
-    for emotion in EMOTIONS:
-        table.add_row(
-            f"f1 {emotion}", *(_number(part["per_class_f1"][emotion]) for part in figures.values())
-        )
-    for group, keys in (
-        ("sentiment", ("mae", "pearson", "ccc")),
-        ("shift", ("f1", "average_precision")),
-    ):
-        if all(group in part for part in figures.values()):
-            for key in keys:
-                table.add_row(
-                    f"{group} {key}", *(_number(part[group][key]) for part in figures.values())
-                )
-    make_console().print(table)
-
-
-def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.4f}"

@@ -1,4 +1,4 @@
-"""What happens to faces on their way into a camera, on batches, drawn from torch's generator."""
+"""Random corruption of faces, in batches; draws from torch's global generator."""
 
 import math
 
@@ -10,7 +10,7 @@ from dcet.runtime.arrays import FACE_PIXELS
 
 
 def corrupt_faces(grey: Tensor) -> Tensor:
-    """(N, 48, 48) in [0, 255]: turned, moved, mirrored; gamma, blur, noise, a hidden patch."""
+    """Rotate, move, mirror, darken, blur and hide parts of faces (N, 48, 48) in [0, 255]."""
     x = _turn(grey[:, None])
     gamma = torch.exp(0.6 * (torch.rand(len(x), 1, 1, 1) - 0.5) * 2)
     x = (x / 255).clamp(0, 1) ** gamma * 255
@@ -22,7 +22,7 @@ def corrupt_faces(grey: Tensor) -> Tensor:
 
 
 def blur(grey: Tensor, passes: int) -> Tensor:
-    """(N, h, w) smoothed by `passes` 3×3 boxes."""
+    """Smooth (N, h, w) by `passes` 3×3 boxes."""
     x = grey[:, None]
     for _ in range(passes):
         x = avg_pool2d(x, 3, 1, padding=1, count_include_pad=False)
@@ -30,13 +30,13 @@ def blur(grey: Tensor, passes: int) -> Tensor:
 
 
 def hide_patch(grey: Tensor, share: float) -> Tensor:
-    """Random erasing (Zhong et al., AAAI 2020): a patch of noise in a `share` of (N, h, w)."""
+    """Put a patch of noise into a `share` of (N, h, w) (Zhong et al., AAAI 2020)."""
     patch = _rectangles(len(grey), 0.15, 0.45) & (torch.rand(len(grey)) < share)[:, None, None]
     return torch.where(patch, 255 * torch.rand_like(grey), grey)
 
 
 def cover(grey: Tensor) -> Tensor:
-    """(N, h, w) behind something of one grey and some grain, up to four fifths of each."""
+    """Occlude (N, h, w) by a grainy rectangle, up to four fifths of each."""
     count = len(grey)
     plain, grain = 255 * torch.rand(count, 1, 1), 40 * torch.rand(count, 1, 1)
     front = (plain + grain * torch.randn_like(grey)).clamp(0, 255)
@@ -44,7 +44,10 @@ def cover(grey: Tensor) -> Tensor:
 
 
 def _rectangles(count: int, least: float, most: float) -> Tensor:
-    """(count, 48, 48): one somewhere in each, of sides between these shares of the face's."""
+    """Draw a rectangle for each of `count` faces: bool (count, 48, 48).
+
+    Its sides are between the shares `least` and `most` of the face's.
+    """
     size = FACE_PIXELS * (least + (most - least) * torch.rand(count, 2))
     start = torch.rand(count, 2) * (FACE_PIXELS - size)
     place = torch.arange(FACE_PIXELS)
@@ -70,7 +73,7 @@ def _turn(x: Tensor) -> Tensor:
 
 
 def _coarsen(x: Tensor) -> Tensor:
-    """Seen from further away."""
+    """Halve the resolution, as from further away."""
     small = interpolate(x, scale_factor=0.5, mode="bilinear", antialias=True)
     return interpolate(small, size=(FACE_PIXELS, FACE_PIXELS), mode="bilinear")
 

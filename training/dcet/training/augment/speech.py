@@ -1,6 +1,6 @@
-"""What happens to speech on its way to a microphone, on waveforms and on log-mels.
+"""Random corruption of speech, on waveforms and on log-mels.
 
-Everything works on batches and draws from torch's global generator.
+All functions take batches and draw from torch's global generator.
 """
 
 import math
@@ -16,7 +16,7 @@ DB_RANGE = 80.0
 
 
 def add_noise(pcm: Tensor, snr_db: Tensor) -> Tensor:
-    """pcm (N, n) with noise of a random colour, snr_db (N,) below the power of what sounds."""
+    """Add noise of a random colour to pcm (N, n), snr_db (N,) below the power of what sounds."""
     length = pcm.shape[1]
     spectrum = torch.fft.rfft(torch.randn_like(pcm))
     frequency = torch.linspace(1 / length, 1, spectrum.shape[1])
@@ -30,7 +30,7 @@ def add_noise(pcm: Tensor, snr_db: Tensor) -> Tensor:
 
 
 def reverberate(pcm: Tensor) -> Tensor:
-    """pcm (N, n) in rooms with a reverberation time of 0.1 to 0.7 s: noise that decays."""
+    """Convolve pcm (N, n) with decaying noise, of a reverberation time of 0.1 to 0.7 s."""
     count, length = pcm.shape
     tail = SAMPLE_RATE_HZ // 2
     seconds = torch.arange(tail) / SAMPLE_RATE_HZ
@@ -47,7 +47,7 @@ def reverberate(pcm: Tensor) -> Tensor:
 
 
 def equalise(pcm: Tensor, strength_db: float = 8.0) -> Tensor:
-    """pcm (N, n) through random smooth filters and gains, as microphones and lines have them."""
+    """Filter pcm (N, n) by random smooth responses and gains, as microphones have them."""
     spectrum = torch.fft.rfft(pcm)
     gain_db = _curves(len(pcm), spectrum.shape[1], strength_db) + 20 * (torch.rand(len(pcm), 1) - 1)
     equalised: Tensor = torch.fft.irfft(spectrum * 10 ** (gain_db / 20), n=pcm.shape[1])
@@ -55,7 +55,7 @@ def equalise(pcm: Tensor, strength_db: float = 8.0) -> Tensor:
 
 
 def corrupt_pcm(pcm: Tensor) -> Tensor:
-    """Each of noise (0 to 30 dB SNR), reverberation and equalisation for some of the clips."""
+    """Add noise (0 to 30 dB SNR), reverberation and equalisation, each to some of the clips."""
     for share, change in (
         (0.3, reverberate),
         (0.5, equalise),
@@ -69,7 +69,7 @@ def corrupt_pcm(pcm: Tensor) -> Tensor:
 
 
 def noise_level(level: Tensor, snr_db: Tensor) -> Tensor:
-    """level (N, 64, 94) in [0, 1] with noise snr_db (N,) below the mean power of what sounds."""
+    """Add noise to level (N, 64, 94), snr_db (N,) below the mean power of what sounds."""
     sounding = sounds(level)
     power = 10 ** ((level - 1) * DB_RANGE / 10) * sounding
     mean = power.sum(dim=(1, 2)) / (sounding.sum(dim=(1, 2)) * MELS).clamp_min(1)
@@ -84,9 +84,9 @@ def noise_level(level: Tensor, snr_db: Tensor) -> Tensor:
 
 
 def corrupt_level(level: Tensor) -> Tensor:
-    """What `corrupt_pcm` does, on log-mels; and speed, shift in time, and SpecAugment.
+    """Corrupt log-mels as `corrupt_pcm` does waveforms; change speed, shift, and mask.
 
-    SpecAugment: Park et al., Interspeech 2019.
+    Masks as in SpecAugment (Park et al., Interspeech 2019).
     """
     level = _warp(level)
     chosen = torch.rand(len(level)) < 0.3
@@ -101,7 +101,7 @@ def corrupt_level(level: Tensor) -> Tensor:
 
 
 def _warp(level: Tensor) -> Tensor:
-    """Faster or slower by up to 15 %, later or earlier by up to 0.5 s, higher or lower voices."""
+    """Change the speed by up to 15 %, shift by up to 0.5 s, and move the voice up or down."""
     count = len(level)
     speed = 1 + 0.3 * (torch.rand(count, 1) - 0.5)
     shift = 16 * (torch.rand(count, 1) - 0.5) * (torch.rand(count, 1) < 0.5)
@@ -119,7 +119,7 @@ def _warp(level: Tensor) -> Tensor:
 
 
 def _mask(level: Tensor) -> Tensor:
-    """One band and one stretch of each clip at the clip's mean."""
+    """Set one band and one stretch of each clip to the clip's mean."""
     hidden = torch.zeros_like(level, dtype=torch.bool)
     for dim, most in ((1, 10), (2, 16)):
         size = level.shape[dim]
@@ -143,7 +143,7 @@ def _top(level: Tensor) -> Tensor:
 
 
 def _curves(count: int, length: int, strength_db: float) -> Tensor:
-    """(count, length) smooth random curves of about ± strength_db / 2."""
+    """Draw smooth random curves (count, length) of about ± strength_db / 2."""
     place = torch.linspace(0, math.pi, length)
     waves = torch.stack([torch.cos(k * place) / k for k in range(1, 5)])
     return torch.randn(count, 4) @ waves * (strength_db / 2)

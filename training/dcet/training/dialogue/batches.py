@@ -1,4 +1,4 @@
-"""Dialogues as tensors: what one training or evaluation step sees."""
+"""Dialogues as tensors, for training and evaluation."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ def collate(items: Sequence[Example]) -> Batch:
 def shuffled_batches(
     items: Sequence[Example], size: int, generator: torch.Generator
 ) -> Iterator[Batch]:
-    """Batches of `size` dialogues of similar length, in random order."""
+    """Yield batches of `size` dialogues of similar length, in random order."""
     for chunk in shuffled_chunks(items, size, generator):
         yield collate([items[i] for i in chunk])
 
@@ -95,7 +95,7 @@ def shuffled_batches(
 def shuffled_chunks(
     items: Sequence[Example], size: int, generator: torch.Generator
 ) -> Iterator[list[int]]:
-    """As `shuffled_batches`, the places of the dialogues in `items`."""
+    """Yield the places in `items` of the dialogues of each of the `shuffled_batches`."""
     noise = torch.rand(len(items), generator=generator)
     order = sorted(range(len(items)), key=lambda i: len(items[i].tokens) + 2 * float(noise[i]))
     chunks = [order[start : start + size] for start in range(0, len(order), size)]
@@ -104,6 +104,6 @@ def shuffled_chunks(
 
 
 def in_order(items: Sequence[Example], size: int) -> Iterator[Batch]:
-    """Batches in the order given."""
+    """Yield batches in the order given."""
     for start in range(0, len(items), size):
         yield collate(items[start : start + size])

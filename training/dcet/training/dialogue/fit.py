@@ -1,171 +1,149 @@
-"""Training: encoder, fusion and memory together, over whole dialogues."""
+"""Training of text encoder, fusion and memory together, over whole dialogues."""
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from dcet.data.meld import Dialogue
 from dcet.data.metrics import conversation_metrics
-from dcet.runtime.errors import ConfigError
+from dcet.training.corpora.classes import check_classes
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.batches import Batch, examples, shuffled_batches
-from dcet.training.dialogue.calibration import calibrate, prior_bias
 from dcet.training.dialogue.forward import forward, predict
 from dcet.training.dialogue.objective import Objective
+from dcet.training.dialogue.temperature import calibrate, prior_bias
 from dcet.training.network.model import Dcet, ModelConfig
 from dcet.training.network.vocabulary import prune_vocabulary
-from dcet.training.run.layer_rates import layer_groups
-from dcet.training.run.resume import load_resume, save_resume
-from dcet.training.run.runs import Progress, average_of, claim, follow, log, schedule
+from dcet.training.run.loop import Judgement, Training, train
+from dcet.training.run.parameter_groups import layer_groups
+from dcet.training.run.progress import Progress
+from dcet.training.run.run_config import RunConfig
+from dcet.training.run.run_folder import check_run
 from dcet.training.saved import checkpoint
+from dcet.training.settings import Count, Seed, Share, Weight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitConfig:
-    """All that decides a run. Written into the run as config.json."""
+class FitConfig(RunConfig):
+    """The settings of a run of `fit`. Written into the run as config.json."""
 
     meld: str  # folder of {train,dev}_sent_emo.csv
     text_encoder: str
-    seed: int = 0  # of order and noise
-    initial_seed: int = 0  # of the first weights; the same for runs that are to be averaged
-    epochs: int = 5
-    dialogues_per_batch: int = 8
-    encoder_learning_rate: float = 1e-4
-    step_learning_rate: float = 5e-4
-    layer_decay: float = 0.85  # each encoder layer learns this much slower than the one above it
-    weight_decay: float = 0.01
-    warmup: float = 0.1  # share of the run
-    average: float = 0.99  # of the weights, per update; the average is what is evaluated and kept
-    label_smoothing: float = 0.1
+    initial_seed: Seed = 0  # of the first weights; the same for runs that are to be averaged
+    epochs: Count = 5
+    dialogues_per_batch: Count = 8
+    encoder_learning_rate: Weight = 1e-4
+    step_learning_rate: Weight = 5e-4
+    layer_decay: Share = 0.85  # each encoder layer learns this much slower than the one above it
+    weight_decay: Weight = 0.01
+    label_smoothing: Share = 0.1
     soft_labels: str | None = None  # npz made by `dcet-train soft-labels`
-    soft_share: float = 0.5
-    contrast: float = 0.1
-    alone: float = 0.5
-    token_dropout: float = 0.1  # share of tokens replaced by the mask token
-    prior_adjustment: float = 0.3  # of the logits, after training; see calibration.prior_bias
-    vocabulary: int | None = 12_000
+    soft_share: Share = 0.5
+    contrast: Weight = 0.1
+    alone: Weight = 0.5
+    token_dropout: Share = 0.1  # share of tokens replaced by the mask token
+    prior_adjustment: Weight = 0.3  # of the logits, after training; see temperature.prior_bias
+    vocabulary: Count | None = 12_000
     model: ModelConfig = field(default_factory=ModelConfig)
     licences: Mapping[str, str] = field(
         default_factory=dict
     )  # of data and encoder; kept with the weights
 
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.dialogues_per_batch < 1:
-            raise ConfigError(
-                f"epochs and dialogues_per_batch must be at least 1, got {self.epochs} and "
-                f"{self.dialogues_per_batch}"
-            )
-
 
 def fit(config: FitConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
     """Train on MELD's train split, select on dev; write or resume `run`.
 
-    Returns the dev figures of what was kept.
+    Returns the dev figures of the weights that were kept. Raises ConfigError, DataError or
+    WriteError.
     """
+    check_run(run, config)
     folder = Path(config.meld)
     soft = None if config.soft_labels is None else Path(config.soft_labels)
-    train = Corpus.of_meld(folder, "train", soft_labels=soft)
-    return fit_split(config, run, train, Corpus.of_meld(folder, "dev"), progress)
+    train_split = Corpus.of_meld(folder, "train", soft_labels=soft)
+    return fit_split(config, run, train_split, Corpus.of_meld(folder, "dev"), progress)
 
 
 def fit_split(
-    config: FitConfig,
-    run: Path,
-    train: Corpus,
-    dev: Corpus,
-    progress: Progress,
+    config: FitConfig, run: Path, train_split: Corpus, dev: Corpus, progress: Progress
 ) -> Mapping[str, Any]:
-    """As `fit`, on any two sets of dialogues."""
-    claim(run, config)
-    torch.manual_seed(config.initial_seed)
-    model, tokenizer = new_model(config, train.dialogues)
-    items, dev_items = examples(train, tokenizer), examples(dev, tokenizer)
-
-    objective = Objective(
-        model.config.width,
-        smoothing=config.label_smoothing,
-        soft_share=config.soft_share,
-        contrast=config.contrast,
-        alone=config.alone,
-    )
-    per_epoch = math.ceil(len(items) / config.dialogues_per_batch)
-    updates = per_epoch * config.epochs
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, objective, config), weight_decay=config.weight_decay
-    )
-    rates = [group["lr"] for group in optimizer.param_groups]
-    average = average_of(model)
-    modules = {"model": model, "objective": objective}
-    best: dict[str, Any] = {}
-    first_epoch = 0
-    if resumed := load_resume(run / "resume", modules, optimizer, average):
-        first_epoch, best = resumed["epoch"], resumed["best"]
-
-    masks = (tokenizer.token_to_id(token) for token in ("[MASK]", "<mask>"))
-    mask_id = next((id for id in masks if id is not None), None)
-    if mask_id is None and config.token_dropout:
-        progress(0, updates, "this encoder has no mask token: no tokens are dropped")
-    for epoch in range(first_epoch, config.epochs):
-        model.train()
-        # Order and noise depend on seed and epoch alone: a resumed run sees what an unbroken one
-        # sees.
-        torch.manual_seed(config.seed * 1000 + epoch)
-        order = torch.Generator().manual_seed(config.seed * 1000 + epoch)
-        for index, batch in enumerate(shuffled_batches(items, config.dialogues_per_batch, order)):
-            update = epoch * per_epoch + index
-            factor = schedule(update / updates, config.warmup)
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
-            noisy = drop_tokens(batch, config.token_dropout, mask_id)
-            outputs = forward(model, noisy)
-            loss = objective(outputs, noisy)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            follow(average, model, min(config.average, (1 + update) / (10 + update)))
-            progress(update + 1, updates, f"epoch {epoch + 1} loss {loss.item():.3f}")
-
-        learning = average_of(model)
-        model.load_state_dict(average)
-        predictions = predict(model, dev_items)
-        figures = conversation_metrics(
-            dev.dialogues, predictions.probabilities, predictions.sentiment, predictions.shift
-        )
-        progress(
-            (epoch + 1) * per_epoch,
-            updates,
-            f"epoch {epoch + 1} dev weighted_f1 {figures['weighted_f1']:.4f} "
-            f"macro_f1 {figures['macro_f1']:.4f}",
-        )
-        log(run / "log.jsonl", epoch, figures)
-        if not best or figures["weighted_f1"] > best["weighted_f1"]:
-            best = {"epoch": epoch + 1, "weighted_f1": figures["weighted_f1"]}
-            checkpoint.save(
-                run / "checkpoint",
-                checkpoint.Checkpoint(
-                    model=model,
-                    tokenizer=tokenizer,
-                    metrics={"dev": figures},
-                    trained=("text",),
-                    licences=config.licences,
-                ),
-            )
-        model.load_state_dict(learning)
-        save_resume(run / "resume", modules, optimizer, average, {"epoch": epoch + 1, "best": best})
-    bias = prior_bias(train.dialogues, config.prior_adjustment)
+    """Do as `fit`, on any two sets of dialogues."""
+    check_run(run, config)
+    emotions = [turn.emotion for dialogue in train_split.dialogues for turn in dialogue.turns]
+    check_classes(torch.tensor(emotions), "meld, train")
+    training = DialogueTraining(config, run / "checkpoint", train_split, dev)
+    if training.mask_id is None and config.token_dropout:
+        progress.say("this encoder has no mask token: no tokens are dropped")
+    train(training, config, run, progress)
+    bias = prior_bias(train_split.dialogues, config.prior_adjustment)
     return calibrate(run / "checkpoint", dev, bias)
 
 
+class DialogueTraining(Training[Batch]):
+    """Training on batches of dialogues; the weights of the best epoch on dev are kept."""
+
+    network: Dcet
+
+    def __init__(self, config: FitConfig, kept: Path, train_split: Corpus, dev: Corpus) -> None:
+        self.config, self.kept, self.dev = config, kept, dev
+        torch.manual_seed(config.initial_seed)
+        self.network, self.tokenizer = new_model(config, train_split.dialogues)
+        self.items = examples(train_split, self.tokenizer)
+        self.dev_items = examples(dev, self.tokenizer)
+        self.objective = Objective(
+            self.network.config.width,
+            smoothing=config.label_smoothing,
+            soft_share=config.soft_share,
+            contrast=config.contrast,
+            alone=config.alone,
+        )
+        self.modules = {"model": self.network, "objective": self.objective}
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.network, self.objective, config), weight_decay=config.weight_decay
+        )
+        self.clipped = list(self.network.parameters())
+        self.batches_per_epoch = math.ceil(len(self.items) / config.dialogues_per_batch)
+        self.notes = {"best": {}}
+        masks = (self.tokenizer.token_to_id(token) for token in ("[MASK]", "<mask>"))
+        self.mask_id = next((id for id in masks if id is not None), None)
+
+    def batches(self, seed: int) -> Iterator[Batch]:
+        order = torch.Generator().manual_seed(seed)
+        return shuffled_batches(self.items, self.config.dialogues_per_batch, order)
+
+    def loss(self, batch: Batch) -> Tensor:
+        noisy = drop_tokens(batch, self.config.token_dropout, self.mask_id)
+        loss: Tensor = self.objective(forward(self.network, noisy), noisy)
+        return loss
+
+    def judge(self, epoch: int) -> Judgement:
+        predictions = predict(self.network, self.dev_items)
+        figures = conversation_metrics(
+            self.dev.dialogues, predictions.probabilities, predictions.sentiment, predictions.shift
+        )
+        best = self.notes["best"]
+        if not best or figures["weighted_f1"] > best["weighted_f1"]:
+            self.notes["best"] = {"epoch": epoch + 1, "weighted_f1": figures["weighted_f1"]}
+            made = checkpoint.Checkpoint(
+                model=self.network,
+                tokenizer=self.tokenizer,
+                metrics={"dev": figures},
+                trained=("text",),
+                licences=self.config.licences,
+            )
+            checkpoint.save(self.kept, made)
+        summary = " ".join(f"{name} {figures[name]:.4f}" for name in ("weighted_f1", "macro_f1"))
+        return Judgement(figures, summary)
+
+
 def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, Tokenizer]:
-    """The untrained network around its text encoder, its vocabulary cut to size."""
+    """Make the untrained network around its text encoder, its vocabulary cut to size."""
     model, tokenizer = checkpoint.from_encoder(config.text_encoder, config.model)
     if config.vocabulary and config.vocabulary < tokenizer.get_vocab_size():
         backbone = model.text.backbone
@@ -183,7 +161,7 @@ def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, T
 
 
 def parameter_groups(model: Dcet, objective: Objective, config: FitConfig) -> list[dict[str, Any]]:
-    """The encoder's lower layers move less; everything else learns at a rate of its own."""
+    """Group the parameters: lower encoder layers learn slower, the rest at a rate of its own."""
     encoder = layer_groups(model.text.backbone, config.encoder_learning_rate, config.layer_decay)
     others = [*model.step.parameters(), *objective.parameters()]
     return [*encoder, {"params": others, "lr": config.step_learning_rate}]

@@ -1,8 +1,7 @@
-"""From a batch of dialogues to predictions, the same way in training and in evaluation."""
+"""The forward pass over a batch of dialogues, the same in training and in evaluation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,16 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcet.training.dialogue.batches import Batch, Example, in_order
-from dcet.training.network.model import Dcet, ModelConfig, TextEncoder
-from dcet.training.run.mixed_precision import mixed_precision
+from dcet.training.network.model import Dcet, ModelConfig, Step, initial_state
+from dcet.training.network.text_batches import encode_tokens
 
-UTTERANCES_AT_ONCE = 40  # of similar length: short ones do not pay for the padding of long ones
 DIALOGUES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Of N turns."""
+    """The network's outputs for N turns."""
 
     utterances: Tensor  # (N, d) fused, before the memory
     weights: Tensor  # (N, 3) of the modalities
@@ -28,57 +26,9 @@ class Outputs:
     shift: Tensor  # (N,) logits
 
 
-class ReadsText(Protocol):
-    """A network that has a text encoder."""
-
-    text: TextEncoder
-    training: bool
-
-
-def encode_texts(
-    model: ReadsText,
-    tokens: Sequence[tuple[int, ...]],
-    *,
-    at_once: int = UTTERANCES_AT_ONCE,
-    fast: bool = False,
-) -> Tensor:
-    """N token sequences -> (N, text_width).
-
-    Training runs in bf16 where the processor has it; `fast` asks for it outside of training too.
-    """
-    device = next(model.text.parameters()).device
-    # One autocast for all groups: it casts the weights once.
-    with mixed_precision(enabled=model.training or fast):
-        return by_length(model.text, tokens, at_once, device)
-
-
-def by_length(
-    encode: Callable[[Tensor, Tensor], Tensor],
-    tokens: Sequence[tuple[int, ...]],
-    at_once: int,
-    device: torch.device,
-) -> Tensor:
-    """`encode` token sequences in groups of similar length; one row each, in the order given.
-
-    What pads a group is masked, so any id does.
-    """
-    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
-    parts = []
-    for start in range(0, len(order), at_once):
-        group = [tokens[i] for i in order[start : start + at_once]]
-        longest = len(group[-1])
-        ids = torch.tensor([ids + (0,) * (longest - len(ids)) for ids in group], device=device)
-        lengths = torch.tensor([len(ids) for ids in group], device=device)
-        mask = (torch.arange(longest, device=device) < lengths[:, None]).long()
-        parts.append(encode(ids, mask).float())
-    back = torch.empty(len(order), dtype=torch.long, device=device)
-    back[torch.tensor(order, device=device)] = torch.arange(len(order), device=device)
-    return torch.cat(parts)[back]
-
-
 @dataclass(frozen=True, slots=True)
 class Senses:
-    """What the step is fed of N turns beside the text; see docs/bundle-format.md."""
+    """The fusion's inputs for N turns, other than the text; see docs/bundle-format.md."""
 
     audio: Tensor  # (N, audio_length, audio_width)
     audio_mask: Tensor  # (N, audio_length)
@@ -89,7 +39,7 @@ class Senses:
 
 
 def text_alone(config: ModelConfig, count: int) -> Senses:
-    """Nothing is heard and nothing seen."""
+    """Return the inputs of N turns that have text and nothing else."""
     return Senses(
         torch.zeros(count, config.audio_length, config.audio_width),
         torch.zeros(count, config.audio_length),
@@ -101,15 +51,15 @@ def text_alone(config: ModelConfig, count: int) -> Senses:
 
 
 def forward(model: Dcet, batch: Batch, *, remember: bool = True) -> Outputs:
-    """Read a batch of dialogues, text alone."""
-    text = encode_texts(model, batch.tokens)
+    """Run a batch of dialogues, text alone."""
+    text = encode_tokens(model, batch.tokens)
     return converse(model, batch, text, text_alone(model.config, len(text)), remember=remember)
 
 
 def converse(
     model: Dcet, batch: Batch, text: Tensor, senses: Senses, *, remember: bool = True
 ) -> Outputs:
-    """Fuse text features (N, text_width) with the other senses and run the memory."""
+    """Fuse text features (N, text_width) with the other inputs and run the memory."""
     utterances, weights = model.step.fusion(
         text, *(getattr(senses, field.name) for field in fields(senses))
     )
@@ -118,9 +68,25 @@ def converse(
     return Outputs(utterances, weights, logits, sentiment.squeeze(-1), shift.squeeze(-1))
 
 
+def first_turn_logits(step: Step, features: Tensor) -> Tensor:
+    """Classify text features (N, text_width), each as the first turn of a conversation: (N, 7)."""
+    config, count = step.config, len(features)
+    senses = text_alone(config, count)
+    utterance, _ = step.fusion(features, *(getattr(senses, f.name) for f in fields(senses)))
+    context, _ = step.memory(
+        utterance,
+        torch.ones(count, 1),
+        torch.zeros(count, config.episodes, config.width),
+        torch.zeros(count, config.episodes),
+        initial_state(config, count),
+    )
+    logits: Tensor = step.heads(context)[0]
+    return logits
+
+
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What `dcet.data.metrics.conversation_metrics` takes, one row a turn, in reading order."""
+    """The predictions `dcet.data.metrics.conversation_metrics` takes, a row per turn, in order."""
 
     probabilities: NDArray[np.float32]  # (n, 7)
     sentiment: NDArray[np.float32]  # (n,)
@@ -138,7 +104,7 @@ def predict(model: Dcet, items: Sequence[Example], *, remember: bool = True) -> 
 
 
 def collect(outputs: Sequence[Outputs]) -> Predictions:
-    """Of several batches."""
+    """Join the outputs of several batches."""
     logits = torch.cat([output.logits for output in outputs])
     return Predictions(
         probabilities=logits.softmax(dim=-1).numpy(),

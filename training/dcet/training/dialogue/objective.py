@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""The loss that training on dialogues minimises."""
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,11 @@ from dcet.training.dialogue.forward import Outputs
 
 
 class Objective(nn.Module):
-    """Sum of the heads' losses.
+    """The sum of the heads' losses.
 
     `alone` classifies the utterance before the memory, so that the encoder is asked directly too
     (deep supervision); it is not part of the model. Labels are smoothed, and where `batch.soft`
-    holds the opinion of models that never saw the turn in training, mixed with it: annotators of
+    holds out-of-fold predictions, mixed with them: annotators of
     MELD agree only fairly (its paper reports a Fleiss' kappa of 0.43).
     """
 
@@ -48,7 +48,7 @@ class Objective(nn.Module):
         return loss
 
     def targets(self, batch: Batch) -> Tensor:
-        """(N, 7) rows that sum to 1."""
+        """Return the target distributions (N, 7) of a batch."""
         hard = one_hot(batch.emotion, len(EMOTIONS)).float()
         hard = (1 - self.smoothing) * hard + self.smoothing / len(EMOTIONS)
         share = self.soft_share * (batch.soft.sum(dim=-1, keepdim=True) > 0)
@@ -56,7 +56,7 @@ class Objective(nn.Module):
 
 
 def supervised_contrast(embeddings: Tensor, labels: Tensor, temperature: float = 0.2) -> Tensor:
-    """Supervised contrastive loss (Khosla et al., NeurIPS 2020) over (N, d) embeddings."""
+    """Return the supervised contrastive loss (Khosla et al., NeurIPS 2020) of (N, d) embeddings."""
     normed = nn.functional.normalize(embeddings, dim=-1)
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     logits = (normed @ normed.T / temperature).masked_fill(itself, -1e4)

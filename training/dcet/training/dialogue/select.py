@@ -1,8 +1,7 @@
-"""Of several seeds, the weights to keep, and how far the seeds are apart."""
+"""Selection among runs of several seeds, and the spread of their figures."""
 
 import copy
 import dataclasses
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ import torch
 
 from dcet.runtime.errors import ConfigError
 from dcet.training.corpora.corpus import Corpus
-from dcet.training.dialogue.calibration import calibrate
+from dcet.training.dialogue.temperature import calibrate
+from dcet.training.run.run_folder import read_config
 from dcet.training.saved import checkpoint
 from dcet.training.saved.checkpoint import Checkpoint
 
@@ -20,7 +20,7 @@ from dcet.training.saved.checkpoint import Checkpoint
 def select(
     runs: Sequence[Path], meld: Path, output: Path, card: Path | None = None
 ) -> Mapping[str, Any]:
-    """Write to `output` what is best on dev: one of the runs, or the average of their weights.
+    """Write to `output` the best on dev of the runs and the average of their weights.
 
     Runs that began with the same weights can be averaged (model soups, Wortsman et al., ICML 2022).
     The metrics say which was `kept`, and gain `ablation`: for every seed the dev weighted F1, and
@@ -65,7 +65,7 @@ def _weighted_f1(candidate: Checkpoint, part: str = "dev") -> float:
 
 
 def _average(candidates: Sequence[Checkpoint]) -> Checkpoint:
-    """The first of them with the mean of all their weights."""
+    """Return the first of them with the mean of all their weights."""
     first = candidates[0]
     states = [candidate.model.state_dict() for candidate in candidates]
     if len({tuple((name, value.shape) for name, value in state.items()) for state in states}) > 1:
@@ -80,9 +80,9 @@ def _average(candidates: Sequence[Checkpoint]) -> Checkpoint:
 
 
 def _seed(run: Path) -> int:
-    try:
-        return int(json.loads((run / "config.json").read_text(encoding="utf-8"))["seed"])
-    except (OSError, KeyError, ValueError) as error:
+    seed = read_config(run).get("seed")
+    if not isinstance(seed, int):
         raise ConfigError(
-            f"{run}: expected a run of `dcet-train fit`, with its config.json ({error})"
-        ) from error
+            f"{run}: expected a run of `dcet-train fit`, whose config.json has a seed, got {seed!r}"
+        )
+    return seed

@@ -1,7 +1,7 @@
-"""Teachers from Hugging Face, each fed as it was trained: by its own tokenizer and normalisation.
+"""Teachers from Hugging Face, each with its own tokenizer and normalisation.
 
-Features are the mean of the last hidden state. Where a model classifies, and its labels are the
-seven emotions under any of their usual names, among whatever else, it has an opinion on them too.
+Features are the mean of the last hidden state. A classifier whose labels include the seven
+emotions, under any of their usual names, gives logits too.
 """
 
 import json
@@ -27,11 +27,10 @@ from transformers.utils.hub import cached_file
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS
-from dcet.training.dialogue.forward import by_length
-from dcet.training.dialogue.utterances import TEXTS_AT_ONCE
-from dcet.training.encoders.material import Heard
-from dcet.training.encoders.teacher_protocol import Opinion, Teacher
-from dcet.training.run.mixed_precision import mixed_precision
+from dcet.training.encoders.datasets import AudioBatch
+from dcet.training.encoders.teacher_protocol import Teacher, TeacherAnswer
+from dcet.training.network.mixed_precision import mixed_precision
+from dcet.training.network.text_batches import TEXTS_AT_ONCE, by_length
 from dcet.training.saved.checkpoint import pretrained
 
 ALIASES = {
@@ -62,15 +61,15 @@ class TextTeacher:
         self.width: int = config.hidden_size
 
     @torch.no_grad()
-    def __call__(self, shown: Sequence[str]) -> Opinion:
-        tokens = [tuple(encoding.ids) for encoding in self.tokenizer.encode_batch(list(shown))]
+    def __call__(self, inputs: Sequence[str]) -> TeacherAnswer:
+        tokens = [tuple(encoding.ids) for encoding in self.tokenizer.encode_batch(list(inputs))]
         with mixed_precision():
             both = by_length(self._encode, tokens, TEXTS_AT_ONCE, self.model.device)
         logits = None if self.places is None else both[:, self.width :]
-        return Opinion(both[:, : self.width], logits)
+        return TeacherAnswer(both[:, : self.width], logits)
 
     def _encode(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """-> (N, width), and 7 more where the emotions are known."""
+        """Encode: (N, width), and 7 columns of logits where the emotions are known."""
         outputs = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
         hidden, weights = outputs.hidden_states[-1], mask[..., None]
         features: Tensor = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
@@ -80,7 +79,7 @@ class TextTeacher:
 
 
 class WaveformTeacher:
-    """A model like wav2vec 2.0, which listens to the waveform itself."""
+    """A model like wav2vec 2.0, which takes waveforms."""
 
     ours = False
     licences: Mapping[str, str] = {}
@@ -89,7 +88,7 @@ class WaveformTeacher:
         config, settings = _config(name), _settings(name)
         if not hasattr(config, "conv_stride"):
             raise ConfigError(
-                f"--teacher {name}: expected a model that listens to waveforms, as Wav2Vec2, "
+                f"--teacher {name}: expected a model that takes waveforms, as Wav2Vec2, "
                 f"HuBERT and WavLM do, got {config.model_type}"
             )
         if settings.get("sampling_rate", SAMPLE_RATE_HZ) != SAMPLE_RATE_HZ:
@@ -105,9 +104,9 @@ class WaveformTeacher:
         self.width: int = config.hidden_size
 
     @torch.no_grad()
-    def __call__(self, shown: Heard) -> Opinion:
-        assert shown.pcm is not None
-        pcm, mask = shown.pcm, sounding(shown.pcm)
+    def __call__(self, inputs: AudioBatch) -> TeacherAnswer:
+        assert inputs.pcm is not None
+        pcm, mask = inputs.pcm, sounding(inputs.pcm)
         if self.normalises:
             pcm = standardised(pcm, mask)
         with mixed_precision():
@@ -116,11 +115,11 @@ class WaveformTeacher:
             )
         features = outputs.hidden_states[-1].float().mean(dim=1)
         logits = None if self.places is None else outputs.logits.float()[:, self.places]
-        return Opinion(features, logits)
+        return TeacherAnswer(features, logits)
 
 
 class PictureTeacher:
-    """A model like ResNet. Grey faces are shown to it as RGB, in its own size and range."""
+    """A model like ResNet. Grey faces are inputs to it as RGB, in its own size and range."""
 
     ours = False
     licences: Mapping[str, str] = {}
@@ -140,9 +139,9 @@ class PictureTeacher:
         self.width = self(torch.zeros(1, 48, 48)).features.shape[1]
 
     @torch.no_grad()
-    def __call__(self, shown: Tensor) -> Opinion:
+    def __call__(self, inputs: Tensor) -> TeacherAnswer:
         grey = interpolate(
-            shown[:, None] / 255, (self.side, self.side), mode="bilinear", antialias=True
+            inputs[:, None] / 255, (self.side, self.side), mode="bilinear", antialias=True
         )
         pixels = (grey - self.mean[:, None, None]) / self.spread[:, None, None]
         with mixed_precision():
@@ -151,7 +150,7 @@ class PictureTeacher:
         # Pictures (N, width, h, w) of convolutions, or patches (N, n, width) of transformers.
         features = hidden.mean(dim=(2, 3)) if hidden.ndim == 4 else hidden.mean(dim=1)
         logits = None if self.places is None else outputs.logits.float()[:, self.places]
-        return Opinion(features, logits)
+        return TeacherAnswer(features, logits)
 
 
 HUB_TEACHERS: Mapping[str, Callable[[str], Teacher]] = {
@@ -162,7 +161,7 @@ HUB_TEACHERS: Mapping[str, Callable[[str], Teacher]] = {
 
 
 def emotion_places(config: PretrainedConfig) -> list[int] | None:
-    """Where in a model's logits the seven emotions are, or None where they are not all there."""
+    """Find the seven emotions among a model's logits; None where they are not all there."""
     if not any("Classification" in name for name in config.architectures or ()):
         return None  # a head would be made up
     places: dict[str, int] = {}
@@ -175,14 +174,14 @@ def emotion_places(config: PretrainedConfig) -> list[int] | None:
 
 
 def sounding(pcm: Tensor) -> Tensor:
-    """(N, n) -> bool (N, n): everything up to the last sample that is not 0; all of silence."""
+    """Mark all up to the last sample that is not 0, and all of silence: (N, n) -> bool (N, n)."""
     place = torch.arange(pcm.shape[1])
     last = torch.where(pcm != 0, place, -1).amax(dim=1, keepdim=True)
     return (place <= last) | (last < 0)
 
 
 def standardised(pcm: Tensor, mask: Tensor) -> Tensor:
-    """What sounds, with mean 0 and variance 1; padding stays 0."""
+    """Scale what is not padding to mean 0 and variance 1; padding stays 0."""
     count = mask.sum(dim=1, keepdim=True)
     mean = (pcm * mask).sum(dim=1, keepdim=True) / count
     variance = ((pcm - mean).square() * mask).sum(dim=1, keepdim=True) / count
@@ -207,7 +206,7 @@ def _model(name: str, kind: type[Any]) -> PreTrainedModel:
 
 
 def _settings(name: str) -> dict[str, Any]:
-    """How inputs are to be prepared, where the model says so."""
+    """Read how inputs are to be prepared, where the model says so."""
     try:
         file = cached_file(
             name, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False

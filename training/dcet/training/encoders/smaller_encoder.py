@@ -12,23 +12,24 @@ from transformers import PreTrainedModel
 from dcet.runtime.errors import ConfigError
 from dcet.training.network.vocabulary import prune_vocabulary
 from dcet.training.saved.checkpoint import MAX_TOKENS
+from dcet.training.settings import Count, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextConfig:
-    """Shape of a text student, which is cut out of a larger encoder."""
+class TextConfig(Settings):
+    """The shape of a text student, which is cut out of a larger encoder."""
 
     encoder: str = "teacher"  # or a Hugging Face encoder, by hub id or folder
     layers: Sequence[int] | None = None  # which are kept, from 0; None keeps all
-    vocabulary: int | None = None  # words that are kept (WordPiece only); None keeps all
+    vocabulary: Count | None = None  # words that are kept (WordPiece only); None keeps all
 
 
 def smaller_encoder(
     config: TextConfig, backbone: PreTrainedModel, tokenizer: Tokenizer, texts: Sequence[str]
 ) -> tuple[PreTrainedModel, Tokenizer]:
-    """A copy of `backbone` and its tokenizer, cut to size; `texts` are spelt as before.
+    """Copy `backbone` and its tokenizer and cut them to size; `texts` are tokenised as before.
 
-    Raises ConfigError where it has no such layers.
+    Raises ConfigError where it has no such layers, FixedVocabulary where words cannot be cut.
     """
     backbone = copy.deepcopy(backbone)
     if config.layers is not None:
@@ -48,8 +49,7 @@ def _keep_layers(backbone: PreTrainedModel, kept: Sequence[int]) -> None:
     depth = backbone.config.num_hidden_layers
     if not kept or sorted(set(kept)) != list(kept) or not set(kept) <= set(range(depth)):
         raise ConfigError(
-            f"--student: layers: expected some of 0 to {depth - 1} in ascending order, "
-            f"got {list(kept)}"
+            f"layers: expected some of 0 to {depth - 1} in ascending order, got {list(kept)}"
         )
     stacks = [
         part
@@ -58,7 +58,7 @@ def _keep_layers(backbone: PreTrainedModel, kept: Sequence[int]) -> None:
     ]
     if len(stacks) != 1:
         raise ConfigError(
-            f"--student: layers: cannot tell which are those of a {backbone.config.model_type}; "
+            f"layers: cannot tell which are those of a {backbone.config.model_type}; "
             "leave them out to keep all"
         )
     for number in reversed(range(depth)):
@@ -68,7 +68,7 @@ def _keep_layers(backbone: PreTrainedModel, kept: Sequence[int]) -> None:
 
 
 def _keep_positions(backbone: PreTrainedModel, count: int) -> None:
-    """Drop what no text reaches once the tokenizer has cut it short."""
+    """Drop the positions that no text reaches once the tokenizer has truncated it."""
     embeddings = backbone.get_submodule("embeddings")
     before = embeddings.position_embeddings
     assert isinstance(before, nn.Embedding)

@@ -1,4 +1,4 @@
-"""What a teacher is: it says what it makes of a batch."""
+"""The teacher's side of distillation: features and logits of a batch."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
@@ -6,18 +6,18 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 
-class Opinion(NamedTuple):
-    """What a teacher makes of N inputs."""
+class TeacherAnswer(NamedTuple):
+    """A teacher's features and logits for N inputs."""
 
     features: Tensor  # (N, width)
-    logits: Tensor | None  # (N, 7), of those who know the seven emotions
+    logits: Tensor | None  # (N, 7), of a teacher that knows the seven emotions
 
 
 class Teacher(Protocol):
-    """Takes a batch as the modality's material shows it: texts, `Heard`, or grey faces."""
+    """A network that answers a batch of the modality's dataset: texts, `AudioBatch` or faces."""
 
     width: int  # of its features
     ours: bool  # a student of the same width can take its place
     licences: Mapping[str, str]
 
-    def __call__(self, shown: Any) -> Opinion: ...
+    def __call__(self, inputs: Any) -> TeacherAnswer: ...

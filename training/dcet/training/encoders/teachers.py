@@ -1,4 +1,4 @@
-"""Who a student learns from: a checkpoint, an encoder of ours, or any Hugging Face model."""
+"""Teachers: a checkpoint, an encoder of DCET's own, or any Hugging Face model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from dcet.training.dialogue.utterances import logits_alone, read_texts
-from dcet.training.encoders.teacher_protocol import Opinion, Teacher
+from dcet.training.dialogue.forward import first_turn_logits
+from dcet.training.encoders.teacher_protocol import Teacher, TeacherAnswer
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.text_batches import encode_texts
 from dcet.training.network.text_classifier import TextClassifier
 from dcet.training.saved import checkpoint, encoder_run
 from dcet.training.saved.checkpoint import Checkpoint
@@ -20,7 +21,7 @@ from dcet.training.saved.encoder_run import EncoderRun
 
 
 class CheckpointTeacher:
-    """The text side of a checkpoint: each utterance is judged as the first of a conversation."""
+    """A checkpoint on text alone; each utterance is judged as the first of a conversation."""
 
     ours = True
 
@@ -30,13 +31,13 @@ class CheckpointTeacher:
         self.licences = loaded.licences
 
     @torch.no_grad()
-    def __call__(self, shown: Sequence[str]) -> Opinion:
-        features = read_texts(self.loaded.model, self.loaded.tokenizer, shown, fast=True)
-        return Opinion(features, logits_alone(self.loaded.model.step, features))
+    def __call__(self, inputs: Sequence[str]) -> TeacherAnswer:
+        features = encode_texts(self.loaded.model, self.loaded.tokenizer, inputs, fast=True)
+        return TeacherAnswer(features, first_turn_logits(self.loaded.model.step, features))
 
 
 class EncoderTeacher:
-    """An encoder of ours, with its own head."""
+    """An encoder of DCET's own, with its head."""
 
     ours = True
 
@@ -46,22 +47,22 @@ class EncoderTeacher:
         self.licences = run.licences
 
     @torch.no_grad()
-    def __call__(self, shown: Any) -> Opinion:
-        features = self._features(shown)
-        return Opinion(features, self.run.model.head(features))
+    def __call__(self, inputs: Any) -> TeacherAnswer:
+        features = self._features(inputs)
+        return TeacherAnswer(features, self.run.model.head(features))
 
-    def _features(self, shown: Any) -> Tensor:
+    def _features(self, inputs: Any) -> Tensor:
         model = self.run.model
         if isinstance(model, AudioEncoder):
-            return model.encode(shown.level, shown.voice)
+            return model.encode(inputs.level, inputs.voice)
         if isinstance(model, FaceEncoder):
-            return model.encode(shown)
+            return model.encode(inputs)
         assert self.run.tokenizer is not None
-        return read_texts(model, self.run.tokenizer, shown, fast=True)
+        return encode_texts(model, self.run.tokenizer, inputs, fast=True)
 
 
 def find_teacher(name: str, modality: str) -> Teacher:
-    """`default`, a folder or run of ours, or a Hugging Face model by hub id or folder.
+    """Find a teacher: `default`, a checkpoint or run, or a Hugging Face model by id or folder.
 
     Raises ConfigError or CheckpointError where it cannot teach `modality`.
     """
@@ -77,7 +78,7 @@ def find_teacher(name: str, modality: str) -> Teacher:
 
 
 def text_encoder_of(name: str) -> tuple[PreTrainedModel, Tokenizer]:
-    """A teacher's own text encoder, for a student to be cut out of. Raises as `find_teacher`."""
+    """Load a teacher's text encoder, to cut a student out of it. Raises as `find_teacher`."""
     kind = "checkpoint" if name == "default" else encoder_run.kind_of(Path(name))
     if kind is None:
         return checkpoint.pretrained(name, "--teacher")

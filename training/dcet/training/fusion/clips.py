@@ -1,7 +1,7 @@
-"""Clips and faces as the fusion meets them: encoded once, clean and with all that goes wrong.
+"""Clips and faces for the fusion: encoded once, clean and corrupted.
 
-The encoders have seen the training clips too often: what they say of them is too good to learn
-trust from. So the fusion is trained on clips of people that no encoder was trained on.
+Encoders are too confident on their own training clips for the fusion to learn reliability from.
+So the fusion is trained on clips of people that no encoder was trained on.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dcet.runtime.errors import DataError
 from dcet.runtime.senses.quality import GOOD_SNR_DB, audio_quality, face_quality, snr_db
 from dcet.training.augment.faces import blur, cover
 from dcet.training.augment.speech import add_noise, noise_level
@@ -28,12 +29,12 @@ AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """n encoded clips or faces; most come several times, in several conditions."""
+    """A set of n encoded clips or faces; most occur several times, in several conditions."""
 
     features: Tensor  # (n, width)
     quality: Tensor  # (n,) as the runtime would measure it
     emotion: Tensor  # (n,)
-    speaker: Tensor  # (n,) numbers from 0; all 0 for faces, of which nobody knows whose they are
+    speaker: Tensor  # (n,) numbers from 0; all 0 for faces, whose people are unknown
     kind: Tensor  # (n,) index into the kinds of its modality
 
     def __add__(self, other: "Clips") -> "Clips":
@@ -48,23 +49,25 @@ class Clips:
 
 
 def halves(speech: Speech) -> tuple[Speech, Speech]:
-    """The clips of every other speaker, and those of the rest."""
+    """Split clips by speaker: those of every other one, and the rest. Raises DataError."""
     odd = speech.speaker % 2 == 1
+    if not odd.any():
+        raise DataError("expected clips of at least two speakers in the dev split, got one")
     return speech.only(~odd), speech.only(odd)
 
 
 @torch.inference_mode()
 def encode_speech(encoder: AudioEncoder, speech: Speech) -> Clips:
-    """Every clip clean and noisy, by a speaker of whom none, some or all other clips are known."""
+    """Encode every clip clean and noisy, with none, some or all of its speaker's others known."""
     encoder.eval()
-    heard = sums(speech.level)
+    sums_of_clips = sums(speech.level)
     parts = []
     for kind, (low, high) in enumerate(((None, None), (-5.0, 5.0), (5.0, 20.0))):
         for known in (0.0, 0.2, 1.0):
             level, quality = speech.level, torch.ones(len(speech))
             if low is not None and high is not None:
                 level, quality = _noisy(speech, low + (high - low) * torch.rand(len(speech)))
-            voice = _voices(speech.speaker, heard, known)
+            voice = _voices(speech.speaker, sums_of_clips, known)
             features = torch.cat(
                 [
                     encoder.encode(a, b)
@@ -77,7 +80,7 @@ def encode_speech(encoder: AudioEncoder, speech: Speech) -> Clips:
 
 
 def _noisy(speech: Speech, snr: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-mels with noise, and the quality: measured where there is sound, else made up alike."""
+    """Add noise to log-mels; measure the quality where there are waveforms, else estimate it."""
     if speech.pcm is None:
         guessed = (snr + 2 + 2 * torch.randn(len(snr))) / GOOD_SNR_DB
         return noise_level(speech.level, snr), guessed.clamp(0, 1)
@@ -88,16 +91,16 @@ def _noisy(speech: Speech, snr: Tensor) -> tuple[Tensor, Tensor]:
     return level, torch.tensor(measured)
 
 
-def _voices(speaker: Tensor, heard: Tensor, known: float) -> Tensor:
-    """(n, 3, 64): for each clip, the sums over a share of the other clips of its speaker."""
+def _voices(speaker: Tensor, sums_of_clips: Tensor, known: float) -> Tensor:
+    """Sum over a share of the other clips of each clip's speaker: (n, 3, 64)."""
     same = (speaker[:, None] == speaker).fill_diagonal_(False)
     chosen = same & (torch.rand(same.shape) < known)
-    return torch.einsum("ij,jkm->ikm", chosen.float(), heard)
+    return torch.einsum("ij,jkm->ikm", chosen.float(), sums_of_clips)
 
 
 @torch.inference_mode()
 def encode_faces(encoder: FaceEncoder, faces: Faces) -> Clips:
-    """Every face clean, blurred, in the dark, and partly hidden."""
+    """Encode every face clean, blurred, in the dark, and partly hidden."""
     encoder.eval()
     grey = faces.grey.float()
     changes: tuple[Callable[[Tensor], Tensor], ...] = (lambda x: x, _blurred, _dark, cover)
@@ -120,11 +123,11 @@ def _blurred(grey: Tensor) -> Tensor:
 
 
 def _dark(grey: Tensor) -> Tensor:
-    """A tenth of the light or less, and a sensor's noise; in whole grey levels."""
+    """Dim to a tenth of the light or less, with a sensor's noise; in whole grey levels."""
     light = 0.1 * torch.rand(len(grey), 1, 1)
     return (grey * light + 2 * torch.randn_like(grey)).clamp(0, 255).round()
 
 
 def _joined(parts: list[Clips]) -> Clips:
-    """The same clips in several conditions."""
+    """Join the same clips in several conditions."""
     return Clips(*(torch.cat([getattr(p, name) for p in parts]) for name in Clips.__slots__))

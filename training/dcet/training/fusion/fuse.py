@@ -1,44 +1,51 @@
-"""Teach the fusion to weigh what is said, heard and seen, on constructed conversations.
+"""Training of the fusion of text, audio and face, on constructed conversations.
 
-What reads text alone, the text encoder, the memory and the heads, stays as it was trained on real
-dialogues: with text alone, the model with three senses gives exactly what the one with text gave.
+What text alone goes through, the text encoder, the memory and the heads, stays as it was trained on
+real dialogues: with text alone, the model with three modalities gives exactly what the one with
+text gave.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import combinations
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dcet.data.metrics import emotion_metrics
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import MODALITIES
-from dcet.training.augment.text_errors import misheard
+from dcet.training.corpora.classes import check_classes
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import read_ferplus
 from dcet.training.corpora.speech import read_speech
-from dcet.training.dialogue.batches import Example, collate, examples, shuffled_chunks
-from dcet.training.dialogue.forward import Outputs, Senses, converse, encode_texts
+from dcet.training.dialogue.batches import collate, shuffled_chunks
 from dcet.training.dialogue.objective import Objective
 from dcet.training.fusion.clips import Clips, encode_faces, encode_speech, halves
-from dcet.training.fusion.constructed import CORRUPT, MISSING, WRONG, Plan, Studio, random_plan
+from dcet.training.fusion.encoded_dialogues import encode_dialogues
+from dcet.training.fusion.generator import Generator
+from dcet.training.fusion.judging import (
+    constructed_figures,
+    forward_constructed,
+    judge_constructed,
+)
+from dcet.training.fusion.outcomes import random_outcomes
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.network.model import Dcet
-from dcet.training.run.runs import Progress, average_of, claim, follow, log, schedule
+from dcet.training.run.loop import Judgement, Training, train
+from dcet.training.run.progress import Progress
+from dcet.training.run.run_config import RunConfig
+from dcet.training.run.run_folder import check_run
 from dcet.training.saved import checkpoint, encoder_run
+from dcet.training.saved.checkpoint import Checkpoint
+from dcet.training.settings import Count, Share, Weight
 
 ALL_SPEECH = ("crema_d", "ravdess")
 COMMERCIAL_SPEECH = ("crema_d",)  # RAVDESS is CC BY-NC-SA
-WORD_ERROR_RATES = (0.0, 0.15, 0.35)
-SENSES = (
+NOT_TEXT = (
     "fusion.audio",
     "fusion.face",
     "fusion.listen",
@@ -50,108 +57,108 @@ SENSES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FuseConfig:
-    """All that decides a run. Written into the run as config.json."""
+class FuseConfig(RunConfig):
+    """The settings of a run of `fuse`. Written into the run as config.json."""
 
-    checkpoint: str  # that reads text
+    checkpoint: str  # with a text encoder
     audio: str  # run of `dcet-train encoder` or `distill`
     face: str
     data: str  # folder of meld, ferplus and the corpora of speech
-    speech: tuple[str, ...] = ALL_SPEECH
-    seed: int = 0
-    epochs: int = 8
-    dialogues_per_batch: int = 16
-    learning_rate: float = 1e-3
-    warmup: float = 0.1
-    average: float = 0.99
-    label_smoothing: float = 0.05
-    alone: float = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """Written dialogues and their text features, as written and misheard."""
-
-    items: list[Example]
-    features: list[Tensor]  # for each dialogue (len(WORD_ERROR_RATES), T, text_width)
+    speech: Sequence[str] = ALL_SPEECH
+    epochs: Count = 8
+    dialogues_per_batch: Count = 16
+    learning_rate: Weight = 1e-3
+    label_smoothing: Share = 0.05
+    alone: Weight = 0.5
 
 
 def fuse(config: FuseConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
-    """Train the fusion; write `run`/checkpoint. Returns its figures on dev, text and constructed.
+    """Train the fusion; write or resume `run`. Returns its figures on constructed dev dialogues.
 
-    Raises ConfigError or DataError.
+    Raises CheckpointError, ConfigError, DataError or WriteError.
     """
-    claim(run, config)
-    torch.manual_seed(config.seed)
-    base = assemble(config)
-    model = base.model
-    progress(0, 1, "encoding the clips and faces of the dev split")
-    studio, stage = studios(model, config)
-    progress(0, 1, "encoding the dialogues")
-    meld = Path(config.data) / "meld"
-    script = read_script(base, Corpus.of_meld(meld, "train"), config.seed)
-    dev = read_script(base, Corpus.of_meld(meld, "dev"), config.seed + 1)
-
-    objective = Objective(
-        model.config.width,
-        smoothing=config.label_smoothing,
-        soft_share=0.0,
-        contrast=0.0,
-        alone=config.alone,
-    )
-    trained = only_senses(model)
-    optimizer = torch.optim.Adam(
-        [*trained, *objective.parameters()], lr=config.learning_rate, betas=(0.9, 0.98)
-    )
-    per_epoch = math.ceil(len(script.items) / config.dialogues_per_batch)
-    updates = per_epoch * config.epochs
-    average = average_of(model.step)
-    for epoch in range(config.epochs):
-        model.train()
-        torch.manual_seed(config.seed * 1000 + epoch)
-        order = torch.Generator().manual_seed(config.seed * 1000 + epoch)
-        chunks = shuffled_chunks(script.items, config.dialogues_per_batch, order)
-        for index, chunk in enumerate(chunks):
-            update = epoch * per_epoch + index
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * schedule(update / updates, config.warmup)
-            batch = collate([script.items[i] for i in chunk])
-            outputs = play(model, script, chunk, studio, random_plan)
-            loss = objective(outputs, batch)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            follow(average, model.step, min(config.average, (1 + update) / (10 + update)))
-            progress(update + 1, updates, f"epoch {epoch + 1} loss {loss.item():.3f}")
-        learning = average_of(model.step)
-        model.step.load_state_dict(average)
-        if epoch + 1 < config.epochs:
-            figures = {"all": constructed_f1(model, dev, stage)}
-            log(run / "log.jsonl", epoch, figures)
-            message = f"epoch {epoch + 1} dev constructed weighted_f1 {figures['all']:.4f}"
-            progress((epoch + 1) * per_epoch, updates, message)
-            model.step.load_state_dict(learning)
-    figures = constructed_figures(model, dev, stage)
-    metrics = {**base.metrics, "constructed": figures}
-    checkpoint.save(
-        run / "checkpoint",
-        dataclasses.replace(base, metrics=metrics, trained=MODALITIES),
-    )
+    check_run(run, config)
+    training = FusionTraining(config, run / "checkpoint", progress)
+    train(training, config, run, progress)
+    figures: Mapping[str, Any] = training.notes["figures"]
     return figures
 
 
-def assemble(config: FuseConfig) -> checkpoint.Checkpoint:
-    """The checkpoint that reads text, with the encoders of the other senses beside it."""
+class FusionTraining(Training[list[int]]):
+    """Training on constructed conversations; the weights of the last epoch are kept."""
+
+    def __init__(self, config: FuseConfig, kept: Path, progress: Progress) -> None:
+        self.config, self.kept = config, kept
+        torch.manual_seed(config.seed)
+        self.base = assemble(config)
+        self.model = self.base.model
+        meld = Path(config.data) / "meld"
+        splits = Corpus.of_meld(meld, "train"), Corpus.of_meld(meld, "dev")
+        progress.advance(0, 1, "encoding the clips and faces of the dev split")
+        self.generator, self.dev_generator = generators(self.model, config)
+        progress.advance(0, 1, "encoding the dialogues")
+        self.dialogues, self.dev = (
+            encode_dialogues(self.base, split, config.seed + number)
+            for number, split in enumerate(splits)
+        )
+        check_classes(torch.cat([item.emotion for item in self.dialogues.items]), "meld, train")
+        self.network = self.model.step
+        self.objective = Objective(
+            self.model.config.width,
+            smoothing=config.label_smoothing,
+            soft_share=0.0,
+            contrast=0.0,
+            alone=config.alone,
+        )
+        self.modules = {"step": self.network, "objective": self.objective}
+        self.clipped = all_but_text(self.model)
+        self.optimizer = torch.optim.Adam(
+            [*self.clipped, *self.objective.parameters()],
+            lr=config.learning_rate,
+            betas=(0.9, 0.98),
+        )
+        self.batches_per_epoch = math.ceil(len(self.dialogues.items) / config.dialogues_per_batch)
+        self.notes = {"figures": {}}
+
+    def batches(self, seed: int) -> Iterator[list[int]]:
+        order = torch.Generator().manual_seed(seed)
+        return shuffled_chunks(self.dialogues.items, self.config.dialogues_per_batch, order)
+
+    def loss(self, batch: list[int]) -> Tensor:
+        outputs = forward_constructed(
+            self.model, self.dialogues, batch, self.generator, random_outcomes
+        )
+        loss: Tensor = self.objective(outputs, collate([self.dialogues.items[i] for i in batch]))
+        return loss
+
+    def judge(self, epoch: int) -> Judgement:
+        f1 = float(judge_constructed(self.model, self.dev, self.dev_generator)[0]["weighted_f1"])
+        if epoch + 1 == self.config.epochs:
+            figures = constructed_figures(self.model, self.dev, self.dev_generator)
+            metrics = {**self.base.metrics, "constructed": figures}
+            made = dataclasses.replace(self.base, metrics=metrics, trained=MODALITIES)
+            checkpoint.save(self.kept, made)
+            self.notes["figures"] = figures
+        return Judgement({"all": f1}, f"constructed weighted_f1 {f1:.4f}")
+
+
+def assemble(config: FuseConfig) -> Checkpoint:
+    """Put the audio and the face encoder into the checkpoint with the text encoder."""
     base = checkpoint.load(config.checkpoint)
-    heard, seen = (encoder_run.load(Path(run)) for run in (config.audio, config.face))
-    audio, face = heard.model, seen.model
-    if not isinstance(audio, AudioEncoder):
-        raise ConfigError(f"--audio {config.audio}: expected audio, got a run of {heard.modality}")
-    if not isinstance(face, FaceEncoder):
-        raise ConfigError(f"--face {config.face}: expected faces, got a run of {seen.modality}")
-    licences = {**base.licences, **heard.licences, **seen.licences}
-    if config.speech == COMMERCIAL_SPEECH:
+    audio_run, face_run = (encoder_run.load(Path(run)) for run in (config.audio, config.face))
+    for option, name, made, kind in (
+        ("--audio", config.audio, audio_run, AudioEncoder),
+        ("--face", config.face, face_run, FaceEncoder),
+    ):
+        if not isinstance(made.model, kind):
+            raise ConfigError(
+                f"{option} {name}: expected {option[2:]}, got a run of {made.modality}"
+            )
+    audio, face = audio_run.model, face_run.model
+    assert isinstance(audio, AudioEncoder)
+    assert isinstance(face, FaceEncoder)
+    licences = {**base.licences, **audio_run.licences, **face_run.licences}
+    if tuple(config.speech) == COMMERCIAL_SPEECH:
         barred = [name for name, licence in licences.items() if "-NC" in licence]
         if barred:
             raise ConfigError(
@@ -165,25 +172,25 @@ def assemble(config: FuseConfig) -> checkpoint.Checkpoint:
     kept = {
         name: value
         for name, value in base.model.step.state_dict().items()
-        if not name.startswith(SENSES)
+        if not name.startswith(NOT_TEXT)
     }
     model.step.load_state_dict(kept, strict=False)
     return dataclasses.replace(
         base,
         model=model,
         licences=licences,
-        metrics={**base.metrics, "audio": heard.metrics, "face": seen.metrics},
+        metrics={**base.metrics, "audio": audio_run.metrics, "face": face_run.metrics},
     )
 
 
-def only_senses(model: Dcet) -> list[nn.Parameter]:
-    """Freeze everything that text alone goes through; return the rest, which is to be trained."""
+def all_but_text(model: Dcet) -> list[nn.Parameter]:
+    """Freeze everything that text alone goes through; return the other parameters."""
     fusion = model.step.fusion
     model.requires_grad_(False)
     trained = [
         parameter
         for name, part in fusion.named_children()
-        if f"fusion.{name}" in SENSES
+        if f"fusion.{name}" in NOT_TEXT
         for parameter in part.parameters()
     ]
     trained += [fusion.question, fusion.trust_in_quality, fusion.kind]
@@ -194,109 +201,23 @@ def only_senses(model: Dcet) -> list[nn.Parameter]:
     return trained
 
 
-def studios(model: Dcet, config: FuseConfig) -> tuple[Studio, Studio]:
-    """From one half of the people of the dev splits, and from the other."""
+def generators(model: Dcet, config: FuseConfig) -> tuple[Generator, Generator]:
+    """Make a generator of one half of the people of the dev splits, and one of the other."""
     assert model.audio is not None
     assert model.face is not None
     folder = Path(config.data)
+    faces = read_ferplus(folder / "ferplus", "dev")
     sides: tuple[list[Clips], list[Clips]] = ([], [])
     for corpus in config.speech:
         parts = halves(read_speech(corpus, folder / corpus, "dev"))
         for side, part in zip(sides, parts, strict=True):
             side.append(encode_speech(model.audio, part))
-    faces = read_ferplus(folder / "ferplus", "dev")
     places = torch.arange(len(faces)) % 2
     made = []
     for number, side in enumerate(sides):
         audio = side[0]
         for clips in side[1:]:
             audio = audio + clips
-        seen = encode_faces(model.face, faces.only(places == number))
-        made.append(Studio(audio, seen, model.config))
+        face = encode_faces(model.face, faces.only(places == number))
+        made.append(Generator(audio, face, model.config))
     return made[0], made[1]
-
-
-@torch.inference_mode()
-def read_script(base: checkpoint.Checkpoint, corpus: Corpus, seed: int) -> Script:
-    """Encode every utterance at every word error rate."""
-    base.model.eval()
-    random = Random(seed)
-    turns = [turn for dialogue in corpus.dialogues for turn in dialogue.turns]
-    words = [word for turn in turns for word in turn.text.split()]
-    variants = []
-    for rate in WORD_ERROR_RATES:
-        texts = [misheard(turn.text, rate, words, random) for turn in turns]
-        ids = [tuple(encoding.ids) for encoding in base.tokenizer.encode_batch(texts)]
-        variants.append(encode_texts(base.model, ids))
-    items = examples(corpus, base.tokenizer)
-    lengths = [len(item.emotion) for item in items]
-    features = torch.stack(variants).split(lengths, dim=1)
-    return Script(items, [part.clone() for part in features])
-
-
-def play(
-    model: Dcet,
-    script: Script,
-    chunk: Sequence[int],
-    studio: Studio,
-    plan_for: Callable[[int], Plan],
-) -> Outputs:
-    """Construct the conversations `chunk` of the script and run them."""
-    texts, senses = [], []
-    for i in chunk:
-        item, features = script.items[i], script.features[i]
-        plan = plan_for(len(item.emotion))
-        errors = torch.randint(1, len(WORD_ERROR_RATES), (len(item.emotion),))
-        variant = torch.where(plan.fate[:, 0] == CORRUPT, errors, 0)
-        texts.append(features[variant, torch.arange(len(variant))])
-        senses.append(studio.senses(item, plan))
-    joined = Senses(
-        *(
-            torch.cat([getattr(part, field.name) for part in senses])
-            for field in dataclasses.fields(Senses)
-        )
-    )
-    batch = collate([script.items[i] for i in chunk])
-    return converse(model, batch, torch.cat(texts), joined)
-
-
-@torch.inference_mode()
-def play_all(
-    model: Dcet, script: Script, studio: Studio, plan_for: Callable[[int], Plan], seed: int = 0
-) -> tuple[dict[str, Any], list[float]]:
-    """Emotion metrics of all dialogues and the mean weight of each modality."""
-    model.eval()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        outputs = [
-            play(model, script, range(start, min(start + 16, len(script.items))), studio, plan_for)
-            for start in range(0, len(script.items), 16)
-        ]
-    labels = torch.cat([item.emotion for item in script.items])
-    probabilities = torch.cat([output.logits for output in outputs]).softmax(dim=-1)
-    weights = torch.cat([output.weights for output in outputs]).mean(dim=0)
-    return emotion_metrics(labels, probabilities), weights.tolist()
-
-
-def constructed_f1(model: Dcet, script: Script, studio: Studio) -> float:
-    """Weighted F1 under random fates."""
-    return float(play_all(model, script, studio, random_plan)[0]["weighted_f1"])
-
-
-def constructed_figures(model: Dcet, script: Script, studio: Studio) -> dict[str, Any]:
-    """Weighted F1 and mean modality weights: of all masks, and of each kind of corruption."""
-    masks = [kept for size in (1, 2, 3) for kept in combinations(MODALITIES, size)]
-    figures: dict[str, Any] = {"n": sum(len(item.emotion) for item in script.items)}
-    fates = {
-        "+".join(kept): {name: MISSING for name in MODALITIES if name not in kept} for kept in masks
-    }
-    fates |= {f"{name} corrupted": {name: CORRUPT} for name in MODALITIES}
-    fates["face of somebody else"] = {"face": WRONG}
-    for name, fate in fates.items():
-        metrics, weights = play_all(model, script, studio, partial(Plan.same, **fate))
-        figures[name] = {
-            "weighted_f1": metrics["weighted_f1"],
-            "ece": metrics["ece"],
-            "modality_weights": dict(zip(MODALITIES, weights, strict=True)),
-        }
-    return figures

@@ -1,10 +1,11 @@
-"""The audio encoder: 3 s windows of PCM in, one vector a window out.
+"""The audio encoder: 3 s windows of PCM in, one vector per window out.
 
-What a voice usually sounds like is taken out first: the log-mels are normalised by the mean and the
-spread of what the same speaker said before. The sums behind them are the encoder's state, `voice`,
+A speaker's usual voice is normalised away first: log-mels are standardised by the mean and the
+spread of the same speaker's earlier speech. The sums behind them are the encoder's state, `voice`,
 which the host keeps with the rest of the speaker's memory.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.network.log_mel import FLOOR_DB, MELS, STEPS, LogMel
 from dcet.training.network.residual import residual_stages
+from dcet.training.settings import Count, Settings, Share
 
 PRIOR_WINDOWS = 2.0  # how many windows of an unknown speaker the average voice counts for
 REMEMBERED_WINDOWS = 64.0  # beyond it, the oldest speech fades
@@ -21,14 +23,15 @@ VOICE_SHAPE = (3, MELS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AudioConfig:
-    """Shape of the audio encoder."""
+class AudioConfig(Settings):
+    """The shape of the audio encoder."""
 
-    channels: tuple[int, ...] = (32, 64, 128)
-    width: int = 128
-    dropout: float = 0.3
+    channels: Sequence[Count] = (32, 64, 128)
+    width: Count = 128
+    dropout: Share = 0.3
 
     def __post_init__(self) -> None:
+        Settings.__post_init__(self)
         if len(self.channels) != 3:
             raise ConfigError(f"channels: expected three numbers, got {self.channels}")
 
@@ -36,10 +39,10 @@ class AudioConfig:
 class AudioEncoder(nn.Module):
     """A residual network over normalised log-mels, pooled by attention over time.
 
-    Beside it goes what needs no network to see, how high, how varied and how restless each band is.
+    A second branch takes plain statistics of each band: its mean, its spread and its mean step.
 
-    `head` classifies a single window. It is what the encoder is trained and judged by; DCET itself
-    reads the features.
+    `head` classifies a single window. The encoder is trained and judged through it; DCET itself
+    uses the features.
     """
 
     usual_mean: Tensor
@@ -73,20 +76,22 @@ class AudioEncoder(nn.Module):
         self.head = nn.Linear(config.width, len(EMOTIONS))
 
     def forward(self, pcm: Tensor, voice: Tensor) -> tuple[Tensor, Tensor]:
-        """pcm (windows, 48000) of one speaker, voice (1, 3, 64) what was heard of them before.
+        """Encode the windows of one speaker and update their voice.
 
-        -> features (windows, width) and the voice with these windows in it.
+        pcm: (windows, 48000) in [-1, 1] at 16 kHz
+        voice: (1, 3, 64), the sums over the speaker's earlier windows; zeros for none
+        returns features (windows, width) and the voice with these windows in it
         """
         level = self.level(self.log_mel(pcm))
         return self.encode(level, voice), remember(voice, sums(level).sum(dim=0, keepdim=True))
 
     @staticmethod
     def level(db: Tensor) -> Tensor:
-        """dB in [-80, 0] -> [0, 1]."""
+        """Scale dB in [-80, 0] to [0, 1]."""
         return db / -FLOOR_DB + 1
 
     def encode(self, level: Tensor, voice: Tensor) -> Tensor:
-        """level (N, 64, 94) in [0, 1], voice (N or 1, 3, 64) -> features (N, width)."""
+        """Encode level (N, 64, 94) in [0, 1] with voice (N or 1, 3, 64): features (N, width)."""
         frames, total, squares = (part.squeeze(1) for part in voice.split(1, dim=1))
         weight = frames + PRIOR_WINDOWS
         mean = (total + PRIOR_WINDOWS * self.usual_mean) / weight
@@ -107,7 +112,10 @@ class AudioEncoder(nn.Module):
 
 
 def overall_statistics(normed: Tensor, sounding: Tensor) -> Tensor:
-    """(N, 64, 94), (N, 1, 94) -> (N, 193): of each band mean, spread and mean step; the length."""
+    """Describe each band by mean, spread and mean step, and the length: (N, 193).
+
+    normed: (N, 64, 94); sounding: (N, 1, 94)
+    """
     frames = sounding.sum(dim=-1).clamp_min(1)
     mean = normed.sum(dim=-1) / frames
     spread = ((normed - mean[..., None]).square() * sounding).sum(dim=-1) / frames
@@ -116,19 +124,22 @@ def overall_statistics(normed: Tensor, sounding: Tensor) -> Tensor:
 
 
 def sounds(level: Tensor) -> Tensor:
-    """(N, 64, 94) -> (N, 1, 94): 1 where a frame is above the floor, by more than rounding."""
+    """Mark the frames of (N, 64, 94) above the floor, by more than rounding, with 1: (N, 1, 94)."""
     return (level.amax(dim=1, keepdim=True) >= 5e-4).float()
 
 
 def sums(level: Tensor) -> Tensor:
-    """(N, 64, 94) -> (N, 3, 64): windows' worth of sounding frames, sum and sum of squares."""
+    """Sum (N, 64, 94) over sounding frames: (N, 3, 64), their count, sum and sum of squares.
+
+    All three are divided by the frames of a window.
+    """
     sounding = sounds(level)
     heard = level * sounding
     counted = sounding.sum(dim=-1).expand(-1, MELS)
     return torch.stack([counted, heard.sum(dim=-1), (heard * heard).sum(dim=-1)], dim=1) / STEPS
 
 
-def remember(voice: Tensor, heard: Tensor) -> Tensor:
-    """A voice and the sums of what was heard since, (N, 3, 64) both -> the voice afterwards."""
-    following = voice + heard
+def remember(voice: Tensor, new: Tensor) -> Tensor:
+    """Add the `sums` of new windows to a voice, (N, 3, 64) both; the oldest speech fades."""
+    following = voice + new
     return following * (REMEMBERED_WINDOWS / following[:, :1].clamp_min(REMEMBERED_WINDOWS))

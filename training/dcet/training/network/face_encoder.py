@@ -1,29 +1,37 @@
-"""The face encoder: RGB crops of any size in, one vector a face out."""
+"""The face encoder: RGB crops of any size in, one vector per face out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from dcet.runtime.arrays import FACE_PIXELS, LUMA
+from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.network.residual import residual_stages
+from dcet.training.settings import Count, Settings, Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaceConfig:
-    """Shape of the face encoder."""
+class FaceConfig(Settings):
+    """The shape of the face encoder."""
 
-    channels: tuple[int, ...] = (32, 64, 128)
-    width: int = 128
-    dropout: float = 0.3
+    channels: Sequence[Count] = (32, 64, 128)
+    width: Count = 128
+    dropout: Share = 0.3
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        if not self.channels:
+            raise ConfigError("channels: expected at least one number, got none")
 
 
 class FaceEncoder(nn.Module):
     """A residual network over grey faces, each standardised by its own mean and spread.
 
-    `head` classifies a single face. It is what the encoder is trained and judged by; DCET itself
-    reads the features.
+    `head` classifies a single face. The encoder is trained and judged through it; DCET itself
+    uses the features.
     """
 
     def __init__(self, config: FaceConfig) -> None:
@@ -40,14 +48,14 @@ class FaceEncoder(nn.Module):
         self.head = nn.Linear(config.width, len(EMOTIONS))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """pixels (N, h, w, 3) uint8 RGB -> features (N, width)."""
+        """Encode crops, pixels (N, h, w, 3) uint8 RGB: features (N, width)."""
         lines = pixels.float().flatten(2)
         # Their mean goes anyway. Most of it first, and bfloat16 keeps eight bits of the contrast.
         lines = lines - lines[:, lines.shape[1] // 2].mean(dim=1)[:, None, None]
         return self.encode(_scale(lines))
 
     def encode(self, grey: Tensor) -> Tensor:
-        """grey (N, 48, 48) on a scale of 255, wherever its zero is -> features (N, width)."""
+        """Encode grey (N, 48, 48) on a scale of 255, with any offset: features (N, width)."""
         mean = grey.mean(dim=(1, 2), keepdim=True)
         spread = (grey - mean).square().mean(dim=(1, 2), keepdim=True).sqrt()
         x = self.stem(((grey - mean) / (spread + 4))[:, None])  # 4: a dark wall is no face
@@ -56,16 +64,17 @@ class FaceEncoder(nn.Module):
 
 
 def to_grey(pixels: Tensor) -> Tensor:
-    """pixels (N, h, w, 3) uint8 RGB -> (N, 48, 48) in [0, 255]."""
+    """Scale pixels (N, h, w, 3) uint8 RGB to grey (N, 48, 48) in [0, 255]."""
     return _scale(pixels.float().flatten(2))
 
 
 def _scale(lines: Tensor) -> Tensor:
-    """lines (N, h, 3 w), red, green and blue of each pixel -> grey (N, 48, 48), bilinear and
-    antialiased as Pillow does it.
+    """Scale lines (N, h, 3 w), red, green and blue of each pixel, to grey (N, 48, 48).
+
+    Bilinear and antialiased, as Pillow does it.
 
     Two products with matrices that depend on the size alone: no engine's own resizing, of which
-    each rounds differently. The one over the columns mixes the colours too, which lie beside each
+    each rounds differently. The one over the columns mixes the colours too, which lie next to each
     other in a row: a product over three channels alone would take an engine longer than all the
     convolutions, and so does picking every third byte.
     """
@@ -76,7 +85,7 @@ def _scale(lines: Tensor) -> Tensor:
 
 
 def _triangles(length: int, device: torch.device) -> Tensor:
-    """(48, length): what each pixel takes from a line.
+    """Return the weights (48, length) of a line's pixels in each pixel of the result.
 
     Distances are whole numbers, of which 96 or twice the length are one pixel: in bfloat16 places
     beyond 256 would be the same.

@@ -28,7 +28,7 @@ QUIETEST = 1e-10  # power below which librosa's `power_to_db` does not look
 
 
 class LogMel(nn.Module):
-    """(N, 48000) PCM in [-1, 1] at 16 kHz -> (N, 64, 94) dB in [-80, 0].
+    """The log-mels of PCM (N, 48000) in [-1, 1] at 16 kHz: (N, 64, 94) dB in [-80, 0].
 
     Where nothing sounds, in padding or digital silence, all mels of a frame are at -80.
     """
@@ -87,7 +87,7 @@ class LogMel(nn.Module):
         return torch.log(pairs).transpose(1, 2) / _NEPER
 
     def mel_power(self, pcm: Tensor) -> Tensor:
-        """(N, 48000) -> (N, 188, 128), as librosa's `melspectrogram` but for the order of axes."""
+        """Return (N, 188, 128) of (N, 48000), as librosa's `melspectrogram` but for the axes."""
         blocks = FRAMES + N_FFT // HOP - 1
         left = N_FFT // 2
         padded = nn.functional.pad(pcm, (left, blocks * HOP - WINDOW_SAMPLES - left))

@@ -24,31 +24,33 @@ from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.settings import Count, Settings, Share
 
 OPINION_WIDTH = 32
 MASKED = -1e4  # added to an attention logit that must not count; finite, so that fp16 keeps it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelConfig:
-    """Shape of the step. Written beside the weights and into the bundle."""
+class ModelConfig(Settings):
+    """The shape of the step. Written next to the weights and into the bundle."""
 
-    text_width: int = 384
-    audio_width: int = 128
-    audio_length: int = 8
-    face_width: int = 128
-    face_length: int = 8
-    width: int = 256
-    layers: int = 2
-    heads: int = 4
-    speaker_tokens: int = 4
-    scene_tokens: int = 4
-    speaker_ring: int = 4  # past utterances of this speaker
-    scene_ring: int = 8  # past utterances of anybody
-    episodes: int = 4  # retrieved from the long-term bank
-    dropout: float = 0.1
+    text_width: Count = 384
+    audio_width: Count = 128
+    audio_length: Count = 8
+    face_width: Count = 128
+    face_length: Count = 8
+    width: Count = 256
+    layers: Count = 2
+    heads: Count = 4
+    speaker_tokens: Count = 4
+    scene_tokens: Count = 4
+    speaker_ring: Count = 4  # past utterances of this speaker
+    scene_ring: Count = 8  # past utterances of anybody
+    episodes: Count = 4  # retrieved from the long-term bank
+    dropout: Share = 0.1
 
     def __post_init__(self) -> None:
+        Settings.__post_init__(self)
         if self.width % self.heads:
             raise ConfigError(f"width {self.width} must be a multiple of heads {self.heads}")
 

@@ -1,4 +1,6 @@
-"""The block that the audio and the face encoder are built of."""
+"""Residual blocks, which the audio and the face encoder are built of."""
+
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -23,13 +25,13 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels_in, h, w) -> (N, channels_out, h / stride, w / stride)."""
+        """Map (N, channels_in, h, w) to (N, channels_out, h / stride, w / stride)."""
         summed: Tensor = self.residual(x) + self.shortcut(x)
         return summed.relu()
 
 
-def residual_stages(channels: tuple[int, ...], first_stride: int) -> nn.Sequential:
-    """Two blocks for each number of channels; every stage but the first halves the picture."""
+def residual_stages(channels: Sequence[int], first_stride: int) -> nn.Sequential:
+    """Stack two blocks per number of channels; every stage but the first halves the image."""
     blocks: list[nn.Module] = []
     for stage, (before, after) in enumerate(zip((channels[0], *channels), channels, strict=False)):
         blocks.append(ResidualBlock(before, after, first_stride if stage == 0 else 2))

@@ -1,4 +1,4 @@
-"""A text encoder that says what it thinks of a single utterance."""
+"""A text encoder with a head that classifies a single utterance."""
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -8,7 +8,7 @@ from dcet.training.network.model import TextEncoder
 
 
 class TextClassifier(nn.Module):
-    """`head` classifies a single utterance, as those of the audio and the face encoder do."""
+    """A text encoder; `head` classifies its features, as in the audio and the face encoder."""
 
     def __init__(self, backbone: PreTrainedModel) -> None:
         super().__init__()

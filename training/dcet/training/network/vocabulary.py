@@ -1,7 +1,7 @@
-"""A smaller vocabulary: half of a small encoder's weights are words it will hardly ever read.
+"""Smaller vocabularies: half of a small encoder's weights are embeddings of words it rarely meets.
 
 Only WordPiece vocabularies can be cut this way: every single character stays, so that a word that
-is dropped is spelt out of smaller pieces and nothing becomes unknown that was known before.
+is dropped is split into smaller pieces and nothing becomes unknown that was known before.
 """
 
 import json
@@ -14,19 +14,23 @@ from torch import nn
 from dcet.runtime.errors import ConfigError
 
 
+class FixedVocabulary(ConfigError):
+    """A vocabulary cannot be cut."""
+
+
 def prune_vocabulary(
     tokenizer: Tokenizer, embeddings: nn.Embedding, size: int, keep: Iterable[str]
 ) -> tuple[Tokenizer, nn.Embedding]:
-    """The tokenizer and the embeddings (V, d) cut to `size` words.
+    """Cut a tokenizer and its embeddings (V, d) to `size` words.
 
-    Special tokens, single characters and whatever spells the texts in `keep` stay; the rest of the
+    Special tokens, single characters and the tokens of the texts in `keep` stay; the rest of the
     room goes to the words with the lowest ids, which in BERT's vocabularies are the most frequent.
+    Raises FixedVocabulary.
     """
     spec = json.loads(tokenizer.to_str())
     if spec["model"]["type"] != "WordPiece":
-        raise ConfigError(
-            f"the vocabulary of a {spec['model']['type']} tokenizer cannot be cut, only WordPiece; "
-            "keep all of it with --vocabulary 0"
+        raise FixedVocabulary(
+            f"the vocabulary of a {spec['model']['type']} tokenizer cannot be cut, only WordPiece's"
         )
     words = tokenizer.get_vocab()  # with added tokens, which need not be in the model's own
     wanted = {token["content"] for token in spec["added_tokens"]}

@@ -1,1 +1,1 @@
-"""What every training run shares: its folder, schedule, averaged weights and resumption."""
+"""Training runs: the loop, the folder, resumption."""

@@ -1,4 +1,4 @@
-"""What a killed run needs to go on: weights, their average, the optimizer. No pickle."""
+"""The state of a run after a whole epoch: weights, average, optimizer, notes. No pickle."""
 
 import json
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dcet.runtime.errors import ConfigError
 from dcet.runtime.files import atomic_folder
 
 
@@ -20,7 +21,10 @@ def save_resume(
     average: Mapping[str, Tensor],
     notes: Mapping[str, Any],
 ) -> None:
-    """Write the state after a whole epoch; the last state stays until this one is complete."""
+    """Write the state after a whole epoch; the last one stays until this one is complete.
+
+    Raises WriteError.
+    """
     tensors = {f"average/{name}": value for name, value in average.items()}
     for name, module in modules.items():
         tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
@@ -42,11 +46,30 @@ def load_resume(
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor],
-) -> dict[str, Any] | None:
-    """Put everything back and return the notes, or None where there is nothing to resume."""
+) -> dict[str, Any]:
+    """Put everything back and return the notes: none where there is nothing to resume.
+
+    Raises ConfigError for a state that is damaged or belongs to another network.
+    """
     file = folder / "state.safetensors"
     if not file.is_file():
-        return None
+        return {}
+    try:
+        return _load(file, modules, optimizer, average)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason, _, _ = str(error).partition("\n")  # torch goes on to list all weights
+        raise ConfigError(
+            f"{file}: this run cannot be resumed from it ({reason}); choose a new --output, or "
+            f"remove {folder} to begin again"
+        ) from error
+
+
+def _load(
+    file: Path,
+    modules: Mapping[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+) -> dict[str, Any]:
     parts: dict[str, dict[str, Tensor]] = {}
     with safe_open(file, framework="pt") as opened:
         for key in opened.keys():  # noqa: SIM118  (not a dict)

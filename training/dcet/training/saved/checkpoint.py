@@ -38,7 +38,7 @@ class CheckpointError(DcetError, ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A model with all it needs to read text, and what is known of it."""
+    """A model with its tokenizer, metrics, licences and model card."""
 
     model: Dcet
     tokenizer: Tokenizer
@@ -50,7 +50,7 @@ class Checkpoint:
 
 
 def from_encoder(text_encoder: str, config: ModelConfig) -> tuple[Dcet, Tokenizer]:
-    """A new model around a Hugging Face encoder, by hub id or folder."""
+    """Make a new model around a Hugging Face encoder, by hub id or folder."""
     backbone, tokenizer = pretrained(text_encoder, "--text-encoder")
     config = dataclasses.replace(config, text_width=backbone.config.hidden_size)
     return Dcet(config, without_pooler(backbone)), tokenizer
@@ -59,7 +59,7 @@ def from_encoder(text_encoder: str, config: ModelConfig) -> tuple[Dcet, Tokenize
 def pretrained(
     name: str, option: str, kind: type[Any] = AutoModel
 ) -> tuple[PreTrainedModel, Tokenizer]:
-    """A Hugging Face model for text with its tokenizer, by hub id or folder.
+    """Load a Hugging Face text model with its tokenizer, by hub id or folder.
 
     Raises ConfigError, naming the `option` that asked for it.
     """
@@ -78,7 +78,7 @@ def pretrained(
     if set(fast.get_vocab()) <= set(fast.all_special_tokens):
         raise ConfigError(
             f"{option} {name}: its tokenizer knows no words; "
-            "put the encoder's tokenizer.json beside its weights"
+            "put the encoder's tokenizer.json next to its weights"
         )
     tokenizer = Tokenizer.from_str(fast.backend_tokenizer.to_str())
     tokenizer.no_padding()
@@ -88,7 +88,7 @@ def pretrained(
 
 
 def without_pooler(backbone: PreTrainedModel) -> PreTrainedModel:
-    """Sentences are mean-pooled here; BERT's own pooler would be dead weight."""
+    """Remove BERT's pooler, which mean pooling does not use."""
     if getattr(backbone, "pooler", None) is not None:
         backbone.register_module("pooler", None)
     return backbone
@@ -120,12 +120,15 @@ def _dump(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def default_folder() -> Path:
-    """Where the checkpoint that ships with the package lies."""
+    """Return the folder of the checkpoint that ships with the package."""
     return Path(str(files("dcet.training"))) / "checkpoints" / "default"
 
 
 def load(name: str | Path) -> Checkpoint:
-    """Load a checkpoint folder, a run folder that holds one, or `default`, the one that ships."""
+    """Load a checkpoint folder, a run folder that holds one, or `default`, the one that ships.
+
+    Raises CheckpointError.
+    """
     folder = default_folder() if str(name) == "default" else Path(name)
     if (folder / "checkpoint").is_dir():
         folder = folder / "checkpoint"
@@ -141,6 +144,7 @@ def load(name: str | Path) -> Checkpoint:
         face = None if spec["face"] is None else FaceEncoder(FaceConfig(**spec["face"]))
         licences = spec["licences"]
         encoder = AutoConfig.from_pretrained(folder / "encoder", local_files_only=True)
+        backbone = AutoModel.from_config(encoder, attn_implementation="eager", dtype=torch.float32)
         weights = load_weights(folder / "model.safetensors")
         tokenizer = Tokenizer.from_buffer((folder / "tokenizer.json").read_bytes())
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
@@ -154,7 +158,6 @@ def load(name: str | Path) -> Checkpoint:
             "model.safetensors, tokenizer.json, metrics.json and MODEL_CARD.md, as "
             "`dcet-train fit` writes"
         ) from error
-    backbone = AutoModel.from_config(encoder, attn_implementation="eager", dtype=torch.float32)
     model = Dcet(config, without_pooler(backbone), audio, face)
     try:
         model.load_state_dict(weights)

@@ -1,4 +1,4 @@
-"""What `dcet-train encoder` leaves: one encoder with a head that classifies single inputs.
+"""An encoder is a folder: its weights, with a head that classifies single inputs, and its shape.
 
 config.json          format, modality, shape
 encoder/config.json  the text encoder's own (Hugging Face), text alone
@@ -34,7 +34,7 @@ Encoder = TextClassifier | AudioEncoder | FaceEncoder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderRun:
-    """An encoder with all that is known of it."""
+    """An encoder with its tokenizer, metrics and licences."""
 
     model: Encoder
     tokenizer: Tokenizer | None  # of text
@@ -43,7 +43,7 @@ class EncoderRun:
 
     @property
     def modality(self) -> str:
-        """'text', 'audio' or 'face'."""
+        """The modality: 'text', 'audio' or 'face'."""
         if isinstance(self.model, TextClassifier):
             return "text"
         return "audio" if isinstance(self.model, AudioEncoder) else "face"
@@ -74,7 +74,7 @@ def save(folder: Path, run: EncoderRun) -> None:
 
 
 def kind_of(folder: Path) -> str | None:
-    """'encoder' or 'checkpoint', of ours or of a run that holds one; None for anything else."""
+    """Tell an 'encoder' from a 'checkpoint', also in a run; None for anything that is neither."""
     try:
         spec = json.loads((_inner(folder) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -113,9 +113,10 @@ def load(folder: Path) -> EncoderRun:
 
 
 def find_encoder(name: str, modality: str) -> EncoderRun:
-    """The encoder of `modality` in a run of `dcet-train encoder` or in a checkpoint.
+    """Load the encoder of `modality` from a run of `dcet-train encoder` or from a checkpoint.
 
-    A checkpoint's text encoder has no head of its own: it is none of these.
+    A checkpoint's text encoder has no head of its own and cannot be loaded. Raises CheckpointError
+    or ConfigError.
     """
     if name != "default" and kind_of(Path(name)) == "encoder":
         run = load(Path(name))
@@ -134,7 +135,7 @@ def find_encoder(name: str, modality: str) -> EncoderRun:
 def _empty(
     modality: str, shape: Mapping[str, Any], folder: Path
 ) -> tuple[Encoder, Tokenizer | None]:
-    """The network that the weights go into."""
+    """Make the network that the weights are loaded into."""
     if modality == "audio":
         return AudioEncoder(AudioConfig(**shape)), None
     if modality == "face":

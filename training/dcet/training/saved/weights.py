@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def save_weights(model: nn.Module, file: Path) -> None:
-    """Half the bytes of FP32; what training knows beyond that is noise. Raises OSError."""
+    """Write weights in FP16, half the bytes of FP32. Raises OSError."""
     weights = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()
@@ -21,7 +21,7 @@ def save_weights(model: nn.Module, file: Path) -> None:
 
 
 def load_weights(file: Path) -> dict[str, Tensor]:
-    """By name, in FP32. Raises OSError or SafetensorError."""
+    """Read weights by name, in FP32. Raises OSError or SafetensorError."""
     return {
         name: value.float() if value.is_floating_point() else value
         for name, value in load_file(file).items()

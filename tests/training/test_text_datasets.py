@@ -8,7 +8,7 @@ import torch
 from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.senses.text import normalise_text
-from dcet.training.encoders.text_material import PlainTexts, TextMaterial, read_lines
+from dcet.training.encoders.text_datasets import CorruptedTexts, PlainTexts, read_lines
 
 TEXTS = [
     "I am so happy!",
@@ -24,7 +24,7 @@ ROWS = torch.arange(len(TEXTS)).repeat(200)
 
 def test_texts_are_varied_and_never_empty() -> None:
     torch.manual_seed(0)
-    texts, target = TextMaterial(TEXTS).noisy(ROWS)
+    texts, target = CorruptedTexts(TEXTS).batch(ROWS)
     assert target is None
     assert all(text == normalise_text(text) != "" for text in texts)
     assert len(set(texts)) > 300
@@ -35,7 +35,7 @@ def test_texts_are_varied_and_never_empty() -> None:
 
 def test_only_what_was_left_whole_keeps_its_label() -> None:
     torch.manual_seed(0)
-    texts, target = TextMaterial(TEXTS, LABELS).noisy(ROWS)
+    texts, target = CorruptedTexts(TEXTS, LABELS).batch(ROWS)
     assert target is not None
     labelled = target.sum(dim=1) == 1
     assert 0.2 < labelled.float().mean() < 0.4
@@ -48,15 +48,15 @@ def test_only_what_was_left_whole_keeps_its_label() -> None:
 
 def test_the_noise_is_the_seeds() -> None:
     torch.manual_seed(3)
-    one = TextMaterial(TEXTS).noisy(ROWS)[0]
+    one = CorruptedTexts(TEXTS).batch(ROWS)[0]
     torch.manual_seed(3)
-    assert TextMaterial(TEXTS).noisy(ROWS)[0] == one
-    assert TextMaterial(TEXTS).noisy(ROWS)[0] != one
+    assert CorruptedTexts(TEXTS).batch(ROWS)[0] == one
+    assert CorruptedTexts(TEXTS).batch(ROWS)[0] != one
 
 
 def test_plain_texts_lose_a_word_in_ten_at_most_all_but_one() -> None:
     torch.manual_seed(0)
-    texts, target = PlainTexts(TEXTS, LABELS).noisy(ROWS)
+    texts, target = PlainTexts(TEXTS, LABELS).batch(ROWS)
     before = [TEXTS[row].split() for row in ROWS.tolist()]
     after = [text.split() for text in texts]
     assert all(after)

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say."""
+"""Temperature scaling and prior adjustment of a trained checkpoint."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,10 @@ from dcet.training.saved import checkpoint
 
 
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """The scale of (n, 7) logits that is likeliest on (n,) labels (Guo et al., ICML 2017)."""
+    """Return the scale of (n, 7) logits that is likeliest on (n,) labels.
+
+    The inverse of a temperature (Guo et al., ICML 2017).
+    """
     log_scale = torch.zeros((), requires_grad=True)
     optimizer = torch.optim.LBFGS([log_scale], lr=0.1, max_iter=100)
 
@@ -33,7 +36,7 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
 
 
 def prior_bias(dialogues: Sequence[Dialogue], strength: float) -> torch.Tensor:
-    """(7,) to add to the logits so that rare emotions are not drowned by frequent ones.
+    """Return what to add to the logits (7,), so that rare emotions are predicted more often.
 
     Post-hoc logit adjustment (Menon et al., ICLR 2021), `strength` times the log of each emotion's
     share in training: 0 leaves the logits alone, 1 treats all emotions as equally frequent.

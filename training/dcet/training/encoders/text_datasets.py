@@ -1,4 +1,4 @@
-"""Sentences to ask a teacher about: those of a corpus, and endlessly many made of them."""
+"""Datasets of utterances: as written, and corrupted into endlessly many others."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.senses.text import normalise_text
 from dcet.training.augment.text_errors import misheard
-from dcet.training.encoders.material import smoothed
+from dcet.training.encoders.datasets import smoothed
 
 WHOLE = 0.3  # share of the utterances that are left as they are
 
 
-class TextMaterial:
-    """Utterances, labelled or not."""
+class CorruptedTexts:
+    """Utterances, labelled or not, most of them corrupted: more to ask a teacher about."""
 
     def __init__(self, texts: Sequence[str], emotion: Tensor | None = None) -> None:
         self.texts = texts
@@ -29,8 +29,8 @@ class TextMaterial:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def noisy(self, rows: Tensor) -> tuple[list[str], Tensor | None]:
-        """Texts, and (N, 7) rows that sum to 1, or to 0 where the label may be no longer true."""
+    def batch(self, rows: Tensor) -> tuple[list[str], Tensor | None]:
+        """Return texts, and targets (N, 7): rows sum to 1, or to 0 where a label may not hold."""
         random = Random(int(torch.randint(2**31, ())))
         texts, untouched = [], []
         for row in rows.tolist():
@@ -43,7 +43,7 @@ class TextMaterial:
         return texts, target.float()
 
     def _corrupt(self, text: str, random: Random) -> str:
-        """Another sentence, more or less like `text`."""
+        """Make another sentence, more or less like `text`."""
         words = text.split()
         if random.random() < 0.3:
             words = _stretch(words, random)
@@ -60,7 +60,7 @@ class TextMaterial:
 
 
 class PlainTexts:
-    """Labelled utterances as they were said, but for a word in ten that is missing."""
+    """Labelled utterances as written, but for a word in ten that is left out."""
 
     def __init__(self, texts: Sequence[str], emotion: Tensor) -> None:
         self.texts, self.emotion = texts, emotion
@@ -68,7 +68,7 @@ class PlainTexts:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def noisy(self, rows: Tensor) -> tuple[list[str], Tensor]:
+    def batch(self, rows: Tensor) -> tuple[list[str], Tensor]:
         texts = []
         for row in rows.tolist():
             words = self.texts[row].split()
@@ -79,22 +79,22 @@ class PlainTexts:
 
 
 def read_lines(file: Path) -> list[str]:
-    """The utterances of a file with one a line. Raises DataError where there is none."""
-    text = read_text(file, "a text file with an utterance a line")
+    """Read the utterances of a file with one per line. Raises DataError where there is none."""
+    text = read_text(file, "a text file with an utterance per line")
     utterances = [line for line in map(normalise_text, text.split("\n")) if line]
     if not utterances:
-        raise DataError(f"{file}: expected an utterance a line, got an empty file")
+        raise DataError(f"{file}: expected an utterance per line, got an empty file")
     return utterances
 
 
 def _stretch(words: Sequence[str], random: Random) -> list[str]:
-    """Some words that follow each other, at least one."""
+    """Draw a stretch of words, at least one."""
     start, end = sorted(random.sample(range(len(words) + 1), 2))
     return list(words[start:end])
 
 
 def _stutter(words: Sequence[str], random: Random) -> list[str]:
-    """A word in ten is said twice, a word in ten swallowed; at least one stays."""
+    """Repeat a word in ten and leave out a word in ten; at least one stays."""
     said: list[str] = []
     for word in words:
         said += [word] * random.choices((0, 1, 2), (0.1, 0.8, 0.1))[0]

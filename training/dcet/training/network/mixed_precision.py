@@ -8,8 +8,10 @@ BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 def mixed_precision(*, enabled: bool = True) -> torch.autocast:
-    """A context in which matrix products and convolutions run in bfloat16; in float where the
-    processor has no instructions for it."""
+    """Return a context in which matrix products and convolutions run in bfloat16.
+
+    They run in float where the processor has no instructions for it.
+    """
     capabilities = torch.cpu.get_capabilities()
     native = any(capabilities.get(name, False) for name in BF16_INSTRUCTIONS)
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled and native)

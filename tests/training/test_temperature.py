@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say."""
+"""Temperature scaling and prior adjustment."""
 
 import json
 import math
@@ -11,7 +11,7 @@ import torch
 from dcet.data.meld import Dialogue, Utterance
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.corpus import Corpus
-from dcet.training.dialogue.calibration import calibrate, fit_temperature, prior_bias
+from dcet.training.dialogue.temperature import calibrate, fit_temperature, prior_bias
 from dcet.training.evaluate import evaluate_meld
 from dcet.training.saved.checkpoint import load
 

@@ -5,14 +5,14 @@ import torch
 from dcet.training.corpora.speech import Speech
 from dcet.training.dialogue.batches import Example
 from dcet.training.fusion.clips import Clips, halves
-from dcet.training.fusion.constructed import (
+from dcet.training.fusion.generator import Generator
+from dcet.training.fusion.outcomes import (
     CORRUPT,
     FINE,
     MISSING,
     WRONG,
-    Plan,
-    Studio,
-    random_plan,
+    Outcomes,
+    random_outcomes,
 )
 from tests.tiny_training import TINY
 
@@ -50,8 +50,8 @@ def dialogue(speakers: list[int], emotions: list[int]) -> Example:
     )
 
 
-def studio(without: int | None = None) -> Studio:
-    return Studio(
+def generator(without: int | None = None) -> Generator:
+    return Generator(
         clips(TINY.audio_width, speakers=ACTORS, without=without),
         clips(TINY.face_width, speakers=1),
         TINY,
@@ -61,7 +61,7 @@ def studio(without: int | None = None) -> Studio:
 def test_a_speaker_keeps_an_actor_and_every_turn_its_emotion() -> None:
     made = dialogue([1, 2, 1, 3, 2, 1], [0, 1, 2, 3, 4, 5])
     for _ in range(20):
-        senses = studio().senses(made, Plan.same(6))
+        senses = generator().senses(made, Outcomes.same(6))
         actor = senses.audio[:, 0, 0].tolist()
         assert actor[0] == actor[2] == actor[5]
         assert len({actor[0], actor[1], actor[3]}) == 3
@@ -77,7 +77,7 @@ def test_a_speaker_keeps_an_actor_and_every_turn_its_emotion() -> None:
 
 def test_what_is_masked_is_zero_and_what_is_corrupt_says_so_in_its_quality() -> None:
     made = dialogue([1, 1, 1], [0, 0, 0])
-    senses = studio().senses(made, Plan.same(3, audio=CORRUPT, face=MISSING))
+    senses = generator().senses(made, Outcomes.same(3, audio=CORRUPT, face=MISSING))
     assert senses.modality_mask.tolist() == [[1, 1, 0]] * 3
     assert not senses.face.any()
     assert not senses.face_mask.any()
@@ -88,24 +88,26 @@ def test_what_is_masked_is_zero_and_what_is_corrupt_says_so_in_its_quality() -> 
 
 def test_a_wrong_face_is_fine_but_for_its_emotion() -> None:
     turns = 60
-    senses = studio().senses(dialogue([1] * turns, [3] * turns), Plan.same(turns, face=WRONG))
+    senses = generator().senses(
+        dialogue([1] * turns, [3] * turns), Outcomes.same(turns, face=WRONG)
+    )
     shown = senses.face[:, 0, 1]
     assert 0.02 < (shown == 3).float().mean() < 0.4
     assert (senses.quality[:, 2] == 1).all()
 
 
 def test_an_actor_who_lacks_an_emotion_is_not_heard() -> None:
-    senses = studio(without=SURPRISE).senses(dialogue([1, 1], [SURPRISE, 0]), Plan.same(2))
+    senses = generator(without=SURPRISE).senses(dialogue([1, 1], [SURPRISE, 0]), Outcomes.same(2))
     assert senses.modality_mask[:, 1].tolist() == [0, 1]
 
 
-def test_a_random_plan_leaves_something_of_every_turn_and_tries_everything() -> None:
+def test_random_outcomes_leave_something_of_every_turn_and_tries_everything() -> None:
     torch.manual_seed(0)
-    fates = torch.cat([random_plan(10).fate for _ in range(200)])
-    assert not (fates == MISSING).all(dim=1).any()
+    outcomes = torch.cat([random_outcomes(10).table for _ in range(200)])
+    assert not (outcomes == MISSING).all(dim=1).any()
     for modality, possible in enumerate(({0, 1, 3}, {0, 1, 3}, {0, 1, 2, 3})):
-        assert set(fates[:, modality].tolist()) == possible
-    assert 0.4 < (fates == FINE).float().mean() < 0.8
+        assert set(outcomes[:, modality].tolist()) == possible
+    assert 0.4 < (outcomes == FINE).float().mean() < 0.8
 
 
 def test_no_speaker_is_in_both_halves() -> None:

@@ -1,10 +1,10 @@
-"""What an audio or a face encoder learns from: batches with everything that may befall them.
+"""Datasets of clips and faces, which give batches that are corrupted at random.
 
 Inputs and targets are mixed in pairs (mixup, Zhang et al., ICLR 2018).
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -21,19 +21,32 @@ from dcet.training.network.log_mel import LogMel
 SMOOTHING = 0.1
 
 
-class Heard(NamedTuple):
-    """N clips of 3 s: for encoders of ours, and for teachers that listen to waveforms."""
+class Dataset(Protocol):
+    """A set of n examples."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor) -> tuple[Any, Tensor | None]:
+        """Corrupt the N examples with the numbers `rows` (N,) at random.
+
+        Returns the inputs of the modality, and targets (N, 7) whose rows sum to 1, if labelled.
+        """
+        ...
+
+
+class AudioBatch(NamedTuple):
+    """A batch of N clips of 3 s, as log-mels and, for teachers that need them, as waveforms."""
 
     level: Tensor  # (N, 64, 94)
     voice: Tensor  # (N, 3, 64)
     pcm: Tensor | None  # (N, 48000)
 
 
-class SpeechMaterial:
-    """Clips of several corpora; the speaker's voice is known from a random number of other clips.
+class SpeechDataset:
+    """Clips of several corpora; a speaker's voice is known from a random number of other clips.
 
-    With `waveforms`, everything that befalls a clip befalls its sound, so that a teacher can listen
-    to what the student is given.
+    With `waveforms`, clips are corrupted as waveforms alone, so that a teacher that needs waveforms
+    is given what the student is given.
     """
 
     def __init__(
@@ -65,28 +78,31 @@ class SpeechMaterial:
     def __len__(self) -> int:
         return len(self.emotion)
 
-    def noisy(self, rows: Tensor) -> tuple[Heard, Tensor | None]:
+    def batch(self, rows: Tensor) -> tuple[AudioBatch, Tensor | None]:
         voice = torch.stack([self._voice(row) for row in rows.tolist()])
         pair = Pair.drawn(len(rows), self.mixup)
         target = smoothed(self.emotion[rows]) if self.labelled else None
         if self.waveforms:
             pcm = pair.mix(corrupt_pcm(torch.stack([self.pcm[row] for row in rows.tolist()])))
-            heard = Heard(AudioEncoder.level(self.log_mel(pcm)), pair.mix(voice), pcm)
+            inputs = AudioBatch(AudioEncoder.level(self.log_mel(pcm)), pair.mix(voice), pcm)
         else:
-            heard = Heard(pair.mix(corrupt_level(self._level(rows))), pair.mix(voice), None)
-        return heard, None if target is None else pair.mix(target)
+            inputs = AudioBatch(pair.mix(corrupt_level(self._level(rows))), pair.mix(voice), None)
+        return inputs, None if target is None else pair.mix(target)
 
     def _level(self, rows: Tensor) -> Tensor:
-        """Of corrupted sound where there is sound, else as it was stored."""
+        """Return log-mels of corrupted waveforms where there are any, else as stored."""
         level = self.level[rows]
-        sounding = [place for place, row in enumerate(rows.tolist()) if row in self.pcm]
-        if sounding:
-            pcm = torch.stack([self.pcm[int(rows[place])] for place in sounding])
-            level[sounding] = AudioEncoder.level(self.log_mel(corrupt_pcm(pcm)))
+        places = [place for place, row in enumerate(rows.tolist()) if row in self.pcm]
+        if places:
+            pcm = torch.stack([self.pcm[int(rows[place])] for place in places])
+            level[places] = AudioEncoder.level(self.log_mel(corrupt_pcm(pcm)))
         return level
 
     def _voice(self, row: int) -> Tensor:
-        """From none to all of the other clips, in half of the cases few as likely as many."""
+        """Sum over none to all of the speaker's other clips: (3, 64).
+
+        In half of the cases any number is equally likely, in the others small ones are likelier.
+        """
         others = self.others[row]
         share = float(torch.rand(()))
         count = int(len(others) * share if torch.rand(()) < 0.5 else len(others) ** share - 0.9)
@@ -94,8 +110,8 @@ class SpeechMaterial:
         return self.sums[chosen[chosen != row]].sum(dim=0)
 
 
-class FaceMaterial:
-    """Faces, and the crowd's votes."""
+class FaceDataset:
+    """Faces with the crowd's votes."""
 
     def __init__(self, faces: Faces, *, mixup: float, labelled: bool = True) -> None:
         self.faces, self.mixup, self.labelled = faces, mixup, labelled
@@ -103,33 +119,33 @@ class FaceMaterial:
     def __len__(self) -> int:
         return len(self.faces)
 
-    def noisy(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Grey faces (N, 48, 48) in [0, 255] and their votes."""
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return grey faces (N, 48, 48) in [0, 255] and the shares of their votes (N, 7)."""
         pair = Pair.drawn(len(rows), self.mixup)
         grey = pair.mix(corrupt_faces(self.faces.grey[rows].float()))
         return grey, pair.mix(self.faces.votes[rows]) if self.labelled else None
 
 
 class Pair(NamedTuple):
-    """Whom each of N examples is mixed with, and how much of it stays."""
+    """The partner that each of N examples is mixed with, and the share of it that stays."""
 
     partner: Tensor
     share: float
 
     @classmethod
     def drawn(cls, count: int, mixup: float) -> "Pair":
-        """`mixup` is the parameter of the Beta distribution; 0 mixes nothing."""
+        """Draw partners and a share from Beta(mixup, mixup); 0 mixes nothing."""
         if not mixup:
             return cls(torch.arange(count), 1.0)
         share = float(torch.distributions.Beta(mixup, mixup).sample())
         return cls(torch.randperm(count), share)
 
     def mix(self, x: Tensor) -> Tensor:
-        """(N, …) -> (N, …)."""
+        """Mix the rows of x (N, …)."""
         return self.share * x + (1 - self.share) * x[self.partner]
 
 
 def smoothed(emotion: Tensor) -> Tensor:
-    """(N,) labels -> (N, 7) rows that sum to 1."""
+    """Smooth labels (N,): (N, 7), rows that sum to 1."""
     target = one_hot(emotion, len(EMOTIONS)).float()
     return (1 - SMOOTHING) * target + SMOOTHING / len(EMOTIONS)

@@ -1,0 +1,69 @@
+"""Output of `dcet-train`: progress on stderr, figures on stdout."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dcet.runtime.cli.output import STDOUT, make_console, output_json
+from dcet.runtime.labels import EMOTIONS
+
+ROWS = ("n", "weighted_f1", "macro_f1", "accuracy", "uar", "ece", "nll")
+GROUPS = (("sentiment", ("mae", "pearson", "ccc")), ("shift", ("f1", "average_precision")))
+
+
+class ProgressBar:
+    """A bar of the updates that are done; see `dcet.training.run.progress`."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("starting", total=None)
+
+    def advance(self, done: int, total: int, message: str) -> None:
+        self._bar.update(self._task, completed=done, total=total, description=message)
+
+    def say(self, message: str) -> None:
+        self._bar.console.print(message)
+
+
+@contextmanager
+def progress_bar() -> Iterator[ProgressBar]:
+    """Show a bar on stderr while the block runs."""
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=make_console(stderr=True),
+    ) as bar:
+        yield ProgressBar(bar)
+
+
+def show(figures: Mapping[str, Any], json_path: Path | None) -> None:
+    """Print figures by name, for people or for machines."""
+    output_json(json_path, figures)
+    if json_path == STDOUT:
+        return
+    if not figures:
+        click.echo("no dev split to judge on: give a --corpus")
+        return
+    parts = figures.values()
+    table = Table("", *figures)
+    for row in ROWS:
+        table.add_row(row, *(number(part[row]) for part in parts))
+    for emotion in EMOTIONS:
+        table.add_row(f"f1 {emotion}", *(number(part["per_class_f1"][emotion]) for part in parts))
+    for group, keys in GROUPS:
+        if all(group in part for part in parts):
+            for key in keys:
+                table.add_row(f"{group} {key}", *(number(part[group][key]) for part in parts))
+    make_console().print(table)
+
+
+def number(value: float) -> str:
+    """Format a count, or a figure with four decimals."""
+    return str(value) if isinstance(value, int) else f"{value:.4f}"

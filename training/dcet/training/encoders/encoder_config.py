@@ -1,0 +1,41 @@
+"""The settings that training an encoder from labels and from teachers have in common."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+from dcet.runtime.errors import ConfigError
+from dcet.runtime.labels import MODALITIES
+from dcet.training.run.run_config import RunConfig
+from dcet.training.settings import Count, Positive, Share, Weight, settings_from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig(RunConfig):
+    """The settings of a run of `encoder` or `distill`."""
+
+    recipes: ClassVar[Mapping[str, Mapping[str, Any]]]  # defaults by modality
+
+    modality: str
+    data: str  # folder of the corpora
+    corpora: Sequence[str] = ()
+    batch: Count
+    learning_rate: Weight
+    weight_decay: Weight
+    warmup: Share = 0.05  # share of the run
+    average: Share = 0.998  # of the weights, per update; the average is what is judged and kept
+    clip_norm: Positive | None = None
+    judge_every: Count = 5  # epochs
+    mixup: Weight = 0.2  # of audio and faces
+    licences: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, modality: str, **changes: Any) -> Self:
+        """Take the modality's recipe with some of it changed. Raises ConfigError."""
+        if modality not in MODALITIES:
+            raise ConfigError(
+                f"modality: expected one of {', '.join(MODALITIES)}, got {modality!r}"
+            )
+        return settings_from(
+            cls, {"modality": modality, **cls.recipes[modality], **changes}, "--config"
+        )

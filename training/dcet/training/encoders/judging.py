@@ -1,0 +1,70 @@
+"""Figures of encoders on single utterances, clips and faces."""
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from dcet.data.metrics import emotion_metrics
+from dcet.runtime.errors import DataError
+from dcet.runtime.labels import EMOTIONS
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.corpora.faces import Faces
+from dcet.training.corpora.speech import Speech, earlier_voice
+from dcet.training.network.audio_encoder import AudioEncoder
+from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.text_batches import encode_texts
+from dcet.training.network.text_classifier import TextClassifier
+
+AT_ONCE = 256
+
+
+@torch.inference_mode()
+def judge_texts(model: TextClassifier, tokenizer: Tokenizer, corpus: Corpus) -> dict[str, Any]:
+    """Judge a text encoder on utterances, each on its own."""
+    turns = [turn for dialogue in corpus.dialogues for turn in dialogue.turns]
+    model.eval()
+    logits = model.head(encode_texts(model, tokenizer, [turn.text for turn in turns]))
+    return emotion_figures(logits, torch.tensor([turn.emotion for turn in turns]))
+
+
+@torch.inference_mode()
+def judge_speech(
+    model: AudioEncoder, speech: Speech, impossible: Collection[str] = ()
+) -> dict[str, Any]:
+    """Judge an audio encoder on single clips, but for `impossible` emotions.
+
+    A clip is normalised by earlier clips of the same speaker, never by later ones.
+    """
+    model.eval()
+    parts = zip(speech.level.split(AT_ONCE), earlier_voice(speech).split(AT_ONCE), strict=True)
+    features = torch.cat([model.encode(*part) for part in parts])
+    return emotion_figures(model.head(features), speech.emotion, impossible)
+
+
+@torch.inference_mode()
+def judge_faces(
+    model: FaceEncoder, faces: Faces, impossible: Collection[str] = ()
+) -> dict[str, Any]:
+    """Judge a face encoder on single faces, but for `impossible` emotions."""
+    model.eval()
+    features = torch.cat([model.encode(part.float()) for part in faces.grey.split(AT_ONCE)])
+    return emotion_figures(model.head(features), faces.emotion, impossible)
+
+
+def emotion_figures(
+    logits: Tensor, emotion: Tensor, impossible: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the metrics of (n, 7) logits on (n,) labels.
+
+    Emotions that are `impossible` in a corpus are no answer, and examples of them not counted.
+    Raises DataError where no example is left.
+    """
+    excluded = torch.tensor([name in impossible for name in EMOTIONS])
+    counted = ~excluded[emotion]
+    if not counted.any():
+        raise DataError(f"nothing is left to judge without {', '.join(sorted(impossible))}")
+    probabilities = logits[counted].masked_fill(excluded, -torch.inf).softmax(dim=-1)
+    return emotion_metrics(emotion[counted].numpy(), probabilities.numpy())

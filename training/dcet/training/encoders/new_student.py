@@ -1,0 +1,174 @@
+"""A new student: an encoder of the shape asked for, with its dataset and its dev splits."""
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+
+from dcet.runtime.errors import ConfigError
+from dcet.training.corpora.classes import check_classes
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.corpora.faces import read_ferplus
+from dcet.training.corpora.registry import MODALITY_OF, folder_of
+from dcet.training.corpora.speech import read_speech
+from dcet.training.corpora.unlabelled import read_pictures, read_sounds
+from dcet.training.encoders.datasets import FaceDataset, SpeechDataset
+from dcet.training.encoders.encoder_config import EncoderConfig
+from dcet.training.encoders.smaller_encoder import TextConfig, smaller_encoder
+from dcet.training.encoders.students import (
+    AudioStudent,
+    CheckpointStudent,
+    FaceStudent,
+    Student,
+    TextStudent,
+)
+from dcet.training.encoders.teacher_protocol import Teacher
+from dcet.training.encoders.teachers import CheckpointTeacher, EncoderTeacher, text_encoder_of
+from dcet.training.encoders.text_datasets import CorruptedTexts, PlainTexts, read_lines
+from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
+from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
+from dcet.training.network.model import TextEncoder
+from dcet.training.network.text_classifier import TextClassifier
+from dcet.training.saved import checkpoint
+from dcet.training.saved.checkpoint import without_pooler
+from dcet.training.settings import settings_from
+
+REPEATED = ("ravdess",)  # twice in an epoch: it is a sixth of CREMA-D
+CONTINUED = {"encoder": "teacher"}  # a student that begins as its first teacher is
+Shape = TypeVar("Shape", AudioConfig, FaceConfig)
+Network = TypeVar("Network", AudioEncoder, FaceEncoder)
+
+
+def new_student(
+    config: EncoderConfig, shape: Mapping[str, Any], teachers: Mapping[str, Teacher]
+) -> Student:
+    """Make a student of `teachers`, by their names, or of the labels if there are none.
+
+    Reads all data that it will be trained and judged on. Raises ConfigError where it cannot be
+    made, DataError where the data is wrong.
+    """
+    for corpus in config.corpora:
+        if (modality := MODALITY_OF.get(corpus)) != config.modality:
+            raise ConfigError(
+                f"--corpus {corpus}: expected one of {config.modality}, got "
+                f"{'an unknown one' if modality is None else f'one of {modality}'}"
+            )
+    licences = {
+        name: licence for teacher in teachers.values() for name, licence in teacher.licences.items()
+    } | dict(config.licences)
+    if config.modality == "text":
+        return _text_student(config, shape, teachers, licences)
+    if config.modality == "audio":
+        audio = _begun(AudioEncoder, AudioConfig, shape, teachers)
+        return _audio_student(config, audio, teachers, licences)
+    return _face_student(config, _begun(FaceEncoder, FaceConfig, shape, teachers), licences)
+
+
+def _begun(
+    kind: Callable[[Shape], Network],
+    shape_kind: type[Shape],
+    shape: Mapping[str, Any],
+    teachers: Mapping[str, Teacher],
+) -> Network:
+    """Make a network of this shape, or copy the first teacher where it is to be continued."""
+    if shape != CONTINUED or not teachers:
+        return kind(settings_from(shape_kind, shape, _source_of_shape(teachers)))
+    name, first = next(iter(teachers.items()))
+    if not isinstance(first, EncoderTeacher):
+        raise ConfigError(
+            f"--student: encoder: expected a first --teacher of DCET's own to go on from, got "
+            f"{name}; give the student a shape instead"
+        )
+    return cast(Network, copy.deepcopy(first.run.model))
+
+
+def _source_of_shape(teachers: Mapping[str, Teacher]) -> str:
+    return "--student" if teachers else "--config: shape"
+
+
+def _text_student(
+    config: EncoderConfig,
+    shape: Mapping[str, Any],
+    teachers: Mapping[str, Teacher],
+    licences: Mapping[str, str],
+) -> Student:
+    text_config = settings_from(TextConfig, shape, _source_of_shape(teachers))
+    dataset: CorruptedTexts | PlainTexts
+    dev = None
+    if config.corpora:
+        folder = folder_of(Path(config.data), "meld")
+        corpus = Corpus.of_meld(folder, "train")
+        turns = [turn for dialogue in corpus.dialogues for turn in dialogue.turns]
+        texts = [turn.text for turn in turns]
+        emotion = torch.tensor([turn.emotion for turn in turns])
+        check_classes(emotion, "meld, train")
+        dataset = CorruptedTexts(texts, emotion) if teachers else PlainTexts(texts, emotion)
+        dev = Corpus.of_meld(folder, "dev")
+    else:
+        texts = read_lines(Path(config.data))
+        dataset = CorruptedTexts(texts)
+    if text_config.encoder != "teacher":
+        option = "--student: encoder" if teachers else "--text-encoder"
+        backbone, tokenizer = checkpoint.pretrained(text_config.encoder, option)
+    elif teachers:
+        backbone, tokenizer = text_encoder_of(next(iter(teachers)))
+    else:
+        raise ConfigError("expected --text-encoder, a Hugging Face encoder by id or folder")
+    backbone, tokenizer = smaller_encoder(text_config, without_pooler(backbone), tokenizer, texts)
+    for teacher in teachers.values():
+        if isinstance(teacher, CheckpointTeacher) and teacher.width == backbone.config.hidden_size:
+            encoder = TextEncoder(backbone)
+            return CheckpointStudent(teacher.loaded, encoder, tokenizer, dataset, dev, licences)
+    return TextStudent(TextClassifier(backbone), tokenizer, dataset, dev, licences)
+
+
+def _audio_student(
+    config: EncoderConfig,
+    network: AudioEncoder,
+    teachers: Mapping[str, Teacher],
+    licences: Mapping[str, str],
+) -> Student:
+    folders = _folders(config)
+    waveforms = not all(teacher.ours for teacher in teachers.values())
+    if folders:
+        corpora = []
+        for corpus, folder in folders.items():
+            corpora += [read_speech(corpus, folder, "train")] * (1 + (corpus in REPEATED))
+        check_classes(
+            torch.cat([speech.emotion for speech in corpora]), f"{', '.join(folders)}, train"
+        )
+    else:
+        corpora = [read_sounds(Path(config.data))]
+    if waveforms and any(speech.pcm is None for speech in corpora):
+        raise ConfigError(
+            "--corpus crema_d: it has no waveforms, only log-mels, but a teacher from Hugging Face "
+            "takes waveforms; leave the corpus out or choose a teacher of DCET's own"
+        )
+    dev = {corpus: read_speech(corpus, folder, "dev") for corpus, folder in folders.items()}
+    dataset = SpeechDataset(
+        corpora, mixup=config.mixup, waveforms=waveforms, labelled=bool(folders)
+    )
+    frames, total, squares = dataset.sums.sum(dim=0)
+    network.usual_mean.copy_(total / frames)
+    network.usual_square.copy_(squares / frames)
+    return AudioStudent(network, dataset, dev, licences)
+
+
+def _face_student(
+    config: EncoderConfig, network: FaceEncoder, licences: Mapping[str, str]
+) -> Student:
+    folders = _folders(config)
+    if folders:
+        faces = read_ferplus(folders["ferplus"], "train")
+        check_classes(faces.emotion, "ferplus, train")
+    else:
+        faces = read_pictures(Path(config.data))
+    dev = {corpus: read_ferplus(folder, "dev") for corpus, folder in folders.items()}
+    dataset = FaceDataset(faces, mixup=config.mixup, labelled=bool(folders))
+    return FaceStudent(network, dataset, dev, licences)
+
+
+def _folders(config: EncoderConfig) -> dict[str, Path]:
+    return {corpus: folder_of(Path(config.data), corpus) for corpus in config.corpora}

@@ -1,0 +1,187 @@
+"""Encoders in training, each with its dataset and the dev splits it is judged on."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.corpora.faces import Faces
+from dcet.training.corpora.registry import NEVER_THERE
+from dcet.training.corpora.speech import Speech
+from dcet.training.dialogue.forward import first_turn_logits
+from dcet.training.dialogue.temperature import calibrate
+from dcet.training.encoders.datasets import AudioBatch, Dataset
+from dcet.training.encoders.judging import judge_faces, judge_speech, judge_texts
+from dcet.training.network.audio_encoder import AudioEncoder
+from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.mixed_precision import mixed_precision
+from dcet.training.network.model import TextEncoder
+from dcet.training.network.text_batches import encode_texts
+from dcet.training.network.text_classifier import TextClassifier
+from dcet.training.saved import checkpoint, encoder_run
+from dcet.training.saved.checkpoint import Checkpoint
+from dcet.training.saved.encoder_run import EncoderRun
+
+Figures = Mapping[str, Any]
+
+
+class Answer(NamedTuple):
+    """A student's features and logits for N inputs."""
+
+    features: Tensor  # (N, width)
+    logits: Tensor  # (N, 7)
+
+
+class Student(Protocol):
+    """An encoder in training, which answers a batch of its dataset."""
+
+    width: int  # of its features
+    dataset: Dataset
+
+    @property
+    def network(self) -> nn.Module: ...
+
+    def __call__(self, inputs: Any) -> Answer: ...
+
+    def keep(self, folder: Path) -> Figures:
+        """Write the network to `folder` and return its figures on every dev split there is."""
+        ...
+
+
+class CheckpointStudent:
+    """A text encoder that takes the place of a checkpoint's own, under the same step."""
+
+    def __init__(
+        self,
+        teacher: Checkpoint,
+        encoder: TextEncoder,
+        tokenizer: Tokenizer,
+        dataset: Dataset,
+        dev: Corpus | None,
+        licences: Mapping[str, str],
+    ) -> None:
+        self.network = copy.deepcopy(teacher.model).requires_grad_(False)
+        self.network.text = encoder
+        self.width = self.network.config.text_width
+        self.teacher, self.tokenizer, self.dataset, self.dev = teacher, tokenizer, dataset, dev
+        self.licences = licences
+
+    def __call__(self, inputs: Sequence[str]) -> Answer:
+        self.network.step.eval()  # it is not trained
+        features = encode_texts(self.network, self.tokenizer, inputs)
+        return Answer(features, first_turn_logits(self.network.step, features))
+
+    def keep(self, folder: Path) -> Figures:
+        """Write a whole checkpoint, its temperature fitted anew where there is a dev split."""
+        checkpoint.save(
+            folder,
+            Checkpoint(
+                model=self.network,
+                tokenizer=self.tokenizer,
+                metrics={},
+                trained=self.teacher.trained,
+                licences=self.licences,
+            ),
+        )
+        if self.dev is None:
+            return {}
+        return calibrate(folder, self.dev, self.teacher.model.step.heads.calibration_bias)
+
+
+class TextStudent:
+    """A text encoder with a head of its own."""
+
+    def __init__(
+        self,
+        network: TextClassifier,
+        tokenizer: Tokenizer,
+        dataset: Dataset,
+        dev: Corpus | None,
+        licences: Mapping[str, str],
+    ) -> None:
+        self.network, self.tokenizer, self.dataset, self.dev = network, tokenizer, dataset, dev
+        self.width = network.head.in_features
+        self.licences = licences
+
+    def __call__(self, inputs: Sequence[str]) -> Answer:
+        features = encode_texts(self.network, self.tokenizer, inputs)
+        return Answer(features, self.network.head(features))
+
+    def keep(self, folder: Path) -> Figures:
+        figures = {}
+        if self.dev is not None:
+            figures["meld"] = judge_texts(self.network, self.tokenizer, self.dev)
+        encoder_run.save(
+            folder,
+            EncoderRun(
+                model=self.network,
+                tokenizer=self.tokenizer,
+                metrics=figures,
+                licences=self.licences,
+            ),
+        )
+        return figures
+
+
+class AudioStudent:
+    """An audio encoder."""
+
+    def __init__(
+        self,
+        network: AudioEncoder,
+        dataset: Dataset,
+        dev: Mapping[str, Speech],  # by the corpus's name
+        licences: Mapping[str, str],
+    ) -> None:
+        self.network, self.dataset, self.dev, self.licences = network, dataset, dev, licences
+        self.width = network.config.width
+
+    def __call__(self, inputs: AudioBatch) -> Answer:
+        with mixed_precision():
+            features = self.network.encode(inputs.level, inputs.voice)
+            logits = self.network.head(features)
+        return Answer(features.float(), logits.float())
+
+    def keep(self, folder: Path) -> Figures:
+        figures = {
+            corpus: judge_speech(self.network, speech, NEVER_THERE.get(corpus, ()))
+            for corpus, speech in self.dev.items()
+        }
+        _save(folder, self.network, figures, self.licences)
+        return figures
+
+
+class FaceStudent:
+    """A face encoder."""
+
+    def __init__(
+        self,
+        network: FaceEncoder,
+        dataset: Dataset,
+        dev: Mapping[str, Faces],  # by the corpus's name
+        licences: Mapping[str, str],
+    ) -> None:
+        self.network, self.dataset, self.dev, self.licences = network, dataset, dev, licences
+        self.width = network.config.width
+
+    def __call__(self, inputs: Tensor) -> Answer:
+        with mixed_precision():
+            features = self.network.encode(inputs)
+            logits = self.network.head(features)
+        return Answer(features.float(), logits.float())
+
+    def keep(self, folder: Path) -> Figures:
+        figures = {corpus: judge_faces(self.network, faces) for corpus, faces in self.dev.items()}
+        _save(folder, self.network, figures, self.licences)
+        return figures
+
+
+def _save(
+    folder: Path, network: AudioEncoder | FaceEncoder, figures: Figures, licences: Mapping[str, str]
+) -> None:
+    made = EncoderRun(model=network, tokenizer=None, metrics=figures, licences=licences)
+    encoder_run.save(folder, made)

@@ -1,0 +1,85 @@
+"""Constructed conversations: text, speech and faces that were never recorded together.
+
+No corpus here has text, speech and face of the same moment. So each speaker of a written dialogue
+is given an actor, and each turn a clip of that actor and faces of the turn's labelled emotion.
+Figures on such conversations are called constructed wherever they appear.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dcet.runtime.labels import EMOTIONS, MODALITIES
+from dcet.training.dialogue.batches import Example
+from dcet.training.dialogue.forward import Senses
+from dcet.training.fusion.clips import Clips
+from dcet.training.fusion.outcomes import CORRUPT, MISSING, WRONG, Outcomes
+from dcet.training.network.model import ModelConfig
+
+
+@dataclass(slots=True)
+class Generator:
+    """A source of clips and faces that fit a dialogue. Draws from torch's global generator."""
+
+    audio: Clips
+    face: Clips
+    config: ModelConfig
+    _rows: dict[tuple[str, int, int, bool], Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rows = {}
+        for name, clips in (("audio", self.audio), ("face", self.face)):
+            keys = zip(
+                clips.speaker.tolist(),
+                clips.emotion.tolist(),
+                (clips.kind == 0).tolist(),
+                strict=True,
+            )
+            places: dict[tuple[int, int, bool], list[int]] = defaultdict(list)
+            for place, key in enumerate(keys):
+                places[key].append(place)
+            self._rows |= {(name, *key): torch.tensor(found) for key, found in places.items()}
+
+    def senses(self, dialogue: Example, outcomes: Outcomes) -> Senses:
+        """Give every speaker an actor, and every turn clips and faces as its outcomes say."""
+        count, config = len(dialogue.emotion), self.config
+        actors = self.audio.speaker.unique()
+        cast = actors[torch.randperm(len(actors))]
+        audio = torch.zeros(count, config.audio_length, config.audio_width)
+        audio_mask = torch.zeros(count, config.audio_length)
+        face = torch.zeros(count, config.face_length, config.face_width)
+        face_mask = torch.zeros(count, config.face_length)
+        quality = torch.ones(count, len(MODALITIES))
+        for turn, (speaker, emotion) in enumerate(
+            zip(dialogue.speakers.tolist(), dialogue.emotion.tolist(), strict=True)
+        ):
+            _, audio_outcome, face_outcome = outcomes.table[turn].tolist()
+            actor = int(cast[(speaker - 1) % len(cast)])
+            if (rows := self._rows_of("audio", actor, emotion, audio_outcome)) is not None:
+                rows = _pick(rows, 1 + int(3 * torch.rand(()) ** 2))  # windows: one most often
+                audio[turn, : len(rows)] = self.audio.features[rows]
+                audio_mask[turn, : len(rows)] = 1
+                quality[turn, 1] = self.audio.quality[rows].mean()
+            shown = int(torch.randint(len(EMOTIONS), ())) if face_outcome == WRONG else emotion
+            if (rows := self._rows_of("face", 0, shown, face_outcome)) is not None:
+                rows = _pick(rows, int(torch.randint(1, config.face_length + 1, ())))
+                face[turn, : len(rows)] = self.face.features[rows]
+                face_mask[turn, : len(rows)] = 1
+                quality[turn, 2] = self.face.quality[rows].mean()
+        text_mask = (outcomes.table[:, 0] != MISSING).float()
+        present = torch.stack([text_mask, audio_mask[:, 0], face_mask[:, 0]], dim=1)
+        present[present.sum(dim=1) == 0, 0] = 1
+        return Senses(audio, audio_mask, face, face_mask, present, quality)
+
+    def _rows_of(self, name: str, speaker: int, emotion: int, outcome: int) -> Tensor | None:
+        """Return the rows of the clips to choose from; None where there are none."""
+        if outcome == MISSING:
+            return None
+        return self._rows.get((name, speaker, emotion, outcome != CORRUPT))
+
+
+def _pick(rows: Tensor, count: int) -> Tensor:
+    """Draw `count` of the rows, with replacement."""
+    return rows[torch.randint(len(rows), (count,))]

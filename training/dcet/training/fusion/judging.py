@@ -1,0 +1,98 @@
+"""The model on constructed conversations: a forward pass, and figures for every kind of outcome."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import torch
+
+from dcet.data.metrics import emotion_metrics
+from dcet.runtime.labels import MODALITIES
+from dcet.training.dialogue.batches import collate
+from dcet.training.dialogue.forward import Outputs, Senses, converse
+from dcet.training.fusion.encoded_dialogues import WORD_ERROR_RATES, EncodedDialogues
+from dcet.training.fusion.generator import Generator
+from dcet.training.fusion.outcomes import CORRUPT, MISSING, WRONG, Outcomes, random_outcomes
+from dcet.training.network.model import Dcet
+
+DIALOGUES_AT_ONCE = 16
+
+
+def forward_constructed(
+    model: Dcet,
+    dialogues: EncodedDialogues,
+    chunk: Sequence[int],
+    generator: Generator,
+    outcomes_for: Callable[[int], Outcomes],
+) -> Outputs:
+    """Construct conversations of the dialogues with the numbers in `chunk` and run them."""
+    texts, senses = [], []
+    for i in chunk:
+        item, features = dialogues.items[i], dialogues.features[i]
+        outcomes = outcomes_for(len(item.emotion))
+        errors = torch.randint(1, len(WORD_ERROR_RATES), (len(item.emotion),))
+        variant = torch.where(outcomes.table[:, 0] == CORRUPT, errors, 0)
+        texts.append(features[variant, torch.arange(len(variant))])
+        senses.append(generator.senses(item, outcomes))
+    joined = Senses(
+        *(
+            torch.cat([getattr(part, field.name) for part in senses])
+            for field in dataclasses.fields(Senses)
+        )
+    )
+    batch = collate([dialogues.items[i] for i in chunk])
+    return converse(model, batch, torch.cat(texts), joined)
+
+
+@torch.inference_mode()
+def judge_constructed(
+    model: Dcet,
+    dialogues: EncodedDialogues,
+    generator: Generator,
+    outcomes_for: Callable[[int], Outcomes] = random_outcomes,
+    seed: int = 0,
+) -> tuple[dict[str, Any], list[float]]:
+    """Return the emotion metrics of all dialogues and the mean weight of each modality."""
+    model.eval()
+    count = len(dialogues.items)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        outputs = [
+            forward_constructed(
+                model,
+                dialogues,
+                range(start, min(start + DIALOGUES_AT_ONCE, count)),
+                generator,
+                outcomes_for,
+            )
+            for start in range(0, count, DIALOGUES_AT_ONCE)
+        ]
+    labels = torch.cat([item.emotion for item in dialogues.items])
+    probabilities = torch.cat([output.logits for output in outputs]).softmax(dim=-1)
+    weights = torch.cat([output.weights for output in outputs]).mean(dim=0)
+    return emotion_metrics(labels, probabilities), weights.tolist()
+
+
+def constructed_figures(
+    model: Dcet, dialogues: EncodedDialogues, generator: Generator
+) -> dict[str, Any]:
+    """Return weighted F1, ECE and mean modality weights for all masks and kinds of corruption."""
+    masks = [kept for size in (1, 2, 3) for kept in combinations(MODALITIES, size)]
+    figures: dict[str, Any] = {"n": sum(len(item.emotion) for item in dialogues.items)}
+    outcomes = {
+        "+".join(kept): {name: MISSING for name in MODALITIES if name not in kept} for kept in masks
+    }
+    outcomes |= {f"{name} corrupted": {name: CORRUPT} for name in MODALITIES}
+    outcomes["face of somebody else"] = {"face": WRONG}
+    for name, outcome in outcomes.items():
+        metrics, weights = judge_constructed(
+            model, dialogues, generator, partial(Outcomes.same, **outcome)
+        )
+        figures[name] = {
+            "weighted_f1": metrics["weighted_f1"],
+            "ece": metrics["ece"],
+            "modality_weights": dict(zip(MODALITIES, weights, strict=True)),
+        }
+    return figures

@@ -1,0 +1,158 @@
+"""The training loop: dialogues, encoders and the fusion all run through it."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from dcet.runtime.errors import ConfigError
+from dcet.training.run.progress import Progress
+from dcet.training.run.resume import load_resume, save_resume
+from dcet.training.run.run_config import RunConfig
+from dcet.training.run.run_folder import claim, log
+
+Batch = TypeVar("Batch")
+
+
+class Judgement(NamedTuple):
+    """The dev figures of an epoch."""
+
+    figures: Mapping[str, Any]  # for the log
+    summary: str  # for people, one line
+
+
+class Training(ABC, Generic[Batch]):
+    """The parts of a training that differ: what learns, from what, and how it is judged."""
+
+    network: nn.Module  # whose running average is judged and kept
+    modules: Mapping[str, nn.Module]  # all that is resumed, the network included, by name
+    optimizer: torch.optim.Optimizer
+    clipped: Sequence[nn.Parameter]  # whose gradients are clipped together
+    clip_norm: float | None = 1.0
+    batches_per_epoch: int
+    judge_every: int = 1  # epochs; the last is judged in any case
+    notes: dict[str, Any]  # JSON that `judge` keeps from epoch to epoch, also when resumed
+
+    @abstractmethod
+    def batches(self, seed: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch, in an order drawn from `seed`.
+
+        Torch's global generator has just been seeded with it, too.
+        """
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch, which draws noise from torch's global generator."""
+
+    @abstractmethod
+    def judge(self, epoch: int) -> Judgement:
+        """Judge the network after `epoch`, counted from 0, and keep it if it is to be kept.
+
+        The network holds the average of its weights.
+        """
+
+
+def train(training: Training[Batch], config: RunConfig, run: Path, progress: Progress) -> None:
+    """Run all epochs that `run` lacks; what was killed ends as if it had never been.
+
+    Order and noise depend on seed and epoch alone, so a resumed run sees what an unbroken one sees.
+    Raises ConfigError where the loss is no longer finite, and as `claim`.
+    """
+    claim(run, config)
+    rates = [group["lr"] for group in training.optimizer.param_groups]
+    average = snapshot(training.network)
+    resumed = load_resume(run / "resume", training.modules, training.optimizer, average)
+    first_epoch = resumed.pop("epoch", 0)
+    training.notes.update(resumed)
+    for epoch in range(first_epoch, config.epochs):
+        line: dict[str, Any] = {
+            "loss": _train_epoch(training, config, epoch, rates, average, progress)
+        }
+        if (epoch + 1) % training.judge_every == 0 or epoch + 1 == config.epochs:
+            with averaged(training.network, average):
+                figures, summary = training.judge(epoch)
+            line |= figures
+            progress.say(f"epoch {epoch + 1} dev {summary}")
+        log(run / "log.jsonl", epoch, line)
+        notes = {"epoch": epoch + 1, **training.notes}
+        save_resume(run / "resume", training.modules, training.optimizer, average, notes)
+
+
+def _train_epoch(
+    training: Training[Batch],
+    config: RunConfig,
+    epoch: int,
+    rates: Sequence[float],
+    average: dict[str, Tensor],
+    progress: Progress,
+) -> float:
+    """Update network and average once for each batch. Returns the mean loss."""
+    optimizer, per_epoch = training.optimizer, training.batches_per_epoch
+    updates = per_epoch * config.epochs
+    total = 0.0
+    training.network.train()
+    seed = config.seed * 1000 + epoch
+    torch.manual_seed(seed)
+    for index, batch in enumerate(training.batches(seed)):
+        update = epoch * per_epoch + index
+        factor = schedule(update / updates, config.warmup)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+        loss = training.loss(batch)
+        if not math.isfinite(value := loss.item()):
+            raise ConfigError(
+                f"epoch {epoch + 1}: the loss is {value}, training has diverged; begin another run "
+                "with lower learning rates"
+            )
+        optimizer.zero_grad()
+        loss.backward()
+        if training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(training.clipped, training.clip_norm)
+        optimizer.step()
+        # The average of few updates is a plain mean, so that it forgets the first weights.
+        update_average(average, training.network, min(config.average, (1 + update) / (10 + update)))
+        total += value
+        progress.advance(update + 1, updates, f"epoch {epoch + 1} loss {value:.3f}")
+    return total / per_epoch
+
+
+def schedule(done: float, warmup: float) -> float:
+    """Return the factor of the learning rate: a linear warm-up, then a cosine to zero.
+
+    `done` and `warmup` are shares of the run, in [0, 1].
+    """
+    if done < warmup:
+        return done / warmup
+    return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
+
+
+def snapshot(network: nn.Module) -> dict[str, Tensor]:
+    """Copy the weights and buffers of a network."""
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+@torch.no_grad()
+def update_average(average: dict[str, Tensor], network: nn.Module, decay: float) -> None:
+    """Move the running average of a network's weights by one update, in place."""
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            average[name].lerp_(value, 1 - decay)
+        else:
+            average[name].copy_(value)
+
+
+@contextmanager
+def averaged(network: nn.Module, average: Mapping[str, Tensor]) -> Iterator[None]:
+    """Put the average in the place of a network's weights, for evaluation, and then back."""
+    learning = snapshot(network)
+    network.load_state_dict(average)
+    network.eval()
+    try:
+        yield
+    finally:
+        network.load_state_dict(learning)
