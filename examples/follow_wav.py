@@ -7,7 +7,7 @@ than WAV of 16 bits at 16 kHz need: pip install 'dcet[audio]'
 import sys
 from pathlib import Path
 
-from dcet.data.media import read_sound
+from dcet.data.media import read_audio
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.errors import EmptyTurn
 
@@ -15,7 +15,7 @@ TURN_S = 3.0
 
 
 def main(recording: Path) -> None:
-    pcm, rate_hz = read_sound(recording)
+    pcm, rate_hz = read_audio(recording)
     conversation = Conversation(Bundle.default())
     samples = round(TURN_S * rate_hz)
     for start in range(0, len(pcm), samples):
