@@ -131,6 +131,40 @@ def test_a_file_that_changed_after_opening(
         Conversation(bundle)
 
 
+def test_a_wrong_folder_is_refused_without_a_look_around(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    scanned: list[Any] = []
+    for name in ("scandir", "walk", "listdir"):
+        monkeypatch.setattr(os, name, lambda path, **_: scanned.append(path))
+    with pytest.raises(BundleManifestError, match=r"expected manifest\.json at the top"):
+        Bundle.open(tmp_path)
+    assert scanned == []
+
+
+def test_a_folder_that_is_not_of_the_bundle_is_not_gone_through(
+    tmp_path: Path, manifest: Manifest, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_container(tmp_path / "broken.dcet", manifest, files, as_zip=False)
+    deep = path / "photos" / "of" / "a" / "life"
+    deep.mkdir(parents=True)
+    scanned: list[str] = []
+    scandir = os.scandir
+
+    def watched(folder: Any) -> Any:
+        scanned.append(Path(folder).relative_to(path).as_posix())
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", watched)
+    with pytest.raises(BundleUnlistedFile, match="photos/of: expected only the files that"):
+        Bundle.open(path)
+    assert set(scanned) <= {".", "photos", "golden", "graphs", "LICENSES"}
+    for folder in (deep, *deep.parents[:2]):
+        folder.rmdir()
+    assert Bundle.open(path).manifest.name == "tiny"  # an empty folder harms nobody
+
+
 # Paths
 
 
@@ -174,6 +208,14 @@ def test_a_pipe_in_a_directory(tmp_path: Path, manifest: Manifest, files: Files)
     os.mkfifo(path / CARD)
     with pytest.raises(BundlePathOutside, match="special file"):
         Bundle.open(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_for_a_manifest(tmp_path: Path) -> None:
+    """Reading it would wait forever."""
+    os.mkfifo(tmp_path / "manifest.json")
+    with pytest.raises(BundlePathOutside, match=r"manifest\.json: expected a regular file"):
+        Bundle.open(tmp_path)
 
 
 def test_a_symbolic_link_in_a_zip(tmp_path: Path, manifest: Manifest, files: Files) -> None:
@@ -282,6 +324,50 @@ def test_a_manifest_that_is_not_json(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text, encoding="latin-1")
     with pytest.raises(BundleManifestError, match=r"manifest\.json"):
         Bundle.open(tmp_path)
+
+
+ESCAPES = "\x1b]0;owned\x07"
+
+
+def escape_in_name(m: Manifest) -> None:
+    m["name"] += ESCAPES
+
+
+def escape_in_a_key(m: Manifest) -> None:
+    m["graphs"][ESCAPES] = m["graphs"]["step"]
+
+
+def escape_in_an_unknown_key(m: Manifest) -> None:
+    m["weather"] = ["fine", {"wind": "\x9b31m"}]
+
+
+def escape_in_accuracy(m: Manifest) -> None:
+    m["accuracy"]["n"] = "a\rb"
+
+
+@pytest.mark.parametrize(
+    "change", [escape_in_name, escape_in_a_key, escape_in_an_unknown_key, escape_in_accuracy]
+)
+def test_terminal_escapes_in_a_manifest_are_refused_and_not_repeated(
+    write: Write, manifest: Manifest, files: Files, change: Callable[[Manifest], None]
+) -> None:
+    change(manifest)
+    with pytest.raises(BundleManifestError, match="without control characters, got '") as raised:
+        Bundle.open(write(manifest, files))
+    assert str(raised.value).isprintable()
+
+
+def test_terminal_escapes_in_the_name_of_a_file_are_not_repeated(
+    write: Write, manifest: Manifest, files: Files
+) -> None:
+    with pytest.raises(BundleUnlistedFile, match=r"\\x1b\]0;owned\\x07") as raised:
+        Bundle.open(write(manifest, {**files, ESCAPES: b""}))
+    assert str(raised.value).isprintable()
+
+
+def test_text_of_several_lines_is_no_escape(write: Write, manifest: Manifest, files: Files) -> None:
+    manifest["licences"]["data"] = "CC BY 4.0\n\tand others: ‘Zoë’ 😀"
+    assert Bundle.open(write(manifest, files)).manifest.licences["data"].endswith("😀")
 
 
 def without_graph(m: Manifest) -> None:

@@ -4,7 +4,10 @@ import os
 import stat
 import struct
 import zipfile
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from dcet.runtime.errors import (
@@ -23,16 +26,22 @@ _LOCAL_HEADER_END = struct.Struct("<HH")  # lengths of a member's name and extra
 class Container(Protocol):
     """Named files of known size."""
 
-    @property
-    def sizes_bytes(self) -> dict[str, int]:
-        """Size of every file by its name, with `/` between folders."""
+    def __contains__(self, name: str) -> bool:
+        """Whether a file of this name is there."""
+
+    def files(self, listed: Collection[str]) -> Iterator[tuple[str, int]]:
+        """Go through all files: name, with `/` between folders, and size in bytes.
+
+        A folder that holds none of the files `listed` is not gone through; the first thing in it
+        stands for all.
+        """
 
     def read(self, name: str) -> bytes:
-        """The bytes of one of them."""
+        """Return the bytes of one of them."""
 
 
 def open_container(path: Path) -> Container:
-    """Raises a BundleError for what is not a container or may not be in one."""
+    """Open a directory or a zip. Raises a BundleError for what is neither, or may not be in one."""
     if path.is_dir():
         return Folder(path)
     if path.is_file():
@@ -58,34 +67,63 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.sizes_bytes: dict[str, int] = {}
-        for folder, folders, files in os.walk(path):
-            is_cache = Path(folder).is_relative_to(path / CACHE)
-            for name in folders + files:
-                entry = Path(folder, name)
-                try:
-                    status = entry.lstat()
-                except FileNotFoundError:
-                    if is_cache:
-                        continue  # dcet-finalize is at work
-                    raise
-                if is_cache and (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-                    continue
-                if stat.S_ISREG(status.st_mode):
-                    self.sizes_bytes[entry.relative_to(path).as_posix()] = status.st_size
-                elif not stat.S_ISDIR(status.st_mode):
-                    raise BundlePathOutside(
-                        f"{entry}: expected a regular file, got a link or a special file, which "
-                        "may lead outside the bundle; put a copy of the file in its place"
-                    )
+
+    def __contains__(self, name: str) -> bool:
+        return os.path.lexists(self._path / name)
+
+    def files(self, listed: Collection[str]) -> Iterator[tuple[str, int]]:
+        folders = {parent.as_posix() for name in listed for parent in PurePosixPath(name).parents}
+        try:
+            yield from self._files("", folders)
+        except OSError as error:
+            raise BundleMissingFile(
+                f"{error.filename}: cannot be read ({error.strerror}); copy the bundle again"
+            ) from error
 
     def read(self, name: str) -> bytes:
+        path = self._path / name
         try:
-            return (self._path / name).read_bytes()
+            _expect_regular(path, path.lstat())
+            return path.read_bytes()
         except OSError as error:
             raise BundleMissingFile(
                 f"{self._path}: {name} cannot be read ({error.strerror}); copy the bundle again"
             ) from error
+
+    def _files(self, folder: str, folders: Collection[str]) -> Iterator[tuple[str, int]]:
+        with os.scandir(self._path / folder) as entries:
+            for entry in entries:
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                status = entry.stat(follow_symlinks=False)
+                if not stat.S_ISDIR(status.st_mode):
+                    _expect_regular(Path(entry), status)
+                    yield name, status.st_size
+                elif name == CACHE:
+                    _check_cache(Path(entry))
+                elif name in folders:
+                    yield from self._files(name, folders)
+                else:
+                    with os.scandir(entry) as inside:
+                        yield from ((f"{name}/{first.name}", 0) for first in islice(inside, 1))
+
+
+def _check_cache(cache: Path) -> None:
+    """Refuse links, as everywhere."""
+    for folder, folders, files in os.walk(cache):
+        for name in folders + files:
+            entry = Path(folder, name)
+            with suppress(FileNotFoundError):  # dcet-finalize is at work
+                status = entry.lstat()
+                if not stat.S_ISDIR(status.st_mode):
+                    _expect_regular(entry, status)
+
+
+def _expect_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise BundlePathOutside(
+            f"{path}: expected a regular file, got a link or a special file, which may lead "
+            "outside the bundle; put a copy of the file in its place"
+        )
 
 
 class Archive:
@@ -112,9 +150,11 @@ class Archive:
                 self._check(member)
                 self._members[member.filename] = member
 
-    @property
-    def sizes_bytes(self) -> dict[str, int]:
-        return {name: member.file_size for name, member in self._members.items()}
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def files(self, listed: Collection[str]) -> Iterator[tuple[str, int]]:
+        yield from ((name, member.file_size) for name, member in self._members.items())
 
     def _check(self, member: zipfile.ZipInfo) -> None:
         where = f"{self._path}: {member.filename!r}"

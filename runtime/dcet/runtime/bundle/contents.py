@@ -42,7 +42,7 @@ class BundleContents:
         """
         path = Path(path)
         container = open_container(path)
-        if MANIFEST not in container.sizes_bytes:
+        if MANIFEST not in container:
             raise BundleManifestError(
                 f"{path}: expected {MANIFEST} at the top, got no such file; "
                 "make a bundle with: dcet-export --target cpu"
@@ -62,7 +62,7 @@ class BundleContents:
         return bundle
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file, checked against its hash. Raises BundleError."""
+        """Return the bytes of a file, checked against its hash. Raises BundleError."""
         record = self.manifest.files.get(name)
         if record is None:
             raise BundleMissingFile(
@@ -78,32 +78,33 @@ class BundleContents:
         return data
 
     def _check_files(self) -> None:
-        """The files are exactly those listed, and every one is the one that was written."""
-        present = self._container.sizes_bytes.keys() - {MANIFEST}
+        """Check that the files are exactly those listed, and each is the one that was written."""
         listed = self.manifest.files
         for name in listed:
             check_name(name, f"{self.path}: {MANIFEST}: files")
-        for name in sorted(present - listed.keys()):
-            raise BundleUnlistedFile(
-                f"{self.path}: {name}: expected only the files that {MANIFEST} lists; remove it, "
-                "and do not use this bundle unless you know who put it there"
-            )
+        sizes_bytes: dict[str, int] = {}
+        for name, size_bytes in self._container.files(listed.keys()):
+            if name != MANIFEST and name not in listed:  # before all the others are looked at
+                raise BundleUnlistedFile(
+                    f"{self.path}: {name}: expected only the files that {MANIFEST} lists; remove "
+                    "it, and do not use this bundle unless you know who put it there"
+                )
+            sizes_bytes[name] = size_bytes
         for name in listed:
-            if name not in present:
+            if name not in sizes_bytes:
                 raise BundleMissingFile(
                     f"{self.path}: {name}: {MANIFEST} lists it, but it is not there; "
                     "copy or export the bundle again"
                 )
         for name, record in listed.items():
-            self._check_size(name, record)
+            self._check_size(name, sizes_bytes[name], record)
         graphs = {graph.file for graph in self.manifest.graphs.values()}
         for name in listed:
             data = self.read(name)
             if name in graphs:
                 check_weights_inside(data, f"{self.path}: {name}")
 
-    def _check_size(self, name: str, record: FileRecord) -> None:
-        size_bytes = self._container.sizes_bytes[name]
+    def _check_size(self, name: str, size_bytes: int, record: FileRecord) -> None:
         if size_bytes != record.size_bytes:
             kind = BundleTruncated if size_bytes < record.size_bytes else BundleHashMismatch
             raise kind(

@@ -1,5 +1,6 @@
 """manifest.json as dataclasses. docs/bundle-format.md says what the keys mean."""
 
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -9,6 +10,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from dcet.runtime.errors import BundleManifestError, BundleSchemaTooNew
 
 SCHEMA_VERSION = "1.2"
+# Unicode's control characters but tab and line feed, and halves of surrogate pairs.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 T = TypeVar("T")
 
@@ -238,6 +241,7 @@ class Manifest:
         Raises BundleSchemaTooNew or BundleManifestError.
         """
         _check_version(value)
+        _check_text(value, "")
         manifest: Manifest = _read(cls, value, "")
         return manifest
 
@@ -277,6 +281,22 @@ def _check_version(value: Any) -> None:
         raise BundleSchemaTooNew(
             f"manifest.json: schema_version is {version}, this version of dcet reads up to "
             f"{SCHEMA_VERSION}; run: pip install --upgrade dcet"
+        )
+
+
+def _check_text(value: Any, where: str) -> None:
+    """Refuse control characters in any text, which a terminal would obey."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key, where)
+            _check_text(item, f"{where}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _check_text(item, f"{where}[{i}]")
+    elif isinstance(value, str) and (found := _CONTROL.search(value)):
+        raise BundleManifestError(
+            f"manifest.json: {where or 'a key'}: expected text without control characters, got "
+            f"{found.group()!r}; do not use this bundle unless you know who made it"
         )
 
 

@@ -10,6 +10,7 @@ from dcet.runtime.bundle.contents import BundleContents
 from dcet.runtime.engines.device_cache import find_built, refuse_condemned
 from dcet.runtime.engines.protocol import Engine
 from dcet.runtime.errors import ConfigError, DcetError, EngineError, MissingExtra
+from dcet.runtime.printable import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def open_engine(bundle: BundleContents, name: str = "auto") -> Engine:
         except DcetError:  # the bundle is wrong, not the engine
             raise
         except Exception as error:  # noqa: BLE001  what is broken here raises what it likes
-            fallen.append(f"{choice}: {type(error).__name__}: {error}")
+            fallen.append(printable(f"{choice}: {type(error).__name__}: {error}"))
     raise EngineError(
         f"{bundle.path}: no engine of target {target} works here: {'; '.join(fallen)}"
     )
