@@ -93,12 +93,13 @@ export class Conversation {
 
   /**
    * Estimates one utterance and remembers it; one that fails leaves the memory as it was.
-   * @param {string} speaker @param {{inputIds?: number[], pcm?: Float32Array, faces?: {data:
+   * @param {string} who @param {{inputIds?: number[], pcm?: Float32Array, faces?: {data:
    *   Uint8Array | Uint8ClampedArray, width: number, height: number}[], quality?: object}} given
    *   token ids with [CLS] and [SEP]; mono PCM in [-1, 1] at the bundle's rate; RGB or RGBA pixels
    *   cut out around faces (an `ImageData` is one); `quality` by modality, from 0 to 1
    */
-  turn(speaker, { inputIds, pcm, faces, quality = {} }) {
+  turn(who, { inputIds, pcm, faces, quality = {} }) {
+    const speaker = who.normalize(); // however its accents are encoded
     return this.bundle.queue(async () => {
       const modalities = Object.entries(this.bundle.manifest.modalities), degraded = [], ran = {};
       const inputs = { modality_mask: { data: [0, 0, 0] }, quality: { data: [1, 1, 1] } };
@@ -116,19 +117,19 @@ export class Conversation {
         inputs.quality.data[i] = quality[name] ?? 1;
       }
       if (!Object.keys(ran).length) throw new Error('expected inputIds, pcm or faces, got none');
-      return { ...(await this.advance(speaker, inputs, ran)), degraded };
+      return this.advance(speaker, inputs, ran, degraded);
     });
   }
 
-  /** Leaves no trace of a speaker; the scene, in which everybody's words are mixed, goes too. */
-  forget(speaker) {
-    return this.bundle.queue(() => void (this.people.delete(speaker), (this.scene = {})));
+  /** Leaves no trace of a speaker; the scene, which mixes what all have said, goes too. */
+  forget(who) {
+    return this.bundle.queue(() => void (this.people.delete(who.normalize()), (this.scene = {})));
   }
 
   recall = (speaker) => this.people.get(speaker) ?? { number: this.numbers + 1, states: {} };
 
   /** Runs `step`, and keeps what it and the encoders that `ran` say of speaker and scene. */
-  async advance(speaker, inputs, ran = {}) {
+  async advance(speaker, inputs, ran = {}, degraded = []) {
     const { manifest, engine } = this.bundle, { number, states } = this.recall(speaker);
     const who = { [manifest.speaker_input]: { data: [number] } };
     const given = { ...inputs, ...this.scene, ...states, ...who };
@@ -137,12 +138,14 @@ export class Conversation {
     for (const { graph = 'step', per, in: input, out } of manifest.state)
       if (ran[graph]) next[per][input] = ran[graph][out];
     this.people.delete(speaker);
-    if (this.people.size === this.maxSpeakers) this.people.delete(this.people.keys().next().value);
+    const [evicted] = this.people.size === this.maxSpeakers ? this.people.keys() : [];
+    if (this.people.delete(evicted))
+      degraded.push(`memory: '${evicted}', unheard for longest, was forgotten to make room`);
     this.people.set(speaker, { number, states: next.speaker });
     const isNew = number > this.numbers, probabilities = [...step.probabilities.data];
     const emotion = manifest.labels[probabilities.indexOf(Math.max(...probabilities))];
     Object.assign(this, { scene: next.scene, numbers: this.numbers + isNew });
-    return { speaker, emotion, probabilities, sentiment: step.sentiment.data[0], engine,
+    return { speaker, emotion, probabilities, sentiment: step.sentiment.data[0], engine, degraded,
       shift: isNew ? null : step.shift.data[0], modalityWeights: [...step.modality_weights.data] };
   }
 }

@@ -1,37 +1,48 @@
 /**
- * Raw text, sound and faces made into what `Conversation.turn` takes: what dcet.runtime does before
- * its encoders (text.py, audio.py, face.py, quality.py), for hosts that want its estimates. What
- * is of no use is left out.
+ * Prepares text, audio and faces as `Conversation.turn` takes them, as dcet.runtime does before its
+ * encoders (text.py, audio.py, face.py, quality.py), for hosts that want its estimates. What cannot
+ * be used is left out.
  */
 
 import { round, spread } from './dcet.js';
 
-const MIN_SAMPLES = 1600, BLOCK = 320; // at 16 kHz: 100 and 20 ms
-const SILENT_PEAK = 1e-4, FULL = 0.99, USELESS_SHARE = 0.2, GOOD_SNR_DB = 25;
+const SAMPLE_RATE_HZ = 16_000, MIN_MS = 100, BLOCK = 320; // samples: 20 ms
+const SILENT_PEAK = 1e-4, FULL = 0.99, FLAT = 0.9999, USELESS_SHARE = 0.2, GOOD_SNR_DB = 25;
 const MIN_PIXELS = 12, MIN_CONTRAST = 8, ENOUGH_PIXELS = 96, JUDGED_PIXELS = 48;
 const LUMA = [0.299, 0.587, 0.114], SHARP = 60, DARK = 30;
+
+// Windows-1252 from 0x80 to 0x9F, which old transcripts hold where Unicode has control characters.
+const WINDOWS_1252 = '€\0‚ƒ„…†‡ˆ‰Š‹Œ\0Ž\0\0‘’“”•–—˜™š›œ\0žŸ'.split('').map((c) => c.replace('\0', ''));
+// What Python's str.split() takes for white space: other than \s, U+001C to U+001F and not U+FEFF.
+const SPACES = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
 
 /**
  * @param {import('./dcet.js').Bundle} bundle
  * @param {import('@huggingface/tokenizers').Tokenizer} tokenizer of the bundle's tokenizer.json
- * @param {{text?: string, pcm?: Float32Array, faces?: {data: ArrayLike<number>, width: number,
- *   height: number}[]}} given what was said, mono PCM at 16 kHz, pictures cut out around the face
+ * @param {{text?: string, pcm?: Float32Array, sampleRate?: number, faces?: ({data:
+ *   ArrayLike<number>, width: number, height: number} | null)[]}} given what was said, mono PCM and
+ *   its rate in Hz, pictures cut out around the face
  */
-export function prepare(bundle, tokenizer, { text, pcm, faces }) {
-  const { audio, face } = bundle.manifest.modalities;
-  const [said, heard, seen] = [
-    text && read(text, tokenizer, bundle.manifest.tokenizer.max_tokens),
-    pcm && hear(pcm, (audio.limit ?? audio.length) * audio.window_samples),
-    faces && look(faces, face.limit ?? face.length),
-  ];
-  const quality = { text: said?.quality, audio: heard?.quality, face: seen?.quality };
-  return { inputIds: said?.ids, pcm: heard?.pcm, faces: seen?.crops, quality };
+export function prepare(bundle, tokenizer, { text, pcm, sampleRate = SAMPLE_RATE_HZ, faces }) {
+  const { audio: sounds, face: pictures } = bundle.manifest.modalities;
+  const most = (modality) => modality.limit ?? modality.length;
+  const texts = text && prepareText(text, tokenizer, bundle.manifest.tokenizer.max_tokens);
+  const audio = pcm && prepareAudio(pcm, sampleRate, most(sounds) * sounds.window_samples);
+  const face = faces && prepareFaces(faces, most(pictures));
+  const quality = { text: texts?.quality, audio: audio?.quality, face: face?.quality };
+  return { inputIds: texts?.ids, pcm: audio?.pcm, faces: face?.crops, quality };
+}
+
+/** Maps Windows-1252 leftovers, composes, straightens quotes, folds white space. */
+export function normalise(text) {
+  const mapped = text.replace(/[\x80-\x9f]/g, (c) => WINDOWS_1252[c.charCodeAt() - 0x80]);
+  const composed = mapped.normalize('NFC').replace(/[‘’‚]/g, "'").replace(/[“”„]/g, '"');
+  return composed.split(SPACES).filter(Boolean).join(' ');
 }
 
 /** Token ids, and the share of the tokens that belong to known words. */
-function read(text, tokenizer, most) {
-  const straight = text.normalize('NFC').replace(/[‘’‚]/g, "'").replace(/[“”„]/g, '"');
-  const encoded = tokenizer.encode(straight.trim().replace(/\s+/g, ' '));
+function prepareText(text, tokenizer, most) {
+  const encoded = tokenizer.encode(normalise(text));
   const last = Math.min(encoded.ids.length, most) - 1; // the place of [SEP]
   const ids = [...encoded.ids.slice(0, last), encoded.ids.at(-1)];
   const words = []; // lists of pieces
@@ -45,18 +56,63 @@ function read(text, tokenizer, most) {
   return known ? { ids, quality: known / words.flat().length } : undefined;
 }
 
-/** PCM without offset, and its quality by noise and clipping. */
-function hear(given, most) {
-  if (given.length < MIN_SAMPLES) return undefined;
-  const scaled = limited(given.subarray(Math.max(0, given.length - most)));
-  const clipped = scaled.filter((sample) => Math.abs(sample) >= FULL).length / scaled.length;
+/** The last `most` samples at 16 kHz, without offset, and their quality by noise and clipping. */
+function prepareAudio(given, sampleRate, most) {
+  if ((given.length / sampleRate) * 1000 < MIN_MS) return undefined;
+  const used = Math.floor((most / SAMPLE_RATE_HZ) * sampleRate);
+  const samples = given.subarray(Math.max(0, given.length - used));
+  if (!samples.every(Number.isFinite)) return undefined;
+  const scaled = limited(samples), full = peak(samples) > 1 ? FLAT : FULL;
+  const clipped = scaled.filter((sample) => Math.abs(sample) >= full).length / scaled.length;
   const offset = mean(scaled);
   const centred = scaled.map((sample) => sample - offset);
   if (peak(centred) < SILENT_PEAK) return undefined;
-  const pcm = limited(centred);
+  const pcm = limited(resample(centred, sampleRate, SAMPLE_RATE_HZ));
   const quality = clip(snrDb(pcm) / GOOD_SNR_DB) * Math.max(0, 1 - clipped / USELESS_SHARE);
   return { pcm, quality };
 }
+
+/**
+ * Resamples with a sinc in a Kaiser window, 64 zero crossings to each side: what lies above the
+ * lower of the two Nyquist frequencies is 80 dB down, and what lies below 0.9 of it stays.
+ * @param {Float32Array} pcm @param {number} from @param {number} to rates in Hz
+ */
+export function resample(pcm, from, to) {
+  if (from === to) return pcm;
+  const cutoff = 0.956 * Math.min(1, to / from), reach = 64 / cutoff, beta = 8;
+  const divisor = gcd(from, to), phases = to / divisor, step = from / divisor;
+  const taps = Array.from({ length: phases }, (_, phase) => kernel(phase / phases, cutoff, reach, beta));
+  return Float32Array.from({ length: Math.ceil((pcm.length * to) / from) }, (_, i) => {
+    const whole = Math.floor((i * step) / phases), first = whole - Math.floor(reach);
+    const weights = taps[(i * step) % phases];
+    let sum = 0;
+    const end = Math.min(weights.length, pcm.length - first);
+    for (let j = Math.max(0, -first); j < end; j++) sum += weights[j] * pcm[first + j];
+    return sum;
+  });
+}
+
+/** The weights of the samples around a place that lies `fraction` behind the middle one. */
+function kernel(fraction, cutoff, reach, beta) {
+  const middle = Math.floor(reach);
+  const weights = Float64Array.from({ length: 2 * middle + 2 }, (_, j) => {
+    const x = j - middle - fraction, share = x / reach;
+    if (Math.abs(share) >= 1) return 0;
+    const sinc = x === 0 ? cutoff : Math.sin(Math.PI * cutoff * x) / (Math.PI * x);
+    return sinc * (bessel(beta * Math.sqrt(1 - share ** 2)) / bessel(beta));
+  });
+  const sum = weights.reduce((a, b) => a + b);
+  return weights.map((weight) => weight / sum);
+}
+
+/** The modified Bessel function of the first kind, of order 0. */
+function bessel(x) {
+  let [sum, term] = [1, 1];
+  for (let k = 1; term > sum * 1e-12; k++) sum += term *= (x / (2 * k)) ** 2;
+  return sum;
+}
+
+const gcd = (a, b) => (b ? gcd(b, a % b) : a);
 
 function snrDb(pcm) {
   const powers = Float64Array.from({ length: Math.floor(pcm.length / BLOCK) }, (_, i) =>
@@ -70,15 +126,16 @@ function snrDb(pcm) {
 }
 
 /** The faces that a turn uses, not larger than is of use, and their mean quality. */
-function look(faces, most) {
+function prepareFaces(faces, most) {
   const chosen = spread(faces.length - 1, Math.min(faces.length, most)).map((i) => faces[i]);
   const crops = chosen.map(crop).filter(Boolean);
   return crops.length ? { crops, quality: mean(crops.map(faceQuality)) } : undefined;
 }
 
 /** RGB; each side smaller by a whole factor where it is large. Nothing where all is alike. */
-function crop({ data, width, height }) {
-  if (Math.min(width, height) < MIN_PIXELS) return undefined;
+function crop(face) {
+  if (!face?.data || Math.min(face.width, face.height) < MIN_PIXELS) return undefined;
+  const { data, width, height } = face;
   const channels = data.length / (width * height);
   const at = (row, column, channel) => data[(row * width + column) * channels + channel];
   const contrast = LUMA.map((_, channel) => {

@@ -27,6 +27,7 @@ from dcet.runtime.errors import (
     BundleShapeMismatch,
     BundleTruncated,
     BundleUnlistedFile,
+    ConfigError,
     EngineError,
 )
 from tests.tiny_bundle import describe_files, write_container
@@ -80,6 +81,18 @@ def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(BundleNotFound, match=r"nowhere\.dcet: expected a bundle") as raised:
         Bundle.open(tmp_path / "nowhere.dcet")
     assert isinstance(raised.value, FileNotFoundError)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"tiny.dcet"])
+def test_what_is_no_path(path: Any) -> None:
+    with pytest.raises(ConfigError, match="path: expected a str or a Path, got"):
+        Bundle.open(path)
+
+
+@pytest.mark.parametrize("limit", [0, 9, 1.5, True, "2"])
+def test_a_limit_that_is_none(tiny: Path, limit: Any) -> None:
+    with pytest.raises(BundleManifestError, match=r"modalities\.audio\.limit: expected 1 to 8"):
+        Bundle.open(tiny).limited({"audio": limit})
 
 
 # The files

@@ -3,14 +3,18 @@
 import json
 import re
 import subprocess
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dcet.runtime import Bundle, Conversation, DcetError, Estimate
 from dcet.runtime.bundle.golden import LABEL_AGREEMENT, TOLERANCES
+from dcet.runtime.extras import need
+from dcet.runtime.senses.text import normalise_text
 from dcet.synthetic.probes import speech
 from tests.runtime.signals import face
 from tests.tiny_bundle import write_tiny_bundle
@@ -40,6 +44,17 @@ TURNS: list[dict[str, Any]] = [
         "pcm": speech(2, seed=4),
         "faces": [face(800, seed=3)[:, :100]],
     },
+    # Control characters, other rates, loudness, and what a camera or a microphone may fail to give
+    {"speaker": unicodedata.normalize("NFC", "Zoë"), "text": "I\x92m so\x1fhappy\x85 it\ufeff is"},
+    {
+        "speaker": unicodedata.normalize("NFD", "Zoë"),
+        "text": "sunshine",
+        "pcm": speech(2.5, seed=5, sample_rate_hz=44_100) * 1.8,
+        "sampleRate": 44_100,
+        "faces": [None, face(70, seed=6)],
+    },
+    {"speaker": "Ann", "pcm": speech(1.5, seed=6, sample_rate_hz=8_000), "sampleRate": 8_000},
+    {"speaker": "Ann", "text": "raining", "pcm": np.append(speech(1), np.float32(np.nan))},
 ]
 
 
@@ -51,15 +66,18 @@ def turns(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+def _image_data(rgb: NDArray[np.uint8]) -> dict[str, Any]:
+    rgba = np.pad(rgb, ((0, 0), (0, 0), (0, 1)))
+    return {"data": rgba.ravel().tolist(), "width": rgb.shape[1], "height": rgb.shape[0]}
+
+
 def _as_json(turn: dict[str, Any]) -> dict[str, Any]:
     written = dict(turn)
     if "pcm" in turn:
-        written["pcm"] = turn["pcm"].tolist()
+        written["pcm"] = [None if np.isnan(sample) else sample for sample in turn["pcm"].tolist()]
     if "faces" in turn:
-        rgba = [np.pad(image, ((0, 0), (0, 0), (0, 1))) for image in turn["faces"]]
         written["faces"] = [
-            {"data": image.ravel().tolist(), "width": image.shape[1], "height": image.shape[0]}
-            for image in rgba
+            None if image is None else _image_data(image) for image in turn["faces"]
         ]
     return written
 
@@ -98,7 +116,11 @@ def estimates(bundle: Bundle) -> list[Estimate | None]:
         try:
             made.append(
                 conversation.turn(
-                    turn["speaker"], turn.get("text"), turn.get("pcm"), turn.get("faces")
+                    turn["speaker"],
+                    turn.get("text"),
+                    turn.get("pcm"),
+                    turn.get("faces"),
+                    sample_rate_hz=turn.get("sampleRate", 16_000),
                 )
             )
         except DcetError:
@@ -135,6 +157,8 @@ def test_a_conversation_gives_the_numbers_of_the_runtime(
         assert "error" not in theirs, theirs
         assert theirs["emotion"] == ours.emotion
         assert (theirs["shift"] is None) == (ours.shift is None)
+        forgotten = [note for note in ours.degraded if note.startswith("memory: ")]
+        assert [note for note in theirs["degraded"] if note.startswith("memory: ")] == forgotten
         for name, expected in (
             ("probabilities", list(ours.probabilities.values())),
             ("modalityWeights", list(ours.modality_weights.values())),
@@ -148,6 +172,46 @@ def test_a_conversation_gives_the_numbers_of_the_runtime(
         np.testing.assert_allclose(
             [measured.get(name, 1) for name in ours.quality], list(ours.quality.values()), atol=SAME
         )
+
+
+SPACED = "I am{0}happy {0} now{0}"
+ODD = [
+    *range(0x20),  # control characters
+    *range(0x7F, 0xA1),  # and more, which Windows-1252 has others for
+    *(0xAD, 0x1680, 0x180E, 0x202F, 0x205F, 0x3000, 0xFE0F, 0xFEFF, 0x1F600, 0xE000, 0xE0001),
+    *range(0x2000, 0x2010),  # spaces, joiners, marks of direction
+    *range(0x2018, 0x2020),  # quotes
+    *range(0x2028, 0x202F),
+]
+
+
+def test_text_and_rates_are_those_of_the_runtime(node: str, bundle: Bundle, tmp_path: Path) -> None:
+    """Whatever character stands between, before and behind words; noise up to 0.85 of Nyquist."""
+    texts = ["hi\x1fthere", "hi\x85there", "I\x92m", "e\u0301"]
+    texts += [SPACED.format(chr(code)) for code in ODD]
+    soxr: Any = need("soxr", extra="audio")
+    rng = np.random.default_rng(0)
+    rates = [
+        {"sampleRate": rate, "pcm": rng.normal(0, 0.1, rate).astype(np.float32).tolist()}
+        for rate in (8_000, 22_050, 44_100, 48_000)
+    ]
+    tokenizer, cases = tmp_path / "tokenizer.json", tmp_path / "cases.json"
+    tokenizer.write_bytes(bundle.read(bundle.manifest.tokenizer.file))
+    cases.write_text(json.dumps({"texts": texts, "rates": rates}))
+    ran = run(node, "test/compare.js", tokenizer, cases)
+    assert ran.returncode == 0, ran.stderr
+    results = json.loads(ran.stdout)
+    for text, theirs in zip(texts, results["texts"], strict=True):
+        assert theirs["normalised"] == normalise_text(text), ascii(text)
+        assert theirs["tokens"] == bundle.tokenizer.encode(normalise_text(text)).tokens, ascii(text)
+    for given, theirs in zip(rates, results["rates"], strict=True):
+        rate: Any = given["sampleRate"]
+        ours = soxr.resample(np.array(given["pcm"], np.float32), rate, 16_000)
+        assert len(theirs) == len(ours)
+        spectra = np.fft.rfft(theirs), np.fft.rfft(ours)
+        kept = np.fft.rfftfreq(len(ours), 1 / 16_000) < 0.85 * min(rate, 16_000) / 2
+        error = np.abs(spectra[0] - spectra[1])[kept]
+        assert np.square(error).sum() < 1e-5 * np.square(np.abs(spectra[1][kept])).sum()
 
 
 @pytest.mark.parametrize("played", ["chromium-wasm"], indirect=True)

@@ -9,7 +9,7 @@ import { prepare } from '../senses.js';
 /**
  * @param ort ONNX Runtime Web
  * @param {Uint8Array} bytes of a bundle
- * @param {object[]} turns each {speaker, text, pcm, faces}, or {forget}
+ * @param {object[]} turns each {speaker, text, pcm, sampleRate, faces}, or {forget}
  */
 export async function play(ort, bytes, turns) {
   ort.env.wasm.numThreads = 1;
@@ -19,13 +19,13 @@ export async function play(ort, bytes, turns) {
   const conversation = new Conversation(bundle, { maxSpeakers: 3 });
   const isSlow = bundle.engine === 'webgpu'; // a GPU in software
   // None is awaited: a conversation takes its turns in the order of their calls.
-  const played = turns.slice(0, isSlow ? 3 : undefined).map(async ({ forget, speaker, text, pcm, faces }) => {
+  const played = turns.slice(0, isSlow ? 3 : undefined).map(async ({ forget, speaker, pcm, ...rest }) => {
     if (forget) return conversation.forget(forget);
-    const given = { text, faces, pcm: pcm && Float32Array.from(pcm) };
-    const { inputIds, quality, ...rest } = prepare(bundle, tokenizer, given);
+    const given = { ...rest, pcm: pcm && Float32Array.from(pcm, (sample) => sample ?? NaN) };
+    const prepared = prepare(bundle, tokenizer, given);
     try {
-      const estimate = await conversation.turn(speaker, { inputIds, quality, ...rest });
-      return { ...estimate, inputIds, quality };
+      const { inputIds, quality } = prepared;
+      return { ...(await conversation.turn(speaker, prepared)), inputIds, quality };
     } catch (error) {
       return { error: error.message };
     }

@@ -19,7 +19,7 @@ from dcet.runtime.senses.face_finder import FaceFinder
 from dcet.runtime.turn import Colors, Features, Image, Turn, check_speaker
 from dcet.runtime.uncopied import Uncopied
 
-MAX_SPEAKERS = 4096  # each takes some 30 KB, whether they speak or not
+MAX_SPEAKERS = 4096  # each takes some 20 KB, whether they speak or not
 
 
 class Conversation(Uncopied):

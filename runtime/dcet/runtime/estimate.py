@@ -1,4 +1,4 @@
-"""What a conversation says about one turn."""
+"""The estimate that a conversation makes of one turn."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """The emotion of one turn, and how it was found."""
+    """The emotion of one turn, and how it was estimated."""
 
     speaker: str
     turn: int  # in the conversation, from 1
@@ -19,8 +19,8 @@ class Estimate:
     latency_ms: dict[str, float]  # tokenize, text, audio, find, face, step, total
     engine: str  # that ran
     engine_reason: str  # why it was this one
-    degraded: tuple[str, ...]  # what was given and not used, or not as it was, and why
+    degraded: tuple[str, ...]  # what was not used as it was given, and why; who was forgotten
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the estimate as values that JSON has."""
         return {**asdict(self), "degraded": list(self.degraded)}

@@ -1,4 +1,4 @@
-"""Optional packages are asked for where they are used, and a missing one names its cure."""
+"""Imports optional packages where they are used; a missing one names its cure."""
 
 from importlib import import_module
 from types import ModuleType

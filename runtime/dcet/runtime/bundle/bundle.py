@@ -47,8 +47,8 @@ class Bundle(Uncopied, BundleContents):
             ) from error
 
     def engine(self, name: str = "auto") -> Engine:
-        """The engine that runs the graphs: `auto`, the target's first choice that works here, or
-        one by its name. Opened once.
+        """Open an engine that runs the graphs, once: by its name, or with `auto` the target's first
+        choice that works here.
 
         Raises MissingExtra, EngineError, ConfigError or BundleShapeMismatch.
         """
@@ -58,8 +58,8 @@ class Bundle(Uncopied, BundleContents):
             return self._engines[name]
 
     def limited(self, limits: Mapping[str, int]) -> Self:
-        """The same files and engines, but a turn uses only so many sounds or faces: what the
-        manifest's `limit` of these modalities would say. Its hash stays that of the files.
+        """Make a bundle of the same files and engines of which a turn uses only so many windows of
+        audio, or faces, as the manifest's `limit` would say. Its hash stays that of the files.
 
         Raises BundleManifestError.
         """
@@ -75,7 +75,7 @@ class Bundle(Uncopied, BundleContents):
 
     @cached_property
     def tokenizer(self) -> "Tokenizer":
-        """Truncates at `max_tokens`; what it cut off is in `Encoding.overflowing`."""
+        """The bundle's tokenizer. It cuts at `max_tokens` and keeps the rest in `overflowing`."""
         from tokenizers import Tokenizer
 
         row = self.manifest.tokenizer

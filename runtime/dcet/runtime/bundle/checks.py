@@ -1,4 +1,4 @@
-"""What a manifest must agree on with itself before anything of it is believed."""
+"""Checks that a manifest agrees with itself before anything in it is believed."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -51,7 +51,7 @@ def _check_modality(manifest: Manifest, name: str, modality: Modality) -> None:
     is_sequence = modality.length is not None and modality.mask is not None
     _expect(is_sequence == (name != "text"), where, "length and mask of a sequence", modality)
     length, limit = modality.length or 0, modality.limit
-    fits = limit is None or 1 <= limit <= length
+    fits = limit is None or (type(limit) is int and 1 <= limit <= length)
     _expect(fits, f"{where}.limit", f"1 to {length}, of a sequence", limit)
     if modality.encoder is None:
         return
@@ -81,7 +81,7 @@ def _check_text(manifest: Manifest, modality: Modality, encoder: str) -> None:
 
 
 def _check_audio(manifest: Manifest, modality: Modality, encoder: str) -> None:
-    """PCM in windows, and what the encoder remembers of a speaker's voice."""
+    """Check PCM in windows, and the state of a speaker's voice."""
     rate, samples = modality.sample_rate_hz, modality.window_samples or 0
     _expect(rate == SAMPLE_RATE_HZ, "modalities.audio.sample_rate_hz", SAMPLE_RATE_HZ, rate)
     _expect(samples > 0, "modalities.audio.window_samples", "1 or more", samples)
@@ -112,7 +112,7 @@ def _check_encoder(manifest: Manifest, encoder: str, inputs: Signature, outputs:
 
 
 def _states(manifest: Manifest, graph: str) -> tuple[Signature, Signature]:
-    """The state pairs of a graph as its inputs and as its outputs."""
+    """Return the state pairs of a graph as its inputs and as its outputs."""
     pairs = [pair for pair in manifest.state if pair.graph == graph]
     states = [Tensor(name=pair.input, dtype=pair.dtype, shape=pair.shape) for pair in pairs]
     following = [Tensor(name=pair.output, dtype=pair.dtype, shape=pair.shape) for pair in pairs]
@@ -132,7 +132,7 @@ def _check_state(manifest: Manifest) -> None:
 
 
 def _check_step(manifest: Manifest) -> None:
-    """The step's inputs and outputs are those that modalities and state ask for."""
+    """Check that the step's inputs and outputs are those that modalities and state ask for."""
     graph = manifest.graphs["step"]
     inputs = signature(graph.inputs, "graphs.step.inputs")
     expected: Signature = {
@@ -160,7 +160,7 @@ def _check_step(manifest: Manifest) -> None:
 
 
 def _check_profiles(manifest: Manifest, id: str, profiles: Mapping[str, Profile]) -> None:
-    """Profiles of a graph give each input of a varying shape three shapes that it can have."""
+    """Check that profiles give each input of a varying shape three shapes that it can have."""
     where = f"finalize.tensorrt.profiles.{id}"
     _expect(id in manifest.graphs, where, list(manifest.graphs), "another graph")
     shapes = {
@@ -194,7 +194,7 @@ def check_weights_inside(graph: bytes, where: str) -> None:
 
 
 def signature(tensors: Iterable[Tensor], where: str) -> Signature:
-    """(dtype, shape) of each tensor by its name, which must be unique."""
+    """Return (dtype, shape) of each tensor by its name, which must be unique."""
     found: Signature = {}
     for tensor in tensors:
         _expect(tensor.name not in found, where, "each name once", tensor.name)

@@ -1,4 +1,4 @@
-"""Where a bundle's bytes lie: a directory, or a zip with stored members. Nothing else is read."""
+"""Reads a bundle's bytes: from a directory, or from a zip with stored members."""
 
 import os
 import stat

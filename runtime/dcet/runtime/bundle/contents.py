@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +16,7 @@ from dcet.runtime.errors import (
     BundleMissingFile,
     BundleTruncated,
     BundleUnlistedFile,
+    ConfigError,
 )
 
 MANIFEST = "manifest.json"
@@ -38,8 +40,10 @@ class BundleContents:
     def open(cls, path: Path | str) -> Self:
         """Open a directory or a stored zip and verify all of it; no code of it runs.
 
-        Raises the BundleError that says what is wrong with it.
+        Raises the BundleError that says what is wrong with it, or ConfigError for what is no path.
         """
+        if not isinstance(path, str | os.PathLike):
+            raise ConfigError(f"path: expected a str or a Path, got {type(path).__name__}")
         path = Path(path)
         container = open_container(path)
         if MANIFEST not in container:

@@ -1,4 +1,4 @@
-"""How far an engine is from torch on a bundle's golden sequences, from raw inputs to estimates."""
+"""Measures how far an engine is from torch on a bundle's golden sequences, end to end."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,9 @@ Arrays = dict[str, NDArray[Any]]
 def replay_golden(bundle: "Bundle", engine: Engine) -> tuple[Parity, ...]:
     """Replay every golden sequence by the rules of docs/bundle-format.md alone.
 
-    The encoders' cases come first. The step then reads what this engine's encoders made of them, so
-    that its rows are about the whole way. What an int8 encoder calls things is judged by that alone
-    and has no row of its own.
+    The encoders' cases come first. The step then reads the features that this engine's encoders
+    made of them, so that its rows measure both together. The features of an int8 encoder may differ
+    as long as the step understands them, so they have no row of their own.
 
     Raises EngineError where the engine cannot run, BundleError where the bundle is damaged.
     """
@@ -69,7 +69,7 @@ def compare(
     *,
     of_step: bool,
 ) -> Parity:
-    """How far an output (steps, …) is from torch's: probabilities of the step, or features."""
+    """Compare an output (steps, …) with torch's: probabilities of the step, or features."""
     agreement = float((got.argmax(-1) == expected.argmax(-1)).mean()) if of_step else None
     return Parity(
         engine=engine,
@@ -100,8 +100,10 @@ def remade(
 
 
 def rows_too_far(rows: Sequence[Parity]) -> tuple[Parity, ...]:
-    """The rows for which an engine must not be used: none where it is as near to torch as its
-    precision promises; NaN never is."""
+    """Return the rows outside their tolerance; a row with NaN always is.
+
+    Where too few steps have torch's most probable emotion, the rows that lack some are, too.
+    """
     of_step = [row for row in rows if row.label_agreement is not None]
     same = sum(row.steps * (row.label_agreement or 0.0) for row in of_step)
     differ = same < LABEL_AGREEMENT * sum(row.steps for row in of_step)
@@ -113,7 +115,7 @@ def rows_too_far(rows: Sequence[Parity]) -> tuple[Parity, ...]:
 
 
 def label_note(row: Parity) -> str:
-    """What a message about a row adds where emotions differ."""
+    """Say, for a message about a row, in how many steps the emotions are the same."""
     return "" if row.same_label else f", and the same emotion in {row.label_agreement:.0%}"
 
 
@@ -127,7 +129,7 @@ def _cases(bundle: "Bundle", file: str) -> dict[str, Arrays]:
 
 
 def _replay(bundle: "Bundle", engine: Engine, graph: str, turns: Arrays) -> Arrays:
-    """Every output (steps, …) of a sequence of runs, but for the states."""
+    """Run a sequence and return every output (steps, …) but the states."""
     manifest = bundle.manifest
     taken = {tensor.name for tensor in manifest.graphs[graph].inputs}
     count = len(next(iter(turns.values())))

@@ -27,7 +27,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenvinoFiles:
-    """Where a graph lies as OpenVINO IR, and where its weights: in its ONNX file, or in a .bin."""
+    """The files of a graph as OpenVINO IR: the IR, and its weights, in the ONNX file or a .bin."""
 
     xml: str
     bin: str
@@ -50,7 +50,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatePair:
-    """What one run of `graph` gives as `output` goes into the next as `input`; zeros at first."""
+    """A state: `output` of one run of `graph` is `input` of the next; zeros at first."""
 
     input: str = field(metadata={"key": "in"})
     output: str = field(metadata={"key": "out"})
@@ -105,7 +105,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
-    """How far an engine was from torch on one golden case."""
+    """The difference between an engine and torch on one golden case."""
 
     engine: str
     case: str
@@ -127,7 +127,7 @@ class KeptLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantizedGraph:
-    """How much of a graph is int8."""
+    """The share of a graph that is int8."""
 
     layers: int  # that it has
     kept: tuple[KeptLayer, ...]  # of them, in float
@@ -155,7 +155,7 @@ class CorpusCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantization:
-    """What int8 costs: the bundle in float and as it is, on the turns that calibrated it."""
+    """The cost of int8: the bundle in float and as it is, on the turns that calibrated it."""
 
     quantizer: str
     symmetric: bool  # activations are int8 with zero point 0, else uint8 with any
@@ -184,7 +184,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorrtBuild:
-    """How a device builds its engines."""
+    """The settings with which a device builds its engines."""
 
     min: str  # oldest version of TensorRT that the graphs were checked against
     max: str  # newest; 10 takes every 10.x

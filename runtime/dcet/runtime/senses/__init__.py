@@ -1,1 +1,1 @@
-"""Turn text, sound and pictures into what the step takes, and measure how good they are."""
+"""Prepare text, audio and faces, measure their quality, and run the encoders on them."""

@@ -46,7 +46,7 @@ def to_rgb(image: Image, colors: Colors) -> Pixels:
 def to_crop(pixels: Pixels) -> Pixels:
     """Make a face as the encoder takes it: large ones smaller, each side by a whole factor.
 
-    Raises Unusable where there is nothing to be seen.
+    Raises Unusable where all pixels are alike.
     """
     if np.ptp(pixels[::4, ::4], axis=(0, 1)).max() < MIN_CONTRAST:  # a sixteenth tells enough
         raise Unusable("all its pixels are alike")

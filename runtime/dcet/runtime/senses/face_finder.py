@@ -17,7 +17,7 @@ from dcet.runtime.senses.face import Pixels
 SEARCHED_PIXELS = 480  # along the longer side of a frame
 CROP_PIXELS = 96
 MIN_FACE_PIXELS = 36  # along a side, of the 480
-SCALE_STEP = 1.2  # between the sizes of face that Haar looks for; 1.1 takes twice as long
+SCALE_STEP = 1.2  # between the sizes of face that Haar searches; 1.1 takes twice as long
 MIN_HITS = 4  # overlapping windows that must agree on a face
 SURE_HITS = 10.0  # at which the confidence is 0.63; faces in the open have 15 to 40
 AROUND = 1.5  # sides of the last face, to each direction: what is searched first

@@ -1,4 +1,4 @@
-"""How good a recording is, from 0, useless, to 1: what the fusion is told beside the features.
+"""Measures the quality of audio and faces, from 0, useless, to 1, for the fusion.
 
 The same measures are taken in training, so that the fusion learns what they are worth.
 """
@@ -13,8 +13,9 @@ DARK = 30.0  # mean grey, of 255, below which a picture counts as dark
 
 
 def snr_db(pcm: NDArray[np.float32]) -> float:
-    """Signal-to-noise ratio of speech, (n,) samples at 16 kHz: its loud blocks against its quiet
-    ones.
+    """Estimate the signal-to-noise ratio of speech, (n,) samples at 16 kHz.
+
+    The power of its loud blocks is compared with that of its quiet ones.
 
     Speech pauses: a block of 20 ms in ten is hardly more than the noise (minimum statistics, as in
     Martin, IEEE TSAP 2001). Digital silence, as padding and gates make it, is not counted as noise.
@@ -29,12 +30,12 @@ def snr_db(pcm: NDArray[np.float32]) -> float:
 
 
 def audio_quality(snr_db: float) -> float:
-    """From 0 at 0 dB to 1 at 25 dB."""
+    """Return the quality of audio: from 0 at 0 dB to 1 at 25 dB."""
     return float(np.clip(snr_db / GOOD_SNR_DB, 0.0, 1.0))
 
 
 def face_quality(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, h, w) in [0, 255], scaled to 48 pixels or so -> (n,): sharpness times exposure.
+    """Measure sharpness times exposure of (n, h, w) grey in [0, 255], of about 48 pixels: (n,).
 
     Sharpness is the mean square of the Laplacian (Pech-Pacheco et al., ICPR 2000).
     """

@@ -1,4 +1,4 @@
-"""How text is cleaned before it is tokenised, the same in training and in every conversation."""
+"""Cleans text before it is tokenised, the same in training and in every conversation."""
 
 import unicodedata
 from itertools import groupby
@@ -25,7 +25,7 @@ def normalise_text(text: str) -> str:
 
 
 def share_known(encoding: "Encoding") -> float:
-    """The share of a text's tokens, [CLS] and the like aside, that belong to words it knows.
+    """Return the share of a text's tokens, but [CLS] and the like, that belong to known words.
 
     A word is unknown where a token of it is, and where it is spelt letter by letter, or is a lone
     letter outside ASCII: WordPiece vocabularies hold the letters of scripts of which they know no
