@@ -30,7 +30,7 @@ def test_ablation_states_mean_and_sample_standard_deviation() -> None:
     assert "0.0167 ± 0.0153 (mean ± sd, 3 seeds)" in accuracy_section({"ablation": ABLATION})
 
 
-def test_dev_figures_stand_alone_or_beside_the_reset_memory() -> None:
+def test_dev_figures_stand_alone_or_next_to_the_reset_memory() -> None:
     alone = accuracy_section({"dev": DEV})
     both = accuracy_section({"dev": DEV, "dev_memory_reset": {**DEV, "weighted_f1": 0.6}})
     assert "0.620" in alone

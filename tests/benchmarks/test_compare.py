@@ -26,6 +26,7 @@ LATENCY: dict[str, Any] = {
     "mixed": {"name": "mixed", "latency_ms": {"turn": PERCENTILES_MS, "step": PERCENTILES_MS}},
     "fixed": {"name": "fixed", "latency_ms": {"turn": PERCENTILES_MS, "step": PERCENTILES_MS}},
     "growth_over_turns": [{"rss_bytes": 1 << 28}, {"rss_bytes": (1 << 28) + 4096}],
+    "memory_over_sizes": [{"rss_bytes": 1 << 28}, {"rss_bytes": 1 << 28}],
     "cold_start": {"import_s": 0.1, "open_and_first_estimate_s": 0.5},
     "promises": [{"name": "step p50", "unit": "ms", "value": 1.0, "limit": 2.0, "kept": True}],
 }
@@ -135,6 +136,7 @@ def test_two_figures_of_one_name_are_bad_input(tmp_path: Path) -> None:
         (LATENCY, "mixed.latency_ms.turn.p99", 3.4),
         (LATENCY, "cold_start.import_s", 0.12),
         (LATENCY, "growth_over_turns.1.rss_bytes", (1 << 28) + (2 << 20)),
+        (LATENCY, "memory_over_sizes.1.rss_bytes", (1 << 28) + (17 << 20)),
         (LATENCY, "promises.0.kept", False),
         (ACCURACY, "weighted_f1", 0.6189),
         (ACCURACY, "sentiment.ccc", 0.59),

@@ -2,23 +2,27 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from dcet.benchmarks import cli
 from dcet.benchmarks.cli import main
-from dcet.benchmarks.latency import loops
+from dcet.benchmarks.figures import render_figures
+from dcet.benchmarks.latency import growth, loops
 from dcet.benchmarks.latency import measure as latency
-from dcet.benchmarks.latency.growth import powers_of_ten
+from dcet.benchmarks.latency.growth import TurnSizes, powers_of_ten
 from dcet.benchmarks.latency.loops import STAGES, THREE_SENSE_STAGES
 from dcet.benchmarks.latency.measure import LatencySettings
 from dcet.benchmarks.latency.page import render_page
 from dcet.runtime import Bundle
+from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from tests.tiny_bundle import write_tiny_bundle
 
 KNOWN_TEXTS = ("I am so happy!", "You are sad.", "They are afraid.")  # to the tiny bundle
@@ -30,6 +34,7 @@ def short_and_understood() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latency, "IDLE_INTERVAL_MS", 50.0)
         patch.setattr(latency, "TEXTS", KNOWN_TEXTS)
+        patch.setattr(growth, "TEXTS", KNOWN_TEXTS)
         yield
 
 
@@ -38,10 +43,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Holds tiny.dcet and the report.json and report.html that were measured on it."""
     folder = tmp_path_factory.mktemp("report")
     bundle = write_tiny_bundle(folder / "tiny.dcet")
-    options = "--turns 40 --growth-turns 1000 --speakers 20 --json report.json --html report.html"
+    options = "--turns 40 --growth-turns 1000 --speakers 20 --size-turns 60"
+    outputs = "--json report.json --html report.html"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        result = CliRunner().invoke(main, ["latency", str(bundle), *options.split()])
+        result = CliRunner().invoke(main, ["latency", str(bundle), *f"{options} {outputs}".split()])
     assert result.exit_code == 0, result.output
     assert "promises" in result.stdout
     return folder
@@ -82,14 +88,14 @@ def test_the_whole_turn_is_no_shorter_than_its_stages(report: dict[str, Any], lo
 
 def test_a_bundle_of_text_alone_is_measured_without_the_other_senses(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "text.dcet", senses=())
-    settings = LatencySettings(turns=20, growth_turns=100, speakers=5)
+    settings = LatencySettings(turns=20, growth_turns=100, speakers=5, size_turns=40)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latency, "IDLE_INTERVAL_MS", 50.0)
         report = latency.measure_latency(
             Bundle.open(bundle), settings, lambda items, _: iter(items)
         )
     assert report.three_senses is None
-    assert len(report.promises) == 6
+    assert len(report.promises) == 7
     assert "sound" not in render_page(report)
 
 
@@ -100,8 +106,29 @@ def test_the_fixed_text_has_as_many_tokens_as_the_model_takes(report: dict[str, 
 def test_growth_is_measured_at_powers_of_ten(report: dict[str, Any]) -> None:
     assert [point["at"] for point in report["growth_over_turns"]] == [10, 100, 1000]
     assert [point["at"] for point in report["growth_over_speakers"]] == [1, 10, 20]
-    assert all(point["rss_bytes"] > 1 << 20 for point in report["growth_over_turns"])
+    assert [point["at"] for point in report["memory_over_sizes"]] == [20, 60]
+    for key in ("growth_over_turns", "memory_over_sizes"):
+        assert all(point["rss_bytes"] > 1 << 20 for point in report[key])
     assert powers_of_ten(10, 100_000) == [10, 100, 1_000, 10_000, 100_000]
+
+
+def test_memory_over_sizes_is_promised_a_bound(report: dict[str, Any]) -> None:
+    first, *_, last = (point["rss_bytes"] for point in report["memory_over_sizes"])
+    (promise,) = (row for row in report["promises"] if "another size" in row["name"])
+    assert promise["value"] == pytest.approx(max(0, last - first) / 2**20)
+
+
+def test_turns_of_different_sizes_have_different_shapes(folder: Path) -> None:
+    sizes = TurnSizes(Bundle.open(folder / "tiny.dcet"), np.random.default_rng(0))
+    texts, sounds, faces = zip(*(sizes.next_turn() for _ in range(200)), strict=True)
+    assert len({len(text.split()) for text in texts}) >= 12  # of the 16 that the tiny bundle takes
+    assert len({len(sound) for sound in sounds}) > 190
+    assert min(map(len, sounds)) < SAMPLE_RATE_HZ < 10 * SAMPLE_RATE_HZ < max(map(len, sounds))
+    assert {len(crops) for crops in faces} == set(range(1, 9))
+    shapes = np.array([crops[0].shape for crops in faces])
+    assert len({tuple(shape) for shape in shapes}) > 190
+    assert shapes[:, :2].min() >= 48
+    assert shapes[:, :2].max() <= 300
 
 
 def test_cold_start_is_a_median_of_fresh_processes(report: dict[str, Any]) -> None:
@@ -112,7 +139,7 @@ def test_cold_start_is_a_median_of_fresh_processes(report: dict[str, Any]) -> No
 
 
 def test_a_promise_is_kept_when_the_figure_is_within_its_limit(report: dict[str, Any]) -> None:
-    assert len(report["promises"]) == 7
+    assert len(report["promises"]) == 8
     for promise in report["promises"]:
         assert promise["kept"] == (abs(promise["value"]) <= promise["limit"])
 
@@ -195,9 +222,9 @@ def test_page_names_the_rung_and_the_precisions(folder: Path) -> None:
 def test_page_shows_each_promise_with_its_verdict(folder: Path, report: dict[str, Any]) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8")
     kept = sum(promise["kept"] for promise in report["promises"])
-    assert f"{kept} of 7" in text
+    assert f"{kept} of 8" in text
     assert text.count(">PASS<") == kept
-    assert text.count(">FAIL<") == 7 - kept
+    assert text.count(">FAIL<") == 8 - kept
 
 
 def test_a_report_can_be_compared_with_itself(folder: Path) -> None:
@@ -212,8 +239,9 @@ def test_a_report_can_be_compared_with_itself(folder: Path) -> None:
 def test_without_a_command_the_bundle_that_ships_is_measured(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    quick = LatencySettings(turns=20, growth_turns=100, speakers=5, size_turns=40)
     monkeypatch.setattr(Bundle, "default", lambda: Bundle.open(tiny))
-    monkeypatch.setattr(cli, "QUICK", LatencySettings(turns=20, growth_turns=100, speakers=5))
+    monkeypatch.setattr(cli, "QUICK", quick)
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0, result.output
     assert "tiny.dcet" in result.stdout
@@ -235,3 +263,10 @@ def test_bad_input_exits_with_2(folder: Path, arguments: list[str], message: str
     result = CliRunner().invoke(main, filled)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_the_page_of_figures_has_a_row_of_it(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "report.json", tmp_path / "it.json")
+    page = render_figures(tmp_path)
+    assert "## Latency" in page
+    assert page.count("`it.json`") == 1

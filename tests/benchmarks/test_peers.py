@@ -1,4 +1,4 @@
-"""A bundle's turn beside that of tiny peers: the figures, and that all are held to the same."""
+"""A bundle's turn compared with tiny peers: the figures, and that all are held to the same."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from dcet.benchmarks.cli import main
+from dcet.benchmarks.figures import render_figures
 from dcet.benchmarks.peers import models as peer_models
 from dcet.benchmarks.peers.measure import PEERS_SCHEMA, STACKS
 from dcet.benchmarks.peers.models import RECIPES, Recipe, build_peers
@@ -88,7 +89,7 @@ def test_every_stage_has_its_peer_and_the_total_has_all(bundle: Path, tmp_path: 
     stages = {stage["name"]: stage for stage in report["stages"]}
     assert list(stages) == ["text", "audio", "face", "encoders", "step", "total"]
     assert (
-        report["beside"] is stages["total"]["beside_ms"] is stages["total"]["beside_ratio"] is None
+        report["versus"] is stages["total"]["versus_ms"] is stages["total"]["versus_ratio"] is None
     )
     assert stages["step"]["peer"] is None
     assert stages["step"]["peer_ms"] == stages["step"]["ratio"] == {}
@@ -113,17 +114,24 @@ def test_every_stage_has_its_peer_and_the_total_has_all(bundle: Path, tmp_path: 
     assert stages["total"]["dcet_ms"]["mean"] > parts
 
 
-def test_another_bundle_runs_beside_it(bundle: Path, tmp_path: Path) -> None:
+def test_the_page_of_figures_has_a_row_of_it(bundle: Path, tmp_path: Path) -> None:
+    run(bundle, tmp_path / "it.json")
+    page = render_figures(tmp_path)
+    assert "## Compared with BERT-base" in page
+    assert page.count("`it.json`") == 1
+
+
+def test_another_bundle_runs_in_the_same_rounds(bundle: Path, tmp_path: Path) -> None:
     other = write_tiny_bundle(
         tmp_path / "ir.dcet", target="openvino-cpu", engines=("openvino", "onnxruntime")
     )
-    report = run(bundle, tmp_path / "peers.json", "--beside", str(other))
-    assert report["beside"]["bundle"]["file"] == "ir.dcet"
-    assert report["beside"]["engine"]["name"] == "openvino-cpu"
+    report = run(bundle, tmp_path / "peers.json", "--versus", str(other))
+    assert report["versus"]["bundle"]["file"] == "ir.dcet"
+    assert report["versus"]["engine"]["name"] == "openvino-cpu"
     for stage in report["stages"]:
-        ours, beside = stage["dcet_ms"], stage["beside_ms"]
-        assert beside["n"] >= 4
-        assert stage["beside_ratio"] == pytest.approx(beside["p50"] / ours["p50"])
+        ours, versus = stage["dcet_ms"], stage["versus_ms"]
+        assert versus["n"] >= 4
+        assert stage["versus_ratio"] == pytest.approx(versus["p50"] / ours["p50"])
 
 
 def test_the_turn_is_the_one_asked_for(bundle: Path, tmp_path: Path) -> None:

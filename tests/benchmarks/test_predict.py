@@ -1,6 +1,7 @@
 """A roofline by hand, and a prediction of the tiny bundle that never passes for a measurement."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcet.benchmarks.cli import main
+from dcet.benchmarks.figures import render_figures
 from dcet.benchmarks.prediction import peaks
 from dcet.benchmarks.prediction.measure import (
     ASSUMPTIONS,
@@ -206,3 +208,10 @@ def test_bad_input_exits_with_2(folder: Path, options: list[str], message: str) 
     result = CliRunner().invoke(main, ["predict", str(folder / "tiny.dcet"), *options])
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_the_page_of_figures_has_a_row_of_it(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "report.json", tmp_path / "it.json")
+    page = render_figures(tmp_path)
+    assert "predicted, not measured" in page
+    assert page.count("`it.json`") == 1

@@ -1,6 +1,7 @@
 """Constructed conversations through the runtime, under every condition."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from dcet.benchmarks.cli import main
+from dcet.benchmarks.figures import render_figures
 from dcet.benchmarks.robustness import measure as robustness
 from dcet.benchmarks.robustness.measure import (
     MASKS,
@@ -247,3 +249,10 @@ def test_a_split_that_is_not_there_is_an_error(folder: Path) -> None:
     result = CliRunner().invoke(main, [*command, "--split", "test"])
     assert result.exit_code == 2
     assert "test_sent_emo.csv" in result.stderr
+
+
+def test_the_page_of_figures_has_a_row_of_it(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "report.json", tmp_path / "it.json")
+    page = render_figures(tmp_path)
+    assert "## Senses that fail" in page
+    assert page.count("`it.json`") == 1

@@ -1,6 +1,6 @@
 """The accuracy report: the figures of `dcet-train evaluate`, through the bundle and the runtime."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from dcet.benchmarks.comparison import Report, ReportError, Row, at, score_row
+from dcet.benchmarks.figure_table import FigureTable
 from dcet.benchmarks.identity import (
     BundleIdentity,
     EngineIdentity,
@@ -139,3 +140,20 @@ def compare_accuracy(before: Report, after: Report, tolerance: float) -> Iterato
                 at(after, *path),
                 lower_is_better=lower_is_better,
             )
+
+
+def _figures(report: Report) -> Sequence[str]:
+    return (
+        f"{report['data']}{', memory reset' if report['reset_memory'] else ''}",
+        f"{report['n']:,}",
+        *(f"{report[name]:.3f}" for name in ("weighted_f1", "accuracy", "uar", "ece")),
+        f"{report['unusable']['n']:,}",
+    )
+
+
+ACCURACY_FIGURES = FigureTable(
+    title="Accuracy through the bundle",
+    command="dcet-bench accuracy BUNDLE --corpus meld --data FILE.csv --json F",
+    columns=("data", "n", "weighted F1", "accuracy", "UAR", "ECE", "unusable"),
+    row=_figures,
+)

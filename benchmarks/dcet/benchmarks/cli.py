@@ -8,6 +8,7 @@ import click
 from dcet.benchmarks.accuracy import measure_accuracy, print_accuracy
 from dcet.benchmarks.compare import compare_reports, print_comparison
 from dcet.benchmarks.comparison import LATENCY_TOLERANCE
+from dcet.benchmarks.figures import render_figures
 from dcet.benchmarks.latency.measure import LatencySettings, measure_latency
 from dcet.benchmarks.latency.page import render_page
 from dcet.benchmarks.latency.table import print_latency
@@ -27,7 +28,7 @@ from dcet.runtime.cli.output import output_json, output_text, report_console
 from dcet.runtime.cli.paths import OutputFile
 from dcet.runtime.engines.registry import ENGINES
 
-QUICK = LatencySettings(turns=300, growth_turns=10_000)
+QUICK = LatencySettings(turns=300, growth_turns=10_000, size_turns=200)
 
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
 engine_option = click.option(
@@ -85,6 +86,13 @@ def main(context: click.Context) -> None:
     help="Speakers of the largest conversation.",
 )
 @click.option(
+    "--size-turns",
+    default=LatencySettings.size_turns,
+    show_default=True,
+    type=click.IntRange(min=40),
+    help="Raw turns, each of another size, over which memory is measured.",
+)
+@click.option(
     "--seed",
     default=LatencySettings.seed,
     show_default=True,
@@ -99,6 +107,7 @@ def latency(
     turns: int,
     growth_turns: int,
     speakers: int,
+    size_turns: int,
     seed: int,
 ) -> None:
     """Latency by stage, growth over turns and speakers, cold start and memory of BUNDLE.
@@ -108,7 +117,12 @@ def latency(
       dcet-bench latency my.dcet --json report.json --html report.html
     """
     settings = LatencySettings(
-        engine=engine, turns=turns, growth_turns=growth_turns, speakers=speakers, seed=seed
+        engine=engine,
+        turns=turns,
+        growth_turns=growth_turns,
+        speakers=speakers,
+        size_turns=size_turns,
+        seed=seed,
     )
     _latency(Bundle.open(bundle), settings, json_path, html_path)
 
@@ -247,7 +261,7 @@ def robustness(
     help="Seconds of sound in the turn, for all.",
 )
 @click.option(
-    "--beside",
+    "--versus",
     type=click.Path(path_type=Path),
     help="Another bundle of ours in the same rounds, such as this one in FP32.",
 )
@@ -258,10 +272,10 @@ def peers(
     threads: int,
     repeats: int,
     audio_s: float,
-    beside: Path | None,
+    versus: Path | None,
     engine: str,
 ) -> None:
-    """One turn of BUNDLE beside BERT-base, Wav2Vec2-base and ResNet-50.
+    """One turn of BUNDLE, compared with BERT-base, Wav2Vec2-base and ResNet-50.
 
     32 tokens, 3 s of sound and 8 faces of 96×96, in one process and on the same cores. The peers
     are built from their configurations, with random weights, and run in eager torch with FP32 and
@@ -270,12 +284,12 @@ def peers(
     \b
     Example:
       dcet-bench peers my.dcet --threads 2 --json peers.json
-      dcet-bench peers int8.dcet --beside fp32.dcet
+      dcet-bench peers int8.dcet --versus fp32.dcet
     """
     settings = PeerSettings(engine=engine, threads=threads, repeats=repeats, audio_s=audio_s)
     with TrackOnStderr() as track:
-        other = None if beside is None else Bundle.open(beside)
-        report = measure_peers(Bundle.open(bundle), settings, track, beside=other)
+        other = None if versus is None else Bundle.open(versus)
+        report = measure_peers(Bundle.open(bundle), settings, track, versus=other)
     print_peers(report, report_console(json_path))
     output_json(json_path, report.as_dict())
 
@@ -346,3 +360,16 @@ def compare(before: Path, after: Path, tolerance: float, json_path: Path | None)
     print_comparison(comparison, report_console(json_path))
     output_json(json_path, comparison.as_dict())
     sys.exit(1 if comparison.regressed else 0)
+
+
+@main.command()
+@click.argument("results", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("output", type=OutputFile())
+def figures(results: Path, output: Path) -> None:
+    """Write the page of all reports in the folder RESULTS to OUTPUT, in Markdown.
+
+    \b
+    Example:
+      dcet-bench figures benchmarks/results docs/benchmarks.md
+    """
+    output_text(output, render_figures(results))

@@ -9,9 +9,8 @@ from rich.text import Text
 
 from dcet.benchmarks.comparison import LATENCY_TOLERANCE, Comparison, Report, ReportError, Row
 from dcet.benchmarks.page.svg import figure
-from dcet.benchmarks.reports import KINDS
+from dcet.benchmarks.reports import KINDS, read_report
 from dcet.benchmarks.tables import new_table
-from dcet.runtime.files import read_json
 
 # What is compared of any report: a difference may explain one of the figures.
 CONDITIONS = {
@@ -50,24 +49,6 @@ def compare_reports(before: Path, after: Path, tolerance: float = LATENCY_TOLERA
         ) from error
     _check_names(before, rows)
     return Comparison(before=before.name, after=after.name, notes=notes, rows=rows)
-
-
-def read_report(path: Path) -> Report:
-    """Read a report that dcet-bench wrote. Raises ReportError."""
-    try:
-        report = read_json(path)
-    except (OSError, ValueError) as error:
-        raise ReportError(
-            f"{path}: expected a report that dcet-bench wrote with --json: {error}"
-        ) from error
-    schema = report.get("schema") if isinstance(report, dict) else None
-    if not isinstance(schema, str) or schema not in KINDS:
-        *others, last = KINDS
-        raise ReportError(
-            f"{path}: expected schema {', '.join(others)} or {last}, got {schema!r}; "
-            "write the report again with this version of dcet-bench"
-        )
-    return dict(report)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:

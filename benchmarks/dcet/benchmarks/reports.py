@@ -2,32 +2,71 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from dcet.benchmarks import accuracy
-from dcet.benchmarks.comparison import Report, Row
-from dcet.benchmarks.latency import compare as latency
+from dcet.benchmarks.accuracy import ACCURACY_FIGURES, ACCURACY_SCHEMA, compare_accuracy
+from dcet.benchmarks.comparison import Report, ReportError, Row
+from dcet.benchmarks.figure_table import FigureTable
+from dcet.benchmarks.latency.compare import compare_latency
+from dcet.benchmarks.latency.figures import LATENCY_FIGURES
 from dcet.benchmarks.latency.measure import LATENCY_SCHEMA
-from dcet.benchmarks.peers import compare as peers
+from dcet.benchmarks.peers.compare import compare_peers
+from dcet.benchmarks.peers.figures import PEERS_FIGURES
 from dcet.benchmarks.peers.measure import PEERS_SCHEMA
-from dcet.benchmarks.prediction import compare as prediction
+from dcet.benchmarks.prediction.compare import compare_predictions
+from dcet.benchmarks.prediction.figures import PREDICTION_FIGURES
 from dcet.benchmarks.prediction.measure import PREDICT_SCHEMA
-from dcet.benchmarks.robustness import compare as robustness
+from dcet.benchmarks.robustness.compare import compare_robustness
+from dcet.benchmarks.robustness.figures import ROBUSTNESS_FIGURES
 from dcet.benchmarks.robustness.measure import ROBUSTNESS_SCHEMA
+from dcet.runtime.files import read_json
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What can be done with a report of one schema, besides measuring it."""
+    """The comparison and the figures of a report of one schema."""
 
     compare: Callable[[Report, Report, float], Iterable[Row]]
     """Rows of two reports, with the share by which a latency may be slower. Raises ReportError
     where the two are about different things."""
 
+    figures: FigureTable
+
 
 KINDS: Mapping[str, Kind] = {
-    LATENCY_SCHEMA: Kind(compare=latency.compare_latency),
-    accuracy.ACCURACY_SCHEMA: Kind(compare=accuracy.compare_accuracy),
-    ROBUSTNESS_SCHEMA: Kind(compare=robustness.compare_robustness),
-    PEERS_SCHEMA: Kind(compare=peers.compare_peers),
-    PREDICT_SCHEMA: Kind(compare=prediction.compare_predictions),
+    LATENCY_SCHEMA: Kind(compare=compare_latency, figures=LATENCY_FIGURES),
+    ACCURACY_SCHEMA: Kind(compare=compare_accuracy, figures=ACCURACY_FIGURES),
+    ROBUSTNESS_SCHEMA: Kind(compare=compare_robustness, figures=ROBUSTNESS_FIGURES),
+    PEERS_SCHEMA: Kind(compare=compare_peers, figures=PEERS_FIGURES),
+    PREDICT_SCHEMA: Kind(compare=compare_predictions, figures=PREDICTION_FIGURES),
 }
+
+
+def read_report(path: Path) -> Report:
+    """Read a report of one of these kinds. Raises ReportError."""
+    report = read_results(path)
+    if (schema := report.get("schema")) not in KINDS:
+        *others, last = KINDS
+        raise ReportError(
+            f"{path}: expected schema {', '.join(others)} or {last}, got {schema!r}; "
+            "write the report again with this version of dcet-bench"
+        )
+    return report
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read a JSON object that has a schema. Raises ReportError."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        raise ReportError(
+            f"{path}: expected a report that dcet-bench wrote with --json: {error}"
+        ) from error
+    schema = found.get("schema") if isinstance(found, dict) else None
+    if not isinstance(schema, str):
+        raise ReportError(
+            f"{path}: expected a report that dcet-bench wrote with --json, got the schema "
+            f"{schema!r}; write it again with this version of dcet-bench"
+        )
+    return dict(found)

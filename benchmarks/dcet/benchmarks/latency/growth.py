@@ -1,8 +1,9 @@
-"""Does a turn cost more when the conversation is long, or has many speakers?
+"""Does a turn cost more when the conversation is long, has many speakers, or turns of many sizes?
 
 Conversations of every size live side by side and take turns in random order, so that whatever
 else the machine does meets all of them alike. Text features are given, not encoded: what is timed
-is everything a turn does with the memory.
+is everything a turn does with the memory. Memory over sizes is measured with raw turns: engines
+keep what they prepared for each shape that an encoder was given.
 """
 
 import gc
@@ -12,24 +13,38 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from dcet.benchmarks.latency.process_memory import rss_bytes
 from dcet.benchmarks.progress import Track
-from dcet.benchmarks.raw_turn import SPEAKERS
+from dcet.benchmarks.raw_turn import FACES, SPEAKERS, lacks
 from dcet.benchmarks.stats import Summary, summarise
+from dcet.benchmarks.texts import TEXTS
 from dcet.runtime import Bundle, Conversation, Features
+from dcet.runtime.arrays import SAMPLE_RATE_HZ
+from dcet.synthetic import probes
 
 FEATURE_VECTORS = 64
 
+FIRST_SIZE_MARK = 20  # turns of different sizes after which memory is first looked at
+SMALLEST_SIDE, LARGEST_SIDE = 48, 300  # pixels of a face's crop
+SHORTEST_SAMPLES, LONGEST_SAMPLES = SAMPLE_RATE_HZ // 5, 12 * SAMPLE_RATE_HZ
+
 
 @dataclass(frozen=True, kw_only=True)
-class GrowthPoint:
-    """A turn with given text features, in a conversation `at` turns old or of `at` speakers."""
+class MemoryPoint:
+    """The memory held by the process when a conversation had `at` turns or speakers."""
 
     at: int
+    rss_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowthPoint(MemoryPoint):
+    """A turn with given text features, in a conversation `at` turns old or of `at` speakers."""
+
     latency_ms: Summary
     ratio: float  # to the first point's latency in the same round; median over the rounds
-    rss_bytes: int  # of the process, when the first conversation reached this size
 
 
 def growth_over_turns(
@@ -73,6 +88,58 @@ def growth_over_speakers(
             conversations[index].turn(speaker, features[turn % len(features)])
             samples[marks[index]].append((time.perf_counter_ns() - start_ns) / 1e6)
     return _points(samples, memory)
+
+
+def memory_over_sizes(
+    bundle: Bundle, engine: str, *, last: int, seed: int, track: Track
+) -> tuple[MemoryPoint, ...]:
+    """Measure the memory held at turn 20, 200, … up to `last`, every turn of a size of its own.
+
+    Each has 1 to 8 faces of one size from 48 to 300 pixels along either side, 0.2 to 12 s of sound,
+    and a text of one sentence or of as many tokens as the model takes; of a sense that the bundle
+    cannot take, nothing.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = TurnSizes(bundle, rng)
+    conversation = Conversation(bundle, engine)
+    points = []
+    for mark in powers_of_ten(FIRST_SIZE_MARK, last):
+        for _ in track(range(mark - conversation.turns), f"sizes, up to turn {mark:,}"):
+            speaker = SPEAKERS[conversation.turns % len(SPEAKERS)]
+            conversation.turn(speaker, *sizes.next_turn())
+        points.append(MemoryPoint(at=mark, rss_bytes=_settled_rss_bytes()))
+    return tuple(points)
+
+
+class TurnSizes:
+    """Raw turns of random sizes, cut out of the largest one."""
+
+    def __init__(self, bundle: Bundle, rng: Generator) -> None:
+        self._rng = rng
+        self._words = [word for text in TEXTS for word in text.split()]
+        self._most_words = bundle.manifest.tokenizer.max_tokens
+        missing = lacks(bundle)
+        self._sound = (
+            None if "audio" in missing else probes.speech(LONGEST_SAMPLES / SAMPLE_RATE_HZ)
+        )
+        side = LARGEST_SIDE
+        self._faces = None if "face" in missing else probes.faces(FACES, side, side, seed=0)
+
+    def next_turn(
+        self,
+    ) -> tuple[str, NDArray[np.float32] | None, list[NDArray[np.uint8]] | None]:
+        """Draw the text, sound and faces of a turn, as `Conversation.turn` takes them."""
+        rng = self._rng
+        more = rng.choice(self._words, rng.integers(self._most_words))
+        text = " ".join([rng.choice(TEXTS), *more])
+        samples = rng.integers(SHORTEST_SAMPLES, LONGEST_SAMPLES + 1)
+        height, width = rng.integers(SMALLEST_SIDE, LARGEST_SIDE + 1, 2)
+        faces = rng.integers(1, FACES + 1)
+        return (
+            text,
+            None if self._sound is None else self._sound[:samples],
+            None if self._faces is None else list(self._faces[:faces, :height, :width]),
+        )
 
 
 class AgedConversation:

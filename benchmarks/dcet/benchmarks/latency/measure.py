@@ -12,7 +12,13 @@ from dcet.benchmarks.identity import (
     identify_engine,
 )
 from dcet.benchmarks.latency.cold_start import ColdStart, measure_cold_start
-from dcet.benchmarks.latency.growth import GrowthPoint, growth_over_speakers, growth_over_turns
+from dcet.benchmarks.latency.growth import (
+    GrowthPoint,
+    MemoryPoint,
+    growth_over_speakers,
+    growth_over_turns,
+    memory_over_sizes,
+)
 from dcet.benchmarks.latency.loops import Loop, LoopPlan, WarmUp, measure_loop, warm_up
 from dcet.benchmarks.latency.process_memory import peak_rss_bytes
 from dcet.benchmarks.latency.promises import Promise, check_promises
@@ -35,6 +41,7 @@ class LatencySettings:
     turns: int = 1000  # of each closed loop, and rounds of each growth measurement
     growth_turns: int = 100_000
     speakers: int = 1000
+    size_turns: int = 2000  # each of a size of its own
     seed: int = 0
 
     @property
@@ -64,6 +71,7 @@ class LatencyReport:
     paced: tuple[Loop, ...]  # the same text with idle time between turns
     growth_over_turns: tuple[GrowthPoint, ...]
     growth_over_speakers: tuple[GrowthPoint, ...]
+    memory_over_sizes: tuple[MemoryPoint, ...]  # raw turns, of another size each
     cold_start: ColdStart
     peak_rss_bytes: int | None  # of the measuring process, with every conversation it held
     promises: tuple[Promise, ...]
@@ -101,6 +109,9 @@ def measure_latency(bundle: Bundle, settings: LatencySettings, track: Track) -> 
         seed=settings.seed,
         track=track,
     )
+    over_sizes = memory_over_sizes(
+        bundle, settings.engine, last=settings.size_turns, seed=settings.seed, track=track
+    )
     return LatencyReport(
         created=now(),
         bundle=identify_bundle(bundle),
@@ -114,9 +125,10 @@ def measure_latency(bundle: Bundle, settings: LatencySettings, track: Track) -> 
         paced=tuple(measure_loop(conversation, plan, track) for plan in paced_plans),
         growth_over_turns=over_turns,
         growth_over_speakers=over_speakers,
+        memory_over_sizes=over_sizes,
         cold_start=cold_start,
         peak_rss_bytes=peak_rss_bytes(),
-        promises=check_promises(fixed, three_senses, over_turns, cold_start),
+        promises=check_promises(fixed, three_senses, over_turns, over_sizes, cold_start),
         accuracy=bundle.manifest.accuracy,
     )
 

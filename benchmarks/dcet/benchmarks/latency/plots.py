@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from dcet.benchmarks.latency.growth import GrowthPoint
+from dcet.benchmarks.latency.growth import GrowthPoint, MemoryPoint
 from dcet.benchmarks.latency.loops import Loop
-from dcet.benchmarks.page.plots import WIDTH, stagger, x_axis, y_axis
+from dcet.benchmarks.page.plots import HEADROOM, TEXT_HEIGHT, WIDTH, roomy, stagger, x_axis, y_axis
 from dcet.benchmarks.page.svg import Scale, Svg, figure, tick_label
 from dcet.benchmarks.stats import MARKED, Histogram, Summary
 
@@ -41,7 +41,7 @@ def growth_plot(
 
     A p95 far off would press the line flat; it is cut, and its figure stands at the edge.
     """
-    height, left, bottom, top = 240.0, 44.0, 40.0, 14.0
+    height, left, bottom, top = 252.0, 44.0, 40.0, HEADROOM
     svg = Svg(WIDTH, height, title)
     first = points[0].latency_ms.p50
     x = _size_axis(points, left)
@@ -57,43 +57,56 @@ def growth_plot(
     middle = [(x(point.at), y(point.latency_ms.p50)) for point in points]
     svg.path([*upper, *reversed(middle)], "band", closed=True)
     svg.path(middle, "stroke-1")
-    for point, (px, py) in zip(points, middle, strict=True):
+    labels = [
+        (px, figure(point.latency_ms.p50)) for point, (px, _) in zip(points, middle, strict=True)
+    ]
+    labelled = roomy(labels)
+    for place, (point, (px, py)) in enumerate(zip(points, middle, strict=True)):
         latency = point.latency_ms
         tip = f"{what} {point.at:,}: p50 {figure(latency.p50)}, p95 {figure(latency.p95)} ms"
         svg.dot(px, py, 4, "fill-1", tip=tip)
-        svg.text(px, py + 20, figure(latency.p50), "strong", anchor="middle")
+        if place not in labelled:
+            continue
+        below = py + 20 if py + 24 < y.start else py - 9  # or it would stand on the axis
+        svg.text(px, below, figure(latency.p50), "strong", anchor="middle")
         if latency.p95 > ceiling:
             svg.text(px, top + 14, f"↑ {figure(latency.p95)}", "muted", anchor="middle")
     return svg
 
 
 def memory_plot(
-    title: str, points: Sequence[GrowthPoint], what: str, limit_kib: float | None = None
+    title: str, points: Sequence[MemoryPoint], what: str, limit_kib: float | None = None
 ) -> Svg:
     """Memory held, against that held at the first point."""
-    height, left, bottom, top = 240.0, 52.0, 40.0, 14.0
+    height, left, bottom, top = 252.0, 52.0, 40.0, HEADROOM
     svg = Svg(WIDTH, height, title)
     grown_bytes = [point.rss_bytes - points[0].rss_bytes for point in points]
-    unit, size = ("MiB", 2**20) if max(grown_bytes) > 10 * 2**20 else ("KiB", 2**10)
+    limit_bytes = 0 if limit_kib is None else limit_kib * 1024
+    is_large = max(limit_bytes, *grown_bytes) > 10 * 2**20
+    unit, size = ("MiB", 2**20) if is_large else ("KiB", 2**10)
     grown = [value / size for value in grown_bytes]
-    limit = None if limit_kib is None else limit_kib * 1024 / size
+    limit = None if limit_kib is None else limit_bytes / size
     x = _size_axis(points, left)
     highest = max([limit or 1.0, *grown])
-    y = Scale(1.1 * min([0.0, *grown]), 1.2 * highest, height - bottom, top)
+    lowest = min([0.0, *grown])
+    margin = 0.2 * (highest - lowest)  # for the labels
+    y = Scale(lowest - (margin if lowest else 0), highest + margin, height - bottom, top)
     y_axis(svg, y, left, unit)
     _size_labels(svg, x, points, height - bottom, what)
     if limit is not None:
         svg.line((left, y(limit)), (WIDTH - 8, y(limit)), "limit")
-        label = f"promised: at most {tick_label(limit)} {unit}"
-        svg.text(WIDTH - 8, y(limit) - 6, label, "muted", anchor="end")
+        label = f"dashed: at most {tick_label(limit)} {unit}, as promised"
+        svg.text(WIDTH - 8, TEXT_HEIGHT, label, "muted", anchor="end")
     line = [(x(point.at), y(value)) for point, value in zip(points, grown, strict=True)]
     svg.path([*line, (line[-1][0], y(0)), (line[0][0], y(0))], "band-2", closed=True)
     svg.path(line, "stroke-2")
-    for (px, py), point, value in zip(line, points, grown, strict=True):
-        text = f"{value:+,.0f}" if round(value) else "0"
+    texts = [f"{value:+,.0f}" if round(value) else "0" for value in grown]
+    labelled = roomy([(px, text) for (px, _), text in zip(line, texts, strict=True)])
+    for place, ((px, py), point, text) in enumerate(zip(line, points, texts, strict=True)):
         tip = f"{what} {point.at:,}: {text} {unit}, {point.rss_bytes / 2**20:,.1f} MiB in all"
         svg.dot(px, py, 4, "fill-2", tip=tip)
-        svg.text(px + 4, py - 9, text, "strong", anchor="end")
+        if place in labelled:
+            svg.text(px + 4, py - 9, text, "strong", anchor="end")  # the line may rise on the right
     return svg
 
 
@@ -134,14 +147,16 @@ def dumbbells(title: str, rows: Sequence[tuple[str, float, float]]) -> Svg:
     return svg
 
 
-def _size_axis(points: Sequence[GrowthPoint], left: float) -> Scale:
+def _size_axis(points: Sequence[MemoryPoint], left: float) -> Scale:
     last = max(points[-1].at, 10 * points[0].at)
     return Scale(points[0].at, last, left + 30, WIDTH - 40, log=True)
 
 
 def _size_labels(
-    svg: Svg, x: Scale, points: Sequence[GrowthPoint], bottom: float, what: str
+    svg: Svg, x: Scale, points: Sequence[MemoryPoint], bottom: float, what: str
 ) -> None:
-    for point in points:
-        svg.text(x(point.at), bottom + 17, f"{point.at:,}", "muted", anchor="middle")
+    labels = [(x(point.at), f"{point.at:,}") for point in points]
+    for place in roomy(labels):
+        middle, text = labels[place]
+        svg.text(middle, bottom + 17, text, "muted", anchor="middle")
     svg.text(svg.width / 2, bottom + 36, what, "muted", anchor="middle")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dcet.benchmarks.latency.cold_start import ColdStart
-from dcet.benchmarks.latency.growth import GrowthPoint
+from dcet.benchmarks.latency.growth import GrowthPoint, MemoryPoint
 from dcet.benchmarks.latency.loops import Loop
 
 STEP_P50_MS = 2.0
@@ -12,6 +12,7 @@ TEXT_TURN_P50_MS = 15.0
 THREE_SENSE_TURN_P50_MS = 25.0  # 32 tokens, 3 s of sound and 8 faces, on two cores
 GROWTH_P50_PERCENT = 5.0
 MEMORY_GROWTH_KIB = 1024.0
+SIZES_GROWTH_MIB = 64.0  # what an engine may keep for the shapes that it was given
 IMPORT_S = 0.2
 FIRST_ESTIMATE_S = 1.0
 
@@ -34,9 +35,10 @@ def check_promises(
     text_turn: Loop,
     three_senses: Loop | None,
     growth: Sequence[GrowthPoint],
+    sizes: Sequence[MemoryPoint],
     cold_start: ColdStart,
 ) -> tuple[Promise, ...]:
-    """Judge the closed loops of one fixed turn, the growth over turns, and the cold start."""
+    """Judge the closed loops of one fixed turn, growth over turns and sizes, and the cold start."""
     first, last = growth[0], growth[-1]
     judged = max((point for point in growth if point.at <= JUDGED_TURN), key=lambda p: p.at)
     promises = [
@@ -63,6 +65,12 @@ def check_promises(
             value=max(0, last.rss_bytes - first.rss_bytes) / 1024,
             limit=MEMORY_GROWTH_KIB,
             unit="KiB",
+        ),
+        Promise(
+            name=f"Memory growth to turn {sizes[-1].at:,}, every turn of another size",
+            value=max(0, sizes[-1].rss_bytes - sizes[0].rss_bytes) / 2**20,
+            limit=SIZES_GROWTH_MIB,
+            unit="MiB",
         ),
         Promise(
             name="import dcet.runtime",

@@ -6,7 +6,7 @@ from html import escape
 from dcet.benchmarks.latency.loops import Loop
 from dcet.benchmarks.latency.measure import LatencyReport
 from dcet.benchmarks.latency.plots import growth_plot, latency_histogram, memory_plot, pace_plot
-from dcet.benchmarks.latency.promises import GROWTH_P50_PERCENT, MEMORY_GROWTH_KIB
+from dcet.benchmarks.latency.promises import GROWTH_P50_PERCENT, MEMORY_GROWTH_KIB, SIZES_GROWTH_MIB
 from dcet.benchmarks.page.markup import card, legend, table
 from dcet.benchmarks.page.plots import WIDTH, Bar, stacked_bars
 from dcet.benchmarks.page.svg import figure
@@ -91,6 +91,8 @@ def _percentile_rows(loop: Loop) -> Iterator[str]:
 
 def growth_section(report: LatencyReport) -> str:
     turns, speakers = report.growth_over_turns, report.growth_over_speakers
+    sizes = report.memory_over_sizes
+    senses = ", length of sound, number and size of faces" if report.three_senses else ""
     age, known = "turns played before", "speakers in the conversation"
     return (
         "<h2>A long conversation, a crowd</h2>"
@@ -117,6 +119,12 @@ def growth_section(report: LatencyReport) -> str:
             "Memory over speakers, since the first",
             str(memory_plot("Memory over speakers", speakers, known)),
             "The app sets how many speakers a conversation can hold.",
+        )
+        + card(
+            "Memory over turns of different sizes, since the first",
+            str(memory_plot("Memory over sizes", sizes, age, 1024 * SIZES_GROWTH_MIB)),
+            f"Raw turns: every one has another text{senses}. "
+            f"{sizes[-1].rss_bytes / 2**20:,.0f} MiB resident in all by then.",
         )
         + "</div>"
     )

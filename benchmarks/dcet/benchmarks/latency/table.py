@@ -19,6 +19,7 @@ def print_latency(report: LatencyReport, console: Console) -> None:
     for loop in (report.mixed, report.fixed, *with_senses, *report.paced):
         console.print(_stage_table(loop))
     console.print(_growth_table(report))
+    console.print(_sizes_table(report))
     console.print(_promise_table(report))
 
 
@@ -46,6 +47,13 @@ def _growth_table(report: LatencyReport) -> Table:
             table.add_row(
                 name, f"{point.at:,}", *figures, f"{point.ratio:.3f}", memory, end_section=last
             )
+    return table
+
+
+def _sizes_table(report: LatencyReport) -> Table:
+    table = new_table("memory: raw turns, every one of another size", "", "at", "MiB")
+    for point in report.memory_over_sizes:
+        table.add_row("turns", f"{point.at:,}", f"{point.rss_bytes / 2**20:,.1f}")
     return table
 
 

@@ -7,6 +7,8 @@ from dcet.benchmarks.page.svg import Scale, Svg, figure, text_width, tick_label
 
 WIDTH = 480.0  # of half a page; type is sized for it
 ROW_HEIGHT = 40.0
+TEXT_HEIGHT = 12.0
+HEADROOM = 26.0  # above a plot with a y axis: its unit, and what a dashed line stands for
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,22 @@ def stacked_bars(title: str, bars: Sequence[Bar], unit: str) -> Svg:
     return svg
 
 
+def roomy(labels: Sequence[tuple[float, str]]) -> list[int]:
+    """Choose labels that leave each other room, from the last one back; returns their places.
+
+    labels: text, and where its middle is, from left to right
+    """
+    chosen: list[int] = []
+    free_until = float("inf")
+    for place in reversed(range(len(labels))):
+        middle, text = labels[place]
+        half = text_width(text) / 2
+        if middle + half < free_until:
+            chosen.insert(0, place)
+            free_until = middle - half
+    return chosen
+
+
 def x_axis(svg: Svg, x: Scale, y: float, top: float, unit: str) -> None:
     for tick in x.ticks():
         svg.line((x(tick), y), (x(tick), top), "grid")
@@ -50,11 +68,11 @@ def y_axis(svg: Svg, y: Scale, left: float, unit: str) -> None:
     for tick in y.ticks(4):
         svg.line((left, y(tick)), (svg.width - 8, y(tick)), "axis" if tick == 0 else "grid")
         svg.text(left - 6, y(tick) + 4, tick_label(tick), "muted", anchor="end")
-    svg.text(left - 6, y.end - 2, unit, "muted", anchor="end")
+    svg.text(left - 6, y.end - HEADROOM + TEXT_HEIGHT, unit, "muted", anchor="end")
 
 
 def stagger(labels: Sequence[tuple[float, str]], width: float) -> list[tuple[float, str, str, int]]:
-    """Put each label beside its mark, in the first row where it hides no other.
+    """Put each label next to its mark, in the first row where it hides no other.
 
     Returns (position, anchor, text, row); a label stands left of its mark at the right edge.
     """

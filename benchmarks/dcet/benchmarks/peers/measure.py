@@ -1,4 +1,4 @@
-"""One turn with three senses: the bundle's, beside that of three large encoders in two stacks."""
+"""One turn with three senses: the bundle's, compared with three large encoders in two stacks."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
 }
 
 Turn = Mapping[str, float]  # milliseconds by stage
-Round = Mapping[str, list[Turn]]  # by who ran: a stack, dcet, or the bundle beside it
+Round = Mapping[str, list[Turn]]  # by who ran: a stack, dcet, or the other bundle (versus)
 Runs = Mapping[str, Callable[[], Turn]]  # by who runs
 
 
@@ -79,7 +79,7 @@ class PeerModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
+class Versus:
     """Another bundle of ours."""
 
     bundle: BundleIdentity
@@ -94,7 +94,7 @@ class Stage:
     peer: PeerModel | None
     peer_ms: Mapping[str, Summary]  # by stack; empty where ours has no peer
     dcet_ms: Summary
-    beside_ms: Summary | None  # of the bundle beside it, where there is one
+    versus_ms: Summary | None  # of the other bundle, where there is one
 
     @property
     def ratio(self) -> dict[str, float]:
@@ -102,9 +102,9 @@ class Stage:
         return {stack: latency.p50 / self.dcet_ms.p50 for stack, latency in self.peer_ms.items()}
 
     @property
-    def beside_ratio(self) -> float | None:
-        """How many times longer the bundle beside it takes, by the medians."""
-        return None if self.beside_ms is None else self.beside_ms.p50 / self.dcet_ms.p50
+    def versus_ratio(self) -> float | None:
+        """How many times longer the other bundle takes, by the medians."""
+        return None if self.versus_ms is None else self.versus_ms.p50 / self.dcet_ms.p50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class PeersReport:
     created: str  # RFC 3339, UTC
     bundle: BundleIdentity
     engine: EngineIdentity
-    beside: Beside | None
+    versus: Versus | None
     machine: Machine
     settings: PeerSettings
     stacks: Mapping[str, str]  # what runs the peers
@@ -122,32 +122,32 @@ class PeersReport:
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON, with the ratios."""
         stages = [
-            {**asdict(stage), "ratio": stage.ratio, "beside_ratio": stage.beside_ratio}
+            {**asdict(stage), "ratio": stage.ratio, "versus_ratio": stage.versus_ratio}
             for stage in self.stages
         ]
         return {"schema": PEERS_SCHEMA, **asdict(self), "stages": stages}
 
 
 def measure_peers(
-    bundle: Bundle, settings: PeerSettings, track: Track, *, beside: Bundle | None = None
+    bundle: Bundle, settings: PeerSettings, track: Track, *, versus: Bundle | None = None
 ) -> PeersReport:
     """Rounds of half a second of turns by each, in one process, on the same cores and as many
     threads.
 
-    beside: another bundle of ours, such as the same model in FP32
+    versus: another bundle of ours, such as the same model in FP32
 
     Raises ConfigError for a bundle without all three encoders, MissingExtra without torch, openvino
     or nncf.
     """
-    for ours in (bundle, beside):
+    for ours in (bundle, versus):
         if ours is not None:
             require_three_senses(ours)
     machine = read_machine()
     turn = three_sense_turn(bundle, audio_s=settings.audio_s)
     with pinned(settings.threads):
         conversations = {"dcet": Conversation(bundle, settings.engine)}
-        if beside is not None:
-            conversations["beside"] = Conversation(beside, settings.engine)
+        if versus is not None:
+            conversations["versus"] = Conversation(versus, settings.engine)
         peers = build_peers(turn, settings.threads)
         in_openvino = openvino_peers(peers, settings.threads, track)
         in_torch = {stage: peer.run for stage, peer in peers.items()}
@@ -165,7 +165,7 @@ def measure_peers(
         created=now(),
         bundle=identify_bundle(bundle),
         engine=identify_engine(bundle, settings.engine),
-        beside=None if beside is None else _identify(beside, settings.engine),
+        versus=None if versus is None else _identify(versus, settings.engine),
         machine=machine,
         settings=settings,
         stacks=STACKS,
@@ -176,8 +176,8 @@ def measure_peers(
     )
 
 
-def _identify(beside: Bundle, engine: str) -> Beside:
-    return Beside(bundle=identify_bundle(beside), engine=identify_engine(beside, engine))
+def _identify(versus: Bundle, engine: str) -> Versus:
+    return Versus(bundle=identify_bundle(versus), engine=identify_engine(versus, engine))
 
 
 def _stage(name: str, peer: Peer | None, rounds: Sequence[Round]) -> Stage:
@@ -190,7 +190,7 @@ def _stage(name: str, peer: Peer | None, rounds: Sequence[Round]) -> Stage:
             if name in rounds[0][stack][0]
         },
         dcet_ms=summarise(_taken_ms(rounds, "dcet", name)),
-        beside_ms=summarise(_taken_ms(rounds, "beside", name)) if "beside" in rounds[0] else None,
+        versus_ms=summarise(_taken_ms(rounds, "versus", name)) if "versus" in rounds[0] else None,
     )
 
 

@@ -20,11 +20,11 @@ def print_peers(report: PeersReport, console: Console) -> None:
     console.print(f"peers: {', '.join(peers)}, random weights")
     for stack, what in report.stacks.items():
         console.print(f"{stack}: {what}")
-    if report.beside is not None:
-        bundle, engine = report.beside.bundle, report.beside.engine
-        console.print(f"beside: {bundle.file}, {bundle.precisions}; {engine.name}")
+    if report.versus is not None:
+        bundle, engine = report.versus.bundle, report.versus.engine
+        console.print(f"versus: {bundle.file}, {bundle.precisions}; {engine.name}")
     console.print()
-    others = [*report.stacks, *(["beside"] if report.beside else [])]
+    others = [*report.stacks, *(["versus"] if report.versus else [])]
     table = new_table(
         f"one turn ({report.settings.repeats} rounds), p50 in ms, and how many times ours",
         *("", *others, "DCET", "its p99"),
@@ -33,8 +33,8 @@ def print_peers(report: PeersReport, console: Console) -> None:
         theirs = [
             _times(stage.peer_ms.get(stack), stage.ratio.get(stack)) for stack in report.stacks
         ]
-        if report.beside is not None:
-            theirs.append(_times(stage.beside_ms, stage.beside_ratio))
+        if report.versus is not None:
+            theirs.append(_times(stage.versus_ms, stage.versus_ratio))
         ours = [figure(stage.dcet_ms.p50), figure(stage.dcet_ms.p99)]
         ends_a_part = stage.name in ("face", "encoders", "step")
         table.add_row(stage.name, *theirs, *ours, end_section=ends_a_part)

@@ -40,12 +40,16 @@ def strength_plot(
         name, level = limit
         svg.line((LEFT, y(level)), (WIDTH - RIGHT, y(level)), "limit")
         svg.text(WIDTH - RIGHT, TOP - 4, f"dashed: {name}, {level:.3f}", "muted", anchor="end")
-    for number, (style, name, line) in enumerate(lines):
+    highest = [max(values) for values in zip(*(line for _, _, line in lines), strict=True)]
+    seen = [False] * len(labels)  # whether the label above a place is taken
+    for style, name, line in lines:
         points = [(x(place), y(value)) for place, value in enumerate(line)]
         svg.path(points, f"stroke-{style}")
-        for (px, py), label, value in zip(points, labels, line, strict=True):
+        for place, ((px, py), label, value) in enumerate(zip(points, labels, line, strict=True)):
             svg.dot(px, py, 4, f"fill-{style}", tip=f"{name}, {label}: {value:.3f}")
-            text_y = py - 9 if number == 0 else py + 18
+            is_above = value == highest[place] and not seen[place]
+            seen[place] |= is_above
+            text_y = py - 9 if is_above else py + 18
             svg.text(px, text_y, f"{value:.3f}", "strong", anchor="middle")
     return svg
 

@@ -1,0 +1,98 @@
+"""The page of all figures, `docs/benchmarks.md`, made from the reports in a folder."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dcet.benchmarks.comparison import Report, ReportError
+from dcet.benchmarks.reports import KINDS, read_report, read_results
+
+RECORDED_SCHEMA = "dcet-bench/recorded/1"  # figures of which no report was kept
+COMMON = ("machine", "bundle", "engine")
+HEAD = """# Benchmarks
+
+All figures of DCET, by machine and precision. Accuracy is on dev splits; no test split was used.
+
+This page is made from the JSON files in `benchmarks/results`, each as `dcet-bench` wrote it, by
+
+    dcet-bench figures benchmarks/results docs/benchmarks.md
+
+To add a machine, put the JSON of a report there and run that again."""
+EARLIER = """## Earlier figures
+
+No report was kept of these; they were written down when they were measured, with the command and
+the machine."""
+
+
+def render_figures(folder: Path) -> str:
+    """Make the page of all reports in `folder`, in Markdown. Raises ReportError."""
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise ReportError(f"{folder}: expected reports of dcet-bench, *.json, got none")
+    found = {path: read_results(path) for path in paths}
+    recorded = {
+        path: report for path, report in found.items() if report["schema"] == RECORDED_SCHEMA
+    }
+    reports = {path: read_report(path) for path in found if path not in recorded}
+    sections = [HEAD]
+    for schema in KINDS:
+        of_kind = {path: report for path, report in reports.items() if report["schema"] == schema}
+        if of_kind:
+            sections.append(_section(schema, of_kind))
+    if recorded:
+        sections.append(EARLIER)
+        sections += [_earlier(table) for row in recorded.values() for table in row["tables"]]
+    return "\n\n".join(sections) + "\n"
+
+
+def _section(schema: str, reports: Mapping[Path, Report]) -> str:
+    table = KINDS[schema].figures
+    columns = (*COMMON, *table.columns, "date", "report")
+    rows = [_row(path, report, table.row) for path, report in reports.items()]
+    return f"## {table.title}\n\n`{table.command}`\n\n{_markdown(columns, rows)}"
+
+
+def _row(path: Path, report: Report, figures: Callable[[Report], Sequence[str]]) -> tuple[str, ...]:
+    try:
+        return (*_common(report), *figures(report), report["created"][:10], f"`{path.name}`")
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ReportError(
+            f"{path}: {error!r} is missing or of the wrong type; write the report again with this "
+            "version of dcet-bench"
+        ) from error
+
+
+def _common(report: Report) -> Iterator[str]:
+    """Give machine, bundle and engine."""
+    machine, bundle = report["machine"], report["bundle"]
+    cores = "1 core" if machine["cores"] == 1 else f"{machine['cores']} cores"
+    yield f"{machine['cpu']}, {cores}"
+    yield f"{bundle['name']} {bundle['version']}, {bundle['target']}, {_precision(bundle)}"
+    yield report["engine"]["name"]
+
+
+def _precision(bundle: Mapping[str, Any]) -> str:
+    """Give the one precision of all graphs, or each with its graphs."""
+    graphs: dict[str, list[str]] = {}
+    for graph, precision in bundle["precision"].items():
+        graphs.setdefault(precision, []).append(graph)
+    if len(graphs) == 1:
+        return next(iter(graphs))
+    return ", ".join(f"{precision} ({', '.join(of)})" for precision, of in graphs.items())
+
+
+def _earlier(table: Mapping[str, Any]) -> str:
+    note = f"\n\n{table['note']}" if table["note"] else ""
+    return (
+        f"### {table['title']}\n\n`{table['command']}`. Machine: {table['machine']}.{note}\n\n"
+        f"{_markdown(table['columns'], table['rows'])}"
+    )
+
+
+def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in lines)
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")
