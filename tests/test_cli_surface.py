@@ -19,7 +19,7 @@ import dcet.demo.__main__
 import dcet.export.cli
 import dcet.finalize.cli
 import dcet.training.cli
-from dcet.benchmarks.compare import read_report
+from dcet.benchmarks.reports import read_report
 from dcet.runtime.cli.command import EXIT_CODES
 from dcet.runtime.cli.paths import OutputFile, OutputFolder
 from dcet.runtime.files import write_json

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dcet.benchmarks.comparison import Report, ReportError
-from dcet.benchmarks.reports import KINDS, read_report, read_results
+from dcet.benchmarks.reports import KINDS, read_report
 
 RECORDED_SCHEMA = "dcet-bench/recorded/1"  # figures of which no report was kept
 COMMON = ("machine", "bundle", "engine")
@@ -29,19 +29,16 @@ def render_figures(folder: Path) -> str:
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise ReportError(f"{folder}: expected reports of dcet-bench, *.json, got none")
-    found = {path: read_results(path) for path in paths}
-    recorded = {
-        path: report for path, report in found.items() if report["schema"] == RECORDED_SCHEMA
-    }
-    reports = {path: read_report(path) for path in found if path not in recorded}
+    found = {path: read_report(path, (*KINDS, RECORDED_SCHEMA)) for path in paths}
+    recorded = [report for report in found.values() if report["schema"] == RECORDED_SCHEMA]
     sections = [HEAD]
     for schema in KINDS:
-        of_kind = {path: report for path, report in reports.items() if report["schema"] == schema}
+        of_kind = {path: report for path, report in found.items() if report["schema"] == schema}
         if of_kind:
             sections.append(_section(schema, of_kind))
     if recorded:
         sections.append(EARLIER)
-        sections += [_earlier(table) for row in recorded.values() for table in row["tables"]]
+        sections += [_earlier(table) for report in recorded for table in report["tables"]]
     return "\n\n".join(sections) + "\n"
 
 

@@ -1,9 +1,8 @@
 """The kinds of report that `dcet-bench` writes, by their schema."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dcet.benchmarks.accuracy import ACCURACY_FIGURES, ACCURACY_SCHEMA, compare_accuracy
 from dcet.benchmarks.comparison import Report, ReportError, Row
@@ -43,30 +42,19 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def read_report(path: Path) -> Report:
-    """Read a report of one of these kinds. Raises ReportError."""
-    report = read_results(path)
-    if (schema := report.get("schema")) not in KINDS:
-        *others, last = KINDS
-        raise ReportError(
-            f"{path}: expected schema {', '.join(others)} or {last}, got {schema!r}; "
-            "write the report again with this version of dcet-bench"
-        )
-    return report
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """Read a JSON object that has a schema. Raises ReportError."""
+def read_report(path: Path, schemas: Sequence[str] = tuple(KINDS)) -> Report:
+    """Read a file of dcet-bench that has one of these schemas. Raises ReportError."""
     try:
-        found = read_json(path)
+        report = read_json(path)
     except (OSError, ValueError) as error:
         raise ReportError(
             f"{path}: expected a report that dcet-bench wrote with --json: {error}"
         ) from error
-    schema = found.get("schema") if isinstance(found, dict) else None
-    if not isinstance(schema, str):
+    schema = report.get("schema") if isinstance(report, dict) else None
+    if schema not in schemas:
+        *others, last = schemas
         raise ReportError(
-            f"{path}: expected a report that dcet-bench wrote with --json, got the schema "
-            f"{schema!r}; write it again with this version of dcet-bench"
+            f"{path}: expected schema {', '.join(others)} or {last}, got {schema!r}; "
+            "write the report again with this version of dcet-bench"
         )
-    return dict(found)
+    return dict(report)
