@@ -213,7 +213,7 @@ def test_page_is_whole_and_needs_nothing_else(folder: Path) -> None:
     assert not re.search(r"https?://|url\(|@import|nan\b", text)
 
 
-def test_page_names_the_rung_and_the_precisions(folder: Path) -> None:
+def test_page_names_the_engine_and_the_precisions(folder: Path) -> None:
     lead, *_ = (folder / "report.html").read_text(encoding="utf-8").partition("</p>")
     assert "onnxruntime-cpu (first choice of target cpu)" in lead
     assert "text fp32, step fp32, audio fp32, face fp32" in lead

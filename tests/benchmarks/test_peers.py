@@ -189,7 +189,7 @@ def test_a_damaged_cache_is_named(
 
 
 def untracked(items: Sequence[T], label: str) -> Iterator[T]:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
     return iter(items)
 
 

@@ -48,7 +48,7 @@ class AccuracyReport:
     metrics: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON; the metrics stand at the top, under the keys of `dcet-train evaluate`."""
+        """Return the report as JSON has it; metrics have the keys of `dcet-train evaluate`."""
         identity = asdict(self)
         metrics = identity.pop("metrics")
         return {"schema": ACCURACY_SCHEMA, **identity, **metrics}

@@ -110,7 +110,7 @@ def latency(
     size_turns: int,
     seed: int,
 ) -> None:
-    """Latency by stage, growth over turns and speakers, cold start and memory of BUNDLE.
+    """Measure latency by stage, growth over turns, speakers and sizes, and cold start of BUNDLE.
 
     \b
     Example:
@@ -168,7 +168,7 @@ def accuracy(
     reset_memory: bool,
     json_path: Path | None,
 ) -> None:
-    """Accuracy of BUNDLE on labelled dialogues, through the runtime.
+    """Measure the accuracy of BUNDLE on labelled dialogues, through the runtime.
 
     \b
     Example:
@@ -203,7 +203,7 @@ def accuracy(
     default=RobustnessSettings.seed,
     show_default=True,
     type=SEED,
-    help="Which dialogues, voices, faces and errors.",
+    help="Choice of dialogues, clips, faces and errors.",
 )
 @engine_option
 @write_option
@@ -218,9 +218,9 @@ def robustness(
     json_path: Path | None,
     html_path: Path | None,
 ) -> None:
-    """What BUNDLE is worth when senses are missing or bad.
+    """Measure what BUNDLE is worth when senses are missing or bad.
 
-    Played on constructed conversations: MELD's text, with clips of RAVDESS and faces of FER+ that
+    Plays constructed conversations: MELD's text, with clips of RAVDESS and faces of FER+ that
     have the label of the turn and were never recorded with it.
 
     \b
@@ -275,7 +275,7 @@ def peers(
     versus: Path | None,
     engine: str,
 ) -> None:
-    """One turn of BUNDLE, compared with BERT-base, Wav2Vec2-base and ResNet-50.
+    """Measure a turn of BUNDLE and of BERT-base, Wav2Vec2-base and ResNet-50.
 
     32 tokens, 3 s of sound and 8 faces of 96×96, in one process and on the same cores. The peers
     are built from their configurations, with random weights, and run in eager torch with FP32 and
@@ -319,11 +319,11 @@ def predict(
     json_path: Path | None,
     html_path: Path | None,
 ) -> None:
-    """What a turn of BUNDLE would take on a device that is not here: predicted, not measured.
+    """Predict what a turn of BUNDLE would take on a device that is not here.
 
-    A roofline of the device's published figures over the FLOPs and bytes of the graphs, for 32
-    tokens, 3 s of sound and 8 faces of 96×96. The same predictor is held against this machine,
-    whose peaks and latencies are measured in the same run. --engine is the one that runs here.
+    Predicted, not measured: a roofline of the device's published figures over the FLOPs and bytes
+    of the graphs, for 32 tokens, 3 s of sound and 8 faces of 96×96. The same predictor is checked
+    on this machine, whose peaks and latencies are measured in the same run, with --engine.
 
     \b
     Example:

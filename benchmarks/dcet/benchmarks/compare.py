@@ -1,4 +1,4 @@
-"""Is the second of two reports worse than the first?"""
+"""The comparison of two reports of one kind: what got worse from the first to the second."""
 
 from collections import Counter
 from collections.abc import Iterator

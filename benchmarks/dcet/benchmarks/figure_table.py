@@ -1,4 +1,4 @@
-"""What a kind of report puts on the page of all figures: one row a report."""
+"""The table of one kind of report on the page of all figures: one row a report."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

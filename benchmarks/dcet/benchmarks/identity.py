@@ -1,4 +1,4 @@
-"""Which bundle and which engine a report is about."""
+"""The bundle and the engine that a report is about."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ FACE_SIDE = 96  # pixels
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RawTurn:
-    """What a microphone, a camera and a recogniser hand over."""
+    """A turn as microphone, camera and speech recogniser hand it over."""
 
     text: str
     tokens: int  # of the text, special ones included
@@ -29,13 +29,13 @@ class RawTurn:
 
 
 def text_turn(bundle: Bundle) -> RawTurn:
-    """32 tokens, or as many as the model takes."""
+    """Make a text of 32 tokens, or of as many as the model takes."""
     text = text_of_tokens(bundle.tokenizer, min(TOKENS, bundle.manifest.tokenizer.max_tokens))
     return RawTurn(text=text, tokens=count_tokens(bundle.tokenizer, text))
 
 
 def three_sense_turn(bundle: Bundle, *, audio_s: float = AUDIO_S, seed: int = 0) -> RawTurn:
-    """The text turn with audio and faces, which are synthetic."""
+    """Make the text turn with audio and faces, which are synthetic."""
     words = text_turn(bundle)
     return RawTurn(
         text=words.text,
@@ -46,13 +46,13 @@ def three_sense_turn(bundle: Bundle, *, audio_s: float = AUDIO_S, seed: int = 0)
 
 
 def lacks(bundle: Bundle) -> list[str]:
-    """The modalities that this bundle cannot take raw: without an encoder, or not trained."""
+    """List the modalities that this bundle cannot take raw: no encoder, or not trained."""
     modalities = bundle.manifest.modalities.items()
     return [name for name, row in modalities if row.encoder is None or not row.trained]
 
 
 def require_three_senses(bundle: Bundle) -> None:
-    """Raise ConfigError for a bundle that cannot hear or see."""
+    """Raise ConfigError for a bundle without encoders of audio and faces."""
     if missing := lacks(bundle):
         raise ConfigError(
             f"{bundle.path}: expected a bundle with encoders of text, audio and face, this one has "

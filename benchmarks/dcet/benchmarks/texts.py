@@ -1,4 +1,4 @@
-"""What the measured speakers say: everyday sentences of our own, from one word to a paragraph."""
+"""Texts of measured turns: everyday sentences of our own, from one word to a paragraph."""
 
 from importlib.resources import files
 from itertools import cycle
@@ -21,12 +21,12 @@ class Tokenizer(Protocol):
 
 
 def count_tokens(tokenizer: Tokenizer, text: str) -> int:
-    """Tokens the encoder sees, with the special ones and without padding."""
+    """Count the tokens that the encoder sees, with the special ones and without padding."""
     return sum(tokenizer.encode(text).attention_mask)
 
 
 def text_of_tokens(tokenizer: Tokenizer, tokens: int) -> str:
-    """A text of exactly `tokens` tokens, or the most below that its words make."""
+    """Make a text of exactly `tokens` tokens, or of the most below that its words allow."""
     words = [word for text in TEXTS for word in text.split()]
     text = ""
     for _, word in zip(range(4 * len(words)), cycle(words), strict=False):

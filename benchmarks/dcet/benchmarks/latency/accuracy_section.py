@@ -1,4 +1,4 @@
-"""Accuracy in the report: what the manifest says about it, and what the memory is worth."""
+"""The accuracy section of the page: figures of the manifest, and what the memory is worth."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
@@ -18,7 +18,7 @@ FIGURES = (
 
 
 def accuracy_section(accuracy: Mapping[str, Any]) -> str:
-    """Nothing where the manifest says nothing; each part appears when its figures are there."""
+    """Show each part whose figures the manifest has; nothing where it has none."""
     dev, reset, ablation = (accuracy.get(key) for key in ("dev", "dev_memory_reset", "ablation"))
     if not dev and not ablation:
         return ""

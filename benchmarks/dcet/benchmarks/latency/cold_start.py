@@ -15,7 +15,7 @@ from dcet.runtime.errors import DcetError
 
 
 class ColdStartFailed(DcetError, RuntimeError):
-    """The fresh process that opens the bundle did not come to an estimate."""
+    """A fresh process that opened the bundle did not come to an estimate."""
 
 
 @dataclass(frozen=True, kw_only=True)

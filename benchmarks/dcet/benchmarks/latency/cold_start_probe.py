@@ -1,4 +1,4 @@
-"""Run in a fresh process: how long from nothing to a first estimate.
+"""The time from nothing to a first estimate, measured in the fresh process that runs this.
 
 Usage: python -m dcet.benchmarks.latency.cold_start_probe BUNDLE ENGINE
 """

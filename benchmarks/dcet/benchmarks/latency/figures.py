@@ -1,4 +1,4 @@
-"""What a latency report puts on the page of all figures."""
+"""The figures of a latency report on the page of all figures."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Does a turn cost more when the conversation is long, has many speakers, or turns of many sizes?
+"""The cost of a turn when the conversation is long, has many speakers, or turns of many sizes.
 
 Conversations of every size live side by side and take turns in random order, so that whatever
 else the machine does meets all of them alike. Text features are given, not encoded: what is timed
@@ -50,7 +50,7 @@ class GrowthPoint(MemoryPoint):
 def growth_over_turns(
     bundle: Bundle, engine: str, *, last: int, rounds: int, seed: int, track: Track
 ) -> tuple[GrowthPoint, ...]:
-    """Cost of a turn at turn 10, 100, … up to `last`, and the memory held by then."""
+    """Measure a turn at turn 10, 100, … up to `last`, and the memory held by then."""
     rng = np.random.default_rng(seed)
     features = text_features(bundle, rng)
     marks = powers_of_ten(10, last)
@@ -69,7 +69,7 @@ def growth_over_turns(
 def growth_over_speakers(
     bundle: Bundle, engine: str, *, last: int, rounds: int, seed: int, track: Track
 ) -> tuple[GrowthPoint, ...]:
-    """Cost of a turn among 1, 10, … up to `last` speakers, all of them known."""
+    """Measure a turn among 1, 10, … up to `last` speakers, all of them known."""
     rng = np.random.default_rng(seed)
     features = text_features(bundle, rng)
     marks = powers_of_ten(1, last)
@@ -176,7 +176,7 @@ class AgedConversation:
 
 
 def _points(samples: dict[int, list[float]], memory: dict[int, int]) -> tuple[GrowthPoint, ...]:
-    """Ratios are taken within a round: load from elsewhere that comes and goes cancels out."""
+    """Summarise each size. Ratios are taken within a round, so that load from elsewhere cancels."""
     first = np.array(next(iter(samples.values())))
     return tuple(
         GrowthPoint(
@@ -190,14 +190,14 @@ def _points(samples: dict[int, list[float]], memory: dict[int, int]) -> tuple[Gr
 
 
 def text_features(bundle: Bundle, rng: Generator) -> list[Features]:
-    """Random vectors of unit length in the place of encoded texts."""
+    """Draw random vectors of unit length to stand for encoded texts."""
     width = bundle.manifest.modalities["text"].width
     vectors = rng.standard_normal((FEATURE_VECTORS, width), dtype=np.float32)
     return [Features(vector / np.linalg.norm(vector)) for vector in vectors]
 
 
 def powers_of_ten(first: int, last: int) -> list[int]:
-    """`first`, ten times that, … and `last`."""
+    """Return `first`, ten times that, … and `last`."""
     marks = []
     while first < last:
         marks.append(first)

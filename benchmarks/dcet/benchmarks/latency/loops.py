@@ -23,7 +23,7 @@ WARM_UP_STABLE = 0.03  # medians of two blocks in a row this close: warm
 
 @dataclass(frozen=True, kw_only=True)
 class LoopPlan:
-    """Which texts are said, how often and how fast; with this sound and these faces, if any."""
+    """The texts of a loop, how many turns and how fast, with a sound and faces or without."""
 
     name: str
     texts: Sequence[str]
@@ -40,7 +40,7 @@ class LoopPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """What the turns of a plan cost, by stage."""
+    """The latencies of the turns of a plan, by stage."""
 
     name: str
     interval_ms: float

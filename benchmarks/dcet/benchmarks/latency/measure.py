@@ -35,7 +35,7 @@ IDLE_INTERVAL_MS = 1000.0
 
 @dataclass(frozen=True, kw_only=True)
 class LatencySettings:
-    """How much to measure. A turn that sleeps is dear, so fewer of those are taken."""
+    """The extent of a measurement. Turns with pauses take long, so fewer of those are taken."""
 
     engine: str = "auto"
     turns: int = 1000  # of each closed loop, and rounds of each growth measurement
@@ -78,7 +78,7 @@ class LatencyReport:
     accuracy: Mapping[str, Any]  # as the bundle's manifest has it
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON, with the verdicts spelt out."""
+        """Return the report as JSON has it, with the verdicts."""
         promises = [{**asdict(promise), "kept": promise.kept} for promise in self.promises]
         return {"schema": LATENCY_SCHEMA, **asdict(self), "promises": promises}
 
@@ -134,7 +134,7 @@ def measure_latency(bundle: Bundle, settings: LatencySettings, track: Track) -> 
 
 
 def _three_senses(conversation: Conversation, settings: LatencySettings, track: Track) -> Loop:
-    """Back to back, after a warm-up of its own: it runs graphs that no text turn ran."""
+    """Measure turns back to back after a warm-up of their own: no text turn ran these graphs."""
     turn = three_sense_turn(conversation.bundle, seed=settings.seed)
     plan = LoopPlan(
         name=f"{turn.tokens} tokens, {AUDIO_S:g} s of sound and {FACES} faces, back to back",
@@ -149,7 +149,7 @@ def _three_senses(conversation: Conversation, settings: LatencySettings, track: 
 
 
 def _plans(bundle: Bundle, settings: LatencySettings) -> list[LoopPlan]:
-    """Mixed texts and the fixed text back to back, then the fixed text at two paces."""
+    """Plan mixed texts and the fixed text back to back, then the fixed text at two paces."""
     tokenizer = bundle.tokenizer
     mixed = random.Random(settings.seed).sample(TEXTS, len(TEXTS))
     said = text_turn(bundle)

@@ -10,7 +10,7 @@ from dcet.benchmarks.stats import MARKED, Histogram, Summary
 
 
 def latency_histogram(title: str, counts: Histogram, summary: Summary, width: float) -> Svg:
-    """How often a turn took how long, with the percentiles marked."""
+    """Draw how often a turn took how long, with the percentiles marked."""
     height, left, right, bottom = 270.0, 16.0, 16.0, 34.0
     svg = Svg(width, height, title)
     edges = counts.edges_ms
@@ -37,7 +37,7 @@ def latency_histogram(title: str, counts: Histogram, summary: Summary, width: fl
 def growth_plot(
     title: str, points: Sequence[GrowthPoint], what: str, tolerance: float | None = None
 ) -> Svg:
-    """p50 (line) and p50 to p95 (band) over the size of the conversation, on a log axis.
+    """Draw p50 (line) and p50 to p95 (band) over the size of the conversation, on a log axis.
 
     A p95 far off would press the line flat; it is cut, and its figure stands at the edge.
     """
@@ -77,7 +77,7 @@ def growth_plot(
 def memory_plot(
     title: str, points: Sequence[MemoryPoint], what: str, limit_kib: float | None = None
 ) -> Svg:
-    """Memory held, against that held at the first point."""
+    """Draw the memory held, less that held at the first point."""
     height, left, bottom, top = 252.0, 52.0, 40.0, HEADROOM
     svg = Svg(WIDTH, height, title)
     grown_bytes = [point.rss_bytes - points[0].rss_bytes for point in points]
@@ -111,7 +111,7 @@ def memory_plot(
 
 
 def pace_plot(title: str, loops: Sequence[Loop]) -> Svg:
-    """p50, p95, p99 and maximum of whole turns, one row a pace, on a log axis."""
+    """Draw p50, p95, p99 and maximum of whole turns, one row a pace, on a log axis."""
     top, bottom, row = 6.0, 34.0, 48.0
     svg = Svg(WIDTH, top + row * len(loops) + bottom, title)
     summaries = [loop.latency_ms["turn"] for loop in loops]
@@ -130,7 +130,7 @@ def pace_plot(title: str, loops: Sequence[Loop]) -> Svg:
 
 
 def dumbbells(title: str, rows: Sequence[tuple[str, float, float]]) -> Svg:
-    """Pairs of scores: (label, without, with), joined by a line that is the difference."""
+    """Draw pairs of scores, (label, without, with), joined by a line that is the difference."""
     top, bottom, left = 6.0, 34.0, 92.0
     svg = Svg(WIDTH, top + 34 * len(rows) + bottom, title)
     values = [value for _, *pair in rows for value in pair]

@@ -1,4 +1,4 @@
-"""How much memory this process holds.
+"""The memory that this process holds.
 
 `getrusage` is not used: on Linux its peak includes the process that started this one.
 """
@@ -11,14 +11,14 @@ STATUS = Path("/proc/self/status")
 
 
 def rss_bytes() -> int:
-    """Resident memory now. Systems without /proc need the extra `bench`."""
+    """Return the resident memory now. Systems without /proc need the extra `bench`."""
     if STATUS.exists():
         return _status("VmRSS")
     return int(need("psutil", extra="bench").Process().memory_info().rss)
 
 
 def peak_rss_bytes() -> int | None:
-    """Largest resident memory so far; None where there is no /proc."""
+    """Return the largest resident memory so far; None where there is no /proc."""
     return _status("VmHWM") if STATUS.exists() else None
 
 

@@ -1,4 +1,4 @@
-"""What DCET promises about latency and memory, and whether a measurement keeps it."""
+"""The promises of DCET about latency and memory, and whether a measurement keeps them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ def _stage_card(report: LatencyReport) -> str:
 
 
 def _stage_bar(loop: Loop) -> Bar:
-    """The loop's own stages, and what the host does around them."""
+    """Stack the loop's own stages, and what the host does around them."""
     mean = {stage: summary.mean for stage, summary in loop.latency_ms.items()}
     stages = [stage for stage in mean if stage != "turn"]
     rest = max(0.0, mean["turn"] - sum(mean[stage] for stage in stages))

@@ -1,1 +1,1 @@
-"""What the HTML reports are made of: SVG shapes, plots and markup."""
+"""SVG shapes, plots and markup of the HTML reports."""

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 
 def whole_page(title: str, sections: Iterable[str]) -> str:
-    """One file that needs nothing else."""
+    """Make one HTML file that needs nothing else."""
     css = files("dcet.benchmarks.page").joinpath("report.css").read_text(encoding="utf-8")
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -24,13 +24,13 @@ def card(title: str, body: str, note: str = "") -> str:
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> str:
-    """Colours of a plot: (style, name)."""
+    """Explain the colours of a plot: (style, name)."""
     items = (f'<span><i class="{style}"></i>{escape(name)}</span>' for style, name in entries)
     return f'<div class="legend">{"".join(items)}</div>'
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The first column holds names, the others figures."""
+    """Make a table whose first column holds names, and the others figures."""
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
     lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)

@@ -1,4 +1,4 @@
-"""The axes and plots that the pages of several reports share."""
+"""Axes and plots that the pages of several reports share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Bar:
 
 
 def stacked_bars(title: str, bars: Sequence[Bar], unit: str) -> Svg:
-    """Where the time goes, one row a bar."""
+    """Draw where the time goes, one row a bar."""
     svg = Svg(WIDTH, ROW_HEIGHT * len(bars) + 4, title)
     x = Scale(0, max(bar.total for bar in bars), 0, WIDTH - 76)
     for index, bar in enumerate(bars):

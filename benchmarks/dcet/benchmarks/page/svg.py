@@ -73,7 +73,7 @@ class Scale:
         return self.start + (at - low) / (high - low) * (self.end - self.start)
 
     def ticks(self, wanted: int = 5) -> list[float]:
-        """Round values inside the axis: about `wanted` if linear, three or more if logarithmic."""
+        """Return round values inside: about `wanted` if linear, three or more if logarithmic."""
         if self.log:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
             for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
@@ -89,7 +89,7 @@ class Scale:
 
 
 def figure(value: float) -> str:
-    """Three digits that mean something: 0.0123, 1.23, 12.3, 1,234."""
+    """Format three digits that mean something: 0.0123, 1.23, 12.3, 1,234."""
     if value == 0:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))

@@ -1,4 +1,4 @@
-"""What a report of peers puts on the page of all figures."""
+"""The figures of a report of peers on the page of all figures."""
 
 from collections.abc import Sequence
 

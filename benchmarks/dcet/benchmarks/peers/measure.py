@@ -64,12 +64,12 @@ class PeerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PeerTurn:
-    """What both are given."""
+    """The turn that both are given."""
 
     tokens: int
     audio_s: float
     faces: int
-    face_side: int  # pixels of a crop, before anybody scales it
+    face_side: int  # pixels of a crop, before it is scaled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +98,12 @@ class Stage:
 
     @property
     def ratio(self) -> dict[str, float]:
-        """How many times longer the peer takes in each stack, by the medians."""
+        """The peer's median divided by ours, in each stack."""
         return {stack: latency.p50 / self.dcet_ms.p50 for stack, latency in self.peer_ms.items()}
 
     @property
     def versus_ratio(self) -> float | None:
-        """How many times longer the other bundle takes, by the medians."""
+        """The other bundle's median divided by ours."""
         return None if self.versus_ms is None else self.versus_ms.p50 / self.dcet_ms.p50
 
 
@@ -120,7 +120,7 @@ class PeersReport:
     stages: tuple[Stage, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON, with the ratios."""
+        """Return the report as JSON has it, with the ratios."""
         stages = [
             {**asdict(stage), "ratio": stage.ratio, "versus_ratio": stage.versus_ratio}
             for stage in self.stages
@@ -131,7 +131,7 @@ class PeersReport:
 def measure_peers(
     bundle: Bundle, settings: PeerSettings, track: Track, *, versus: Bundle | None = None
 ) -> PeersReport:
-    """Rounds of half a second of turns by each, in one process, on the same cores and as many
+    """Measure rounds of half a second of turns by each, in one process, on the same cores and
     threads.
 
     versus: another bundle of ours, such as the same model in FP32
@@ -199,7 +199,7 @@ def _taken_ms(rounds: Sequence[Round], who: str, stage: str) -> list[float]:
 
 
 def _round(runs: Runs) -> Round:
-    """As many turns by each as are begun in its share of time."""
+    """Run as many turns by each as are begun in its share of time."""
     taken: dict[str, list[Turn]] = {}
     for who, run in runs.items():
         time.sleep(REST_S)

@@ -93,7 +93,7 @@ def _write(openvino: Any, peer: Peer, file: Path) -> None:
 
 
 def _with_scaling(openvino: Any, model: Any, peer: Peer) -> Any:
-    """From the crops' bytes, as the torch peer takes them."""
+    """Scale and normalise the crops' bytes within the model, as the torch peer does."""
     steps = openvino.preprocess.PrePostProcessor(model)
     height, width = peer.given.shape[2:]
     crops = steps.input().tensor()

@@ -42,5 +42,5 @@ def print_peers(report: PeersReport, console: Console) -> None:
 
 
 def _times(latency: Summary | None, ratio: float | None) -> str:
-    """Ratios below one another."""
+    """Format a latency and its ratio; ratios stand below one another."""
     return f"{figure(latency.p50)} {figure(ratio) + '×':>6}" if latency and ratio else ""

@@ -1,4 +1,4 @@
-"""What a prediction puts on the page of all figures, where it is called one."""
+"""The figures of a prediction on the page of all figures, where it is called one."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
-"""What a turn would take on a device, from its graphs and the device's published figures.
+"""The prediction of a turn on a device, from its graphs and the device's published figures.
 
-The same predictor is held against this machine, whose peaks are measured in the same run.
+The same predictor is checked on this machine, whose peaks are measured in the same run.
 """
 
 import time
@@ -62,7 +62,7 @@ class PredictSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What one run of a graph costs anywhere."""
+    """The cost of one run of a graph, on any machine."""
 
     precision: str
     flops: Mapping[str, int]  # by the type of the arithmetic
@@ -82,12 +82,12 @@ class Here:
 
     @property
     def ratio(self) -> float:
-        """How many times longer than the limit it takes, by the median."""
+        """The median time divided by the limit."""
         return self.measured_ms.p50 / self.prediction.limit_ms
 
     @property
     def error(self) -> float:
-        """Of the prediction, as a share of what was measured."""
+        """The prediction's error, as a share of what was measured."""
         return self.prediction.latency_ms / self.measured_ms.p50 - 1
 
 
@@ -101,7 +101,7 @@ class GraphReport:
 
     @property
     def as_far_as_here_ms(self) -> float:
-        """There, if its engine is as far from the prediction as this one is here."""
+        """The time there, if its engine misses the prediction as this one does here."""
         return self.there.latency_ms * self.here.measured_ms.p50 / self.here.prediction.latency_ms
 
 
@@ -134,7 +134,7 @@ class PredictReport:
         return sum(graph.energy_mj for graph in self.graphs)
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON, with what follows from the figures."""
+        """Return the report as JSON has it, with what follows from the figures."""
         report = asdict(self)
         report["turn"] = {
             "kind": KIND,
@@ -158,7 +158,7 @@ def _times(prediction: Prediction) -> dict[str, float]:
 
 
 def predict_bundle(bundle: Bundle, settings: PredictSettings, track: Track) -> PredictReport:
-    """Count every graph, predict it for the target, then predict and measure it here.
+    """Count the cost of every graph, predict it for the target, then predict and measure it here.
 
     Raises UnknownTarget or TargetError, ConfigError for a target without figures of a device, a
     power mode that it has not, or an engine that does not run on this machine's processor;
@@ -276,7 +276,7 @@ def _measure(
     settings: PredictSettings,
     cores: int,
 ) -> Here:
-    """Runs back to back, between two measurements of the roof."""
+    """Run the graph back to back, between two measurements of the peaks."""
     threads = THREADS.get(name) or cores
     engine, inputs = (
         bundle.engine(settings.engine),
@@ -311,7 +311,7 @@ def _measure(
 
 
 def some_inputs(graph: Graph, sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
-    """Latency does not depend on what they are: ones, which are valid as tokens and as masks."""
+    """Make inputs of ones, valid as tokens and as masks: latency does not depend on them."""
     return {
         tensor.name: np.ones([_size(size, sizes) for size in tensor.shape], np.dtype(tensor.dtype))
         for tensor in graph.inputs

@@ -1,4 +1,4 @@
-"""What this machine's processor can do at most: arithmetic and memory, each the best of many tries.
+"""The peaks of this machine's processor: arithmetic and memory, each the best of many tries.
 
 torch stands for the machine, not for an engine: its matrix products and sums come near the peak,
 in one of the libraries that it is built with.
@@ -20,7 +20,7 @@ LAUNCH_US = 1.0  # a call of a function that finds its arguments in a table
 def measure_roof(
     *, threads: int, arithmetic: Collection[str], weight_bytes: int, activation_bytes: int
 ) -> Roof:
-    """The best on so many threads, in these types and with working sets of these sizes.
+    """Measure the peaks on so many threads, in these types, with working sets of these sizes.
 
     arithmetic: fp32, bf16 or int8
     weight_bytes: read again and again, as a graph's weights are
@@ -47,7 +47,7 @@ def measure_roof(
 
 
 def better(first: Roof, second: Roof) -> Roof:
-    """The higher of two measurements of one roof: what disturbs a measurement only lowers it."""
+    """Take the higher of two measurements: what disturbs a measurement only lowers it."""
     return Roof(
         flops_per_s={
             kind: max(value, second.flops_per_s[kind]) for kind, value in first.flops_per_s.items()
@@ -59,7 +59,7 @@ def better(first: Roof, second: Roof) -> Roof:
 
 
 def _flops_per_s(torch: Any, arithmetic: str) -> float:
-    """Of the product of two matrices; a multiplication and an addition are 2."""
+    """Measure the product of two matrices; a multiplication and an addition are 2."""
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}[arithmetic]
     matrix = torch.ones(SIDE, SIDE, dtype=kind)
     if arithmetic == "int8":

@@ -1,4 +1,4 @@
-"""How long a graph must take at least, from what it costs and what a machine can do at most.
+"""The least time that a graph takes, from what it costs and what a machine can do at most.
 
 The roofline of Williams, Waterman and Patterson (CACM 2009), kernel by kernel: each takes as
 long as its arithmetic at the peak or its bytes at the bandwidth, whichever is longer.
@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class KernelCost(Protocol):
-    """What `dcet.quantization.graph_cost` finds of a kernel."""
+    """The cost of a kernel, as `dcet.quantization.graph_cost` counts it."""
 
     @property
     def flops(self) -> Mapping[str, int]:
@@ -25,7 +25,7 @@ class KernelCost(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Roof:
-    """What a machine can do at most."""
+    """The peaks of a machine."""
 
     flops_per_s: Mapping[str, float]  # by the type of the arithmetic
     weight_bytes_per_s: float
@@ -43,7 +43,7 @@ class Prediction:
 
     @property
     def limit_ms(self) -> float:
-        """An engine that runs kernel by kernel is not faster, though starting one cost nothing."""
+        """The time without launches; an engine that runs kernel by kernel is not faster."""
         return self.arithmetic_ms + self.memory_ms
 
     @property
@@ -54,7 +54,7 @@ class Prediction:
 def predict(
     kernels: Sequence[KernelCost], roof: Roof, *, float_type: str | None = None
 ) -> Prediction:
-    """One run of a graph of these kernels, one after the other.
+    """Predict one run of a graph of these kernels, one after the other.
 
     float_type: in what everything but int8 is computed; None: in what the graph says
     """

@@ -1,4 +1,4 @@
-"""What happens to words, sound and faces on their way to a device, in given strengths.
+"""Corruptions of text, audio and faces on their way to a device, in given strengths.
 
 Independent of what a model was trained with. All draw the same numbers whatever the strength, so
 that a stronger corruption is more of the same and not another one.
@@ -64,7 +64,7 @@ def catalogue(material: Material) -> tuple[Corruption, ...]:
 
 
 def add_noise(audio: Clip, snr_db: float, exponent: float, rng: Generator) -> Clip:
-    """Noise that is `snr_db` below the mean power of the clip; what is too loud clips."""
+    """Add noise `snr_db` below the mean power of the clip; what exceeds full scale clips."""
     power = np.square(audio, dtype=np.float64).mean() * 10 ** (-snr_db / 10)
     noise = coloured_noise(len(audio), rng, exponent)
     noisy = audio + noise * np.sqrt(power / np.square(noise).mean())
@@ -73,7 +73,7 @@ def add_noise(audio: Clip, snr_db: float, exponent: float, rng: Generator) -> Cl
 
 
 def blur(faces: Pixels, sigma: float) -> Pixels:
-    """Out of focus: a Gaussian of `sigma` pixels, edges repeated."""
+    """Blur with a Gaussian of `sigma` pixels, edges repeated."""
     reach = int(np.ceil(3 * sigma))
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     weights /= weights.sum()
@@ -87,7 +87,7 @@ def blur(faces: Pixels, sigma: float) -> Pixels:
 
 
 def occlude(faces: Pixels, share: float, rng: Generator) -> Pixels:
-    """A rectangle of one grey, in the proportions of the picture, over `share` of each face."""
+    """Hide `share` of each face behind a rectangle of one grey, in the picture's proportions."""
     hidden = faces.copy()
     height, width = (round(size * np.sqrt(share)) for size in faces.shape[1:])
     for face in hidden:
@@ -98,7 +98,7 @@ def occlude(faces: Pixels, share: float, rng: Generator) -> Pixels:
 
 
 def darken(faces: Pixels, light: float, rng: Generator) -> Pixels:
-    """`light` is the share that is left; the sensor's noise stays."""
+    """Leave a share `light` of the light; the sensor's noise stays."""
     return _as_pixels(faces * light + READ_NOISE * rng.standard_normal(faces.shape))
 
 
@@ -148,7 +148,7 @@ def _on_faces(
 
 
 def _wrong_person(material: Material) -> Change:
-    """In a share of the turns, the faces are of others, who feel whatever they feel."""
+    """Show other people's faces, of any emotion, in a share of the turns."""
 
     def change(scene: ConstructedTurn, share: float, rng: Generator) -> ConstructedTurn:
         struck = rng.random() < share

@@ -1,4 +1,4 @@
-"""What a robustness report puts on the page of all figures."""
+"""The figures of a robustness report on the page of all figures."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a bundle is worth when senses are missing or bad, on constructed conversations."""
+"""The robustness report: senses that are missing or bad, on constructed conversations."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ class RobustnessSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Constructed:
-    """Which conversations were played."""
+    """The conversations that were played."""
 
     what: str
     split: str
@@ -73,7 +73,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Mask:
-    """Only these modalities exist."""
+    """The outcome where only these modalities exist."""
 
     modalities: tuple[str, ...]
     outcome: Outcome
@@ -81,7 +81,7 @@ class Mask:
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """Each of these modalities is missing by itself in a share of the turns; the rest always."""
+    """The outcome where each of these is missing in a share of the turns, the others always."""
 
     modalities: tuple[str, ...]
     pattern: str  # "turns": by chance in each turn; "bursts": some turns in a row
@@ -121,11 +121,11 @@ class RobustnessReport:
 
     @property
     def whole(self) -> Outcome:
-        """With all senses as they are."""
+        """The outcome with all senses as they are."""
         return self.masks[-1].outcome
 
     def missing_by_mask(self) -> dict[tuple[tuple[str, ...], str], list[Missing]]:
-        """The rows of a mask and a pattern, from nothing missing on."""
+        """Group the rows by mask and pattern, from nothing missing on."""
         rows: dict[tuple[tuple[str, ...], str], list[Missing]] = {}
         for row in self.missing:
             rows.setdefault((row.modalities, row.pattern), []).append(row)
@@ -173,7 +173,7 @@ def measure_robustness(
 
 
 class Stage:
-    """The conversations, and the runtime that hears them."""
+    """The conversations, and the runtime that they are played to."""
 
     def __init__(self, bundle: Bundle, material: Material, settings: RobustnessSettings) -> None:
         self.dialogues = construct(material, settings.dialogues, settings.seed)
@@ -182,7 +182,7 @@ class Stage:
         self._conversation = Conversation(bundle, settings.engine, max_speakers=speakers)
 
     def play(self, arrival: Arrival, stream: str) -> Outcome:
-        """All conversations, as they arrive. `stream` names the random numbers: conditions that
+        """Play all conversations as they arrive. `stream` names the random numbers: conditions that
         share them are more or less of the same."""
         probabilities, weights = [], []
         for number, scenes in enumerate(self.dialogues):
@@ -207,13 +207,13 @@ class Stage:
 
 
 def only(modalities: Sequence[str]) -> Arrival:
-    """Nothing but these modalities arrives."""
+    """Let nothing but these modalities arrive."""
     gone = [name for name in MODALITIES if name not in modalities]
     return lambda scenes, rng: [_without(scene, gone) for scene in scenes]
 
 
 def missing_by_turn(rate: float) -> Arrival:
-    """Each modality of each turn is lost with the probability `rate`."""
+    """Lose each modality of each turn with the probability `rate`."""
 
     def arrival(scenes: Sequence[ConstructedTurn], rng: Generator) -> list[ConstructedTurn]:
         return _lose(scenes, rng.random((len(scenes), len(MODALITIES))) < rate)
@@ -222,7 +222,7 @@ def missing_by_turn(rate: float) -> Arrival:
 
 
 def missing_in_bursts(rate: float) -> Arrival:
-    """Each modality goes for about four turns at a time, in a share `rate` of all turns (a Gilbert
+    """Lose each modality for about four turns at a time, in a share `rate` of all turns (a Gilbert
     channel, Bell Syst. Tech. J. 1960)."""
     leave = 1 / BURST
     enter = leave * rate / (1 - rate)
@@ -243,7 +243,7 @@ def corrupted(corruption: Corruption, strength: float) -> Arrival:
 
 
 def _missing(stage: Stage, outcomes: dict[tuple[str, ...], Outcome], track: Track) -> list[Missing]:
-    """Both patterns, for every mask, from nothing missing on."""
+    """Play both patterns for every mask, from nothing missing on."""
     rows = []
     for pattern, losing in (("turns", missing_by_turn), ("bursts", missing_in_bursts)):
         for mask in track(MASKS, f"missing in {pattern}"):

@@ -18,7 +18,7 @@ def strength_plot(
     floor: float | None = None,
     limit: tuple[str, float] | None = None,
 ) -> Svg:
-    """Lines over strengths that stand side by side, whatever their distance.
+    """Draw lines over strengths that stand side by side, whatever their distance.
 
     floor: where the axis begins, if not just below the lowest value
     limit: a level that is marked, and its name
@@ -55,7 +55,7 @@ def strength_plot(
 
 
 def score_bars(title: str, rows: Sequence[tuple[str, float]]) -> Svg:
-    """Scores from 0 on, one row each."""
+    """Draw scores from 0 on, one row each."""
     row_height, left = 26.0, 128.0
     svg = Svg(WIDTH, row_height * len(rows), title)
     x = Scale(0, max(score for _, score in rows), left, WIDTH - 52)

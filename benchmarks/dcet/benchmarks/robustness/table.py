@@ -40,6 +40,6 @@ def print_robustness(report: RobustnessReport, console: Console) -> None:
 
 
 def _outcome(outcome: Outcome) -> list[str]:
-    """Figures, and the mean weights of the modalities."""
+    """Format the figures, and the mean weights of the modalities."""
     figures = [f"{outcome.figures[name]:.4f}" for name in FIGURES]
     return figures + [f"{outcome.modality_weights[name]:.3f}" for name in MODALITIES]
