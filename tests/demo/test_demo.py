@@ -1,4 +1,4 @@
-"""The demo in a terminal, in a pipe, as data, and with something that is no bundle; its stage."""
+"""The demo in a terminal, in a pipe, as data, and without a bundle; its actors."""
 
 import io
 import json
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from dcet.demo import __main__ as demo
 from dcet.demo import scripted_conversation
+from dcet.demo.playing import play_as_data
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.senses.face import crop_qualities
@@ -50,9 +51,9 @@ def test_in_a_pipe(tiny: Path) -> None:
     assert result.stdout.count("─ trajectories ─") == 1  # once, not once a turn
     assert "first choice of target cpu" in result.stdout
     assert "played with text, audio, face\n" in result.stdout
-    for event in ("the light goes out", "the room gets loud", "the microphone is off"):
+    for event in ("the light goes out", "the room gets as loud", "the microphone is off"):
         assert result.stdout.count(event) == 1
-    assert result.stdout.count("the camera sees again") == 2  # after the dark, and after a pause
+    assert result.stdout.count("the camera works again") == 2  # after the dark, and after a pause
 
 
 @pytest.mark.parametrize("width", [40, 80, 160])
@@ -60,13 +61,13 @@ def test_in_a_terminal(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, width: i
     monkeypatch.setattr(demo, "PAUSE_S", 0)
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=width, color_system="truecolor")
-    demo.play(Conversation(bundle), console)
+    demo.show(Conversation(bundle), console)
     last = screen.getvalue().rpartition("trajectories")[2]
     assert "Noor" in last
     assert "\x1b[1;30;48;2;" in last  # cells in the colours of emotions
 
     plain = Console(file=io.StringIO(), width=width)
-    demo.play(Conversation(bundle), plain)
+    demo.show(Conversation(bundle), plain)
     assert isinstance(plain.file, io.StringIO)
     assert max(map(len, plain.file.getvalue().splitlines())) <= width
 
@@ -88,24 +89,24 @@ def test_as_data(tiny: Path) -> None:
 
 def test_weights_move_with_the_scene(conversation: Conversation) -> None:
     """The tiny bundle trusts each modality as much as the quality that was measured."""
-    turns = demo.play_silently(conversation)["turns"]
+    turns = play_as_data(conversation)["turns"]
     for device, modality, poor in (("camera", "face", "dark"), ("microphone", "audio", "noisy")):
         weights: dict[str, list[float]] = {"on": [], poor: [], "off": []}
         for turn in turns:
             weights[turn[device]].append(turn["modality_weights"][modality])
         assert max(weights[poor]) < min(weights["on"])
         assert min(weights[poor]) >= max(weights["off"]) == 0
-    # Nothing is wrong with what the stage makes; of the words, the tiny bundle knows few.
+    # Nothing is wrong with what the actors make; of the words, the tiny bundle knows few.
     assert all(note.startswith("text: ") for turn in turns for note in turn["degraded"])
 
 
 def test_a_bundle_that_only_reads(reader: Bundle) -> None:
     plain = Console(file=io.StringIO(), width=100)
-    demo.play(Conversation(reader), plain)
+    demo.show(Conversation(reader), plain)
     assert isinstance(plain.file, io.StringIO)
     shown = plain.file.getvalue()
     assert "played with text; this bundle has no trained encoder of audio, face\n" in shown
-    for turn in demo.play_silently(Conversation(reader))["turns"]:
+    for turn in play_as_data(Conversation(reader))["turns"]:
         assert turn["modality_weights"] == {"text": 1.0, "audio": 0.0, "face": 0.0}
         assert all(note.startswith("text: ") for note in turn["degraded"])
 
@@ -207,4 +208,4 @@ def test_no_bundle(tmp_path: Path) -> None:
 
 
 def test_help_has_an_example() -> None:
-    assert "Example: python -m dcet.demo" in CliRunner().invoke(demo.main, ["--help"]).stdout
+    assert "Example:\n    python -m dcet.demo" in CliRunner().invoke(demo.main, ["--help"]).stdout

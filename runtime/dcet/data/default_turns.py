@@ -1,9 +1,8 @@
-"""The labelled turns that ship with the checkpoint: nobody's, made for calibration.
+"""The labelled turns that ship with DCET, of no real person, to calibrate models on.
 
-Conversations written for DCET, in `script.jsonl`; each of their people gets a voice and a face of
-the demo's, which act what the line is labelled with. Sound and pictures are made when they are
-asked for. What a model scores here compares its versions with each other and is no accuracy in the
-world.
+Their text was written for DCET, in `default_turns.jsonl`. Each speaker has a synthetic voice and
+face of their own, which express the label of the line. Audio and pictures are made on demand. A
+figure on this set compares versions of a model with each other and is no accuracy in the world.
 """
 
 import json
@@ -36,22 +35,22 @@ NAME = "dcet-calibration"
 MICROPHONE: Mapping[Microphone, float] = {"on": 0.7, "noisy": 0.2, "off": 0.1}
 CAMERA: Mapping[Camera, float] = {"on": 0.75, "dark": 0.1, "off": 0.15}
 PICTURES = {1: 0.3, 2: 0.3, 4: 0.25, 8: 0.15}
-UNREAD = 0.05  # share of the turns of which the words are lost
+NO_TEXT = 0.05  # share of the turns whose text is lost
 FULL_SCALE = 2**15 - 1
 
 
 @cache
 def default_turns() -> Turns:
-    """All 25 conversations with sound and faces, and without some of them; takes a few seconds."""
+    """Make all 25 conversations, with audio and faces in most turns; this takes a few seconds."""
     conversations: dict[str, list[LabelledTurn]] = defaultdict(list)
     script = files(__package__).joinpath("default_turns.jsonl").read_text("utf-8")
     for number, line in enumerate(script.splitlines()):
         row = json.loads(line)
-        conversations[row.pop("conversation")].append(_play(row, number))
+        conversations[row.pop("conversation")].append(_turn(row, number))
     return Turns(NAME, {name: tuple(turns) for name, turns in conversations.items()})
 
 
-def _play(row: dict[str, str], number: int) -> LabelledTurn:
+def _turn(row: dict[str, str], number: int) -> LabelledTurn:
     rng = np.random.default_rng(number)
     line = ScriptedTurn(
         row["speaker"],
@@ -63,11 +62,11 @@ def _play(row: dict[str, str], number: int) -> LabelledTurn:
     actor = _cast(line.speaker)
     pcm = synthesise_audio(line, actor, seed=number)
     pictures = synthesise_faces(line, actor, seed=number, frames=_draw(PICTURES, rng))
-    is_read = (pcm is None and pictures is None) or rng.random() >= UNREAD
+    has_text = (pcm is None and pictures is None) or rng.random() >= NO_TEXT
     return LabelledTurn(
         speaker=line.speaker,
         emotion=EMOTIONS.index(line.emotion),
-        text=line.text if is_read else None,
+        text=line.text if has_text else None,
         audio=None if pcm is None else (pcm * FULL_SCALE).round().astype(np.int16),
         faces=tuple(pictures or ()),
     )
@@ -78,9 +77,9 @@ def _draw(shares: Mapping[T, float], rng: np.random.Generator) -> T:
 
 
 def _cast(speaker: str) -> Actor:
-    """Somebody who always has this voice and face."""
+    """Return the actor of a speaker, who always has the same voice and face."""
     rng = np.random.default_rng(zlib.crc32(speaker.encode()))
-    size = rng.uniform()  # of the throat, from a deep voice to a high one
+    size = rng.uniform()  # from a long throat and a deep voice to a short one and a high voice
     tan = rng.uniform(0.25, 1.0)
     skin, hair, iris = rng.uniform(0.92, 1.0, 3) * tan, rng.uniform(0.15, 0.75), rng.uniform(20, 90)
     return Actor(

@@ -1,4 +1,4 @@
-"""The figures DCET reports, computed in one place so that torch and bundle are judged alike.
+"""The figures DCET reports, computed in one place so that torch and bundle are evaluated alike.
 
 Probabilities are (n, 7) in the order of EMOTIONS; labels are (n,) indices into it.
 """
@@ -21,7 +21,7 @@ def conversation_metrics(
     sentiment: ArrayLike,
     shift: ArrayLike,
 ) -> dict[str, Any]:
-    """All figures of a corpus of dialogues; predictions have one row a turn, in reading order."""
+    """Compute all figures of a corpus; predictions have one row a turn, in reading order."""
     turns = [turn for dialogue in dialogues for turn in dialogue.turns]
     shifted = shift_labels(dialogues)
     known = shifted >= 0  # a speaker's first turn has nothing to shift from
@@ -33,7 +33,7 @@ def conversation_metrics(
 
 
 def shift_labels(dialogues: Sequence[Dialogue]) -> NDArray[np.int64]:
-    """1 where a speaker's emotion is not that of their previous turn, 0 where it is, else -1."""
+    """Return 1 where a speaker's emotion differs from their last one, 0 where not, -1 at first."""
     labels = []
     for dialogue in dialogues:
         last: dict[str, int] = {}
@@ -45,7 +45,7 @@ def shift_labels(dialogues: Sequence[Dialogue]) -> NDArray[np.int64]:
 
 
 def emotion_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
-    """Classification and calibration figures.
+    """Compute figures of classification and calibration.
 
     UAR is the mean recall of the classes that occur. ECE uses 15 equal-width bins of the top
     probability (Guo et al., ICML 2017).
@@ -79,7 +79,7 @@ def _expected_calibration_error(confidence: NDArray[Any], correct: NDArray[Any])
 
 
 def sentiment_metrics(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """Error and agreement of sentiment on [-1, 1]; CCC is Lin's concordance (Biometrics 1989)."""
+    """Compute error and agreement of sentiment on [-1, 1]; CCC is that of Lin (Biometrics 1989)."""
     y, x = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     covariance = ((x - x.mean()) * (y - y.mean())).mean()
     spread = x.std() * y.std()
@@ -92,7 +92,7 @@ def sentiment_metrics(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]
 
 
 def shift_metrics(true: ArrayLike, probability: ArrayLike) -> dict[str, float]:
-    """F1 at 0.5 and average precision of the emotion-shift detector."""
+    """Compute F1 at 0.5 and average precision of the emotion-shift detector."""
     y, p = np.asarray(true, dtype=bool), np.asarray(probability, dtype=np.float64)
     predicted = p >= 0.5
     pairs = y.sum() + predicted.sum()
@@ -103,7 +103,7 @@ def shift_metrics(true: ArrayLike, probability: ArrayLike) -> dict[str, float]:
 
 
 def _average_precision(true: NDArray[Any], score: NDArray[Any]) -> float:
-    """Area under precision over recall as a sum of steps; equal scores count as one threshold."""
+    """Return the area under precision over recall, in steps; equal scores are one threshold."""
     if not true.any():
         return 0.0
     order = np.argsort(-score, kind="stable")

@@ -1,4 +1,4 @@
-"""A folder of labelled turns: what a model is calibrated and judged on.
+"""A folder of labelled turns, which models are calibrated and evaluated on.
 
 docs/turns.md has the format. The folder holds `turns.jsonl`, a turn a line, and the files of audio
 and pictures that it names.
@@ -36,7 +36,7 @@ from dcet.runtime.turn import check_speaker, check_text
 
 TABLE = "turns.jsonl"
 CURE = f"give a folder that holds {TABLE}, or write one with: dcet-train turns"
-# For each key: the type of its value, and how a message calls it.
+# For each key: the type of its value, and its name in a message.
 _REQUIRED: Mapping[str, tuple[Any, str]] = {
     "conversation": (str, "text"),
     "speaker": (str, "text"),
@@ -77,7 +77,7 @@ class Turns:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """(n,) indices into EMOTIONS, in the order of iteration."""
+        """The labels, (n,) indices into EMOTIONS, in the order of iteration."""
         return np.array([turn.emotion for turn in self], np.int64)
 
     @cached_property
@@ -142,7 +142,7 @@ def check_classes(turns: Turns, where: str) -> None:
 
 
 def _row(line: str, where: str) -> dict[str, Any]:
-    """The values of a line, each of the type that it must have."""
+    """Parse a line; each value is of the type that it must have."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""How estimates and trajectories look in a terminal, with colour or without."""
+"""Views of estimates and trajectories in a terminal, with colour or without."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,8 +9,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from dcet.demo import TITLE
+from dcet.demo.playing import usable_modalities
+from dcet.runtime.conversation import Conversation
 from dcet.runtime.estimate import Estimate
-from dcet.runtime.labels import EMOTIONS
+from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.runtime.memory import Trajectory
 from dcet.synthetic.actors import ScriptedTurn
 
@@ -24,13 +27,13 @@ COLOURS = {
     "surprise": "#39c5cf",
 }
 CAMERA = {
-    "on": "the camera sees again",
-    "dark": "the light goes out; the camera sees next to nothing",
+    "on": "the camera works again",
+    "dark": "the light goes out; the picture is almost black",
     "off": "the camera is off",
 }
 MICROPHONE = {
-    "on": "the microphone hears well again",
-    "noisy": "the room gets loud, as loud as who speaks",
+    "on": "the room is quiet and the microphone on again",
+    "noisy": "the room gets as loud as the speaker",
     "off": "the microphone is off",
 }
 SHIFTED = 0.5  # probability from which a shift is marked
@@ -41,9 +44,20 @@ NAME_COLUMNS = 6
 NARROW_COLUMNS = 64
 
 
+def heading_view(conversation: Conversation) -> Text:
+    """Return two lines: title, bundle and engine, and the modalities that the bundle uses."""
+    manifest, engine = conversation.bundle.manifest, conversation.engine
+    usable = usable_modalities(conversation)
+    about = f"{manifest.name} {manifest.version} on {engine.name}: {engine.reason}"
+    used = f"played with {', '.join(usable)}"
+    if missing := [name for name in MODALITIES if name not in usable]:
+        used += f"; this bundle has no trained encoder of {', '.join(missing)}"
+    return Text.assemble((TITLE, "bold"), "  ", (about, "dim"), "\n", (used, "dim"))
+
+
 @dataclass(frozen=True, slots=True)
 class TurnView:
-    """One turn: who said what, and what was made of it, from which of the senses."""
+    """One turn: its line, the estimate, and the weights of the modalities."""
 
     estimate: Estimate
     line: ScriptedTurn
@@ -78,7 +92,7 @@ class TurnView:
         return line
 
     def _weights(self, is_narrow: bool) -> Text:
-        """How much each of the senses counted; a dash where there was nothing."""
+        """Return the weight of each modality; a dash where there was nothing."""
         line = Text(no_wrap=True)
         for name, weight in self.estimate.modality_weights.items():
             style = "cyan" if weight else "dim"
@@ -94,7 +108,7 @@ class TurnView:
 
 
 def changes_view(before: ScriptedTurn, now: ScriptedTurn) -> Iterator[Text]:
-    """What happened to camera and microphone between two turns, a line each."""
+    """Yield what happened to camera and microphone between two turns, a line each."""
     for told, state, earlier in (
         (CAMERA, now.camera, before.camera),
         (MICROPHONE, now.microphone, before.microphone),
@@ -163,7 +177,7 @@ def _legend() -> Text:
 
 
 def summary_view(trajectories: Sequence[Trajectory]) -> Table:
-    """What became of each speaker."""
+    """Return a table with a row for each speaker."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("speaker", "turns", "sentiment", "shifts"):
         table.add_column(heading, no_wrap=True, justify="left" if heading == "speaker" else "right")
