@@ -5,8 +5,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-import dcet.export.bundle
-from dcet.export.bundle import export_bundle, in_precision
+import dcet.export.exporter
+from dcet.export.exporter import Exporter, in_precision
 from dcet.runtime import Bundle
 from dcet.targets import load_target
 from dcet.training.saved import checkpoint
@@ -41,7 +41,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def export(saved: Checkpoint, target: str, output: Path) -> Path:
     """A bundle in fp32, whatever the target wants: int8 is tried in test_int8."""
     row = in_precision(load_target(target), "fp32")
-    export_bundle(saved, row, output, name="tiny", progress=lambda message: None)
+    Exporter(saved, "tiny").write_verified(row, output)
     return output
 
 
@@ -70,4 +70,4 @@ def graphs(cpu: Path) -> dict[str, onnx.ModelProto]:
 @pytest.fixture
 def traced(graphs: dict[str, onnx.ModelProto], monkeypatch: pytest.MonkeyPatch) -> None:
     """Export with graphs that were traced before: tracing takes seconds."""
-    monkeypatch.setattr(dcet.export.bundle, "export_graphs", lambda *_: graphs)
+    monkeypatch.setattr(dcet.export.exporter, "export_graphs", lambda *_: graphs)

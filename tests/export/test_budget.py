@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from dcet.data.metrics import emotion_metrics
 from dcet.data.playing import play
 from dcet.data.turns import LabelledTurn, Turns
-from dcet.export import budget, int8
+from dcet.export import budget, int8_bound
 from dcet.export.budget import BudgetError, Search, fullest_turn, search_budget
 from dcet.export.cli import main
 from dcet.runtime import Bundle, Conversation
@@ -24,7 +24,7 @@ PLENTY_MS = 60_000.0
 
 
 def said(number: int) -> LabelledTurn:
-    """Somebody who gets louder and redder from second to second."""
+    """Make a turn of a speaker who gets louder and redder from second to second."""
     pcm = RNG.standard_normal(16_000 * 4) * np.linspace(0.01, 0.3, 16_000 * 4)
     faces = RNG.integers(0, 256, (5, 20, 20, 3)) * np.linspace(0.2, 1, 5)[:, None, None, None]
     return LabelledTurn(
@@ -152,7 +152,7 @@ def run(folder: Path, tmp_path: Path, *options: object) -> Result:
 
 @pytest.fixture
 def quick(traced: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(int8, "default_turns", lambda: TURNS)
+    monkeypatch.setattr(int8_bound, "default_turns", lambda: TURNS)
 
 
 @pytest.mark.usefixtures("quick")

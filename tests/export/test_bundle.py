@@ -19,11 +19,11 @@ from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-import dcet.export.bundle
+import dcet.export.exporter
 import dcet.quantization.fp16
 from dcet.benchmarks.accuracy import measure_accuracy
 from dcet.data.meld import read_meld
-from dcet.export.bundle import export_bundle, in_precision
+from dcet.export.exporter import Exporter, in_precision
 from dcet.export.graphs import ExportError
 from dcet.quantization import inspect_precision
 from dcet.runtime import Bundle, Conversation
@@ -201,7 +201,7 @@ def test_figures_of_bundle_and_torch_agree(
     for key in ("n", "weighted_f1", "macro_f1", "accuracy", "per_class_f1", "ece", "nll"):
         assert found[key] == pytest.approx(expected[key], abs=1e-4)
     assert found["sentiment"] == pytest.approx(expected["sentiment"], abs=1e-4)
-    if not reset:  # the runtime gives no shift where nobody is remembered
+    if not reset:  # the runtime gives no shift where no speaker is remembered
         assert found["shift"] == pytest.approx(expected["shift"], abs=1e-4)
 
 
@@ -285,7 +285,7 @@ def test_a_wrong_engine_stops_the_export(
         engine = open_engine(bundle, asked)
         return Wrong(engine, engine.name, "step", spoil, after=15) if asked == name else engine
 
-    monkeypatch.setattr(dcet.export.bundle, "open_engine", open_wrong)
+    monkeypatch.setattr(dcet.export.exporter, "open_engine", open_wrong)
     with pytest.raises(ExportError, match=rf"{name}-cpu: golden sequence '\w+'.*not written"):
         export(saved, "cpu", tmp_path / "new.dcet")
     assert not list(tmp_path.iterdir())
@@ -313,7 +313,7 @@ def test_a_wrong_encoder_stops_the_export(
         engine = open_engine(bundle, asked)
         return Wrong(engine, engine.name, graph, spoil, after=0)
 
-    monkeypatch.setattr(dcet.export.bundle, "open_engine", open_wrong)
+    monkeypatch.setattr(dcet.export.exporter, "open_engine", open_wrong)
     with pytest.raises(ExportError, match=f"golden sequence '{graph}': expected features within"):
         export(saved, "cpu", tmp_path / "new.dcet")
     assert not list(tmp_path.iterdir())
@@ -347,7 +347,7 @@ def test_a_full_disk_leaves_the_older_bundle(
 
     output = tmp_path / "it.dcet"
     output.write_bytes(b"an older bundle")
-    monkeypatch.setattr(dcet.export.bundle, "write_zip", no_space)
+    monkeypatch.setattr(dcet.export.exporter, "write_zip", no_space)
     with pytest.raises(WriteError, match=r"could not write .*it\.dcet: No space left"):
         export(saved, "cpu", output)
     assert [path.name for path in tmp_path.iterdir()] == ["it.dcet"]
@@ -396,7 +396,7 @@ def test_a_bundle_for_tensorrt_says_how_engines_are_built(
     saved: Checkpoint, tmp_path: Path
 ) -> None:
     output = tmp_path / "it.dcet"
-    export_bundle(saved, TENSORRT, output, name="tiny", progress=lambda message: None)
+    Exporter(saved, "tiny").write_verified(TENSORRT, output)
     bundle = Bundle.open(output)
     manifest = bundle.manifest
     Draft202012Validator(json.loads(SCHEMA.read_text())).validate(manifest.to_json())
@@ -425,11 +425,11 @@ def test_what_tensorrt_would_not_take_stops_the_export(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     graphs["face"].ir_version = 11
-    monkeypatch.setattr(dcet.export.bundle, "export_graphs", lambda *_: graphs)
+    monkeypatch.setattr(dcet.export.exporter, "export_graphs", lambda *_: graphs)
     with pytest.raises(
         ExportError, match=r"graph 'face': expected IR version 10 or less"
     ) as raised:
-        export_bundle(saved, TENSORRT, tmp_path / "it.dcet", name="tiny", progress=print)
+        Exporter(saved, "tiny").write_verified(TENSORRT, tmp_path / "it.dcet")
     assert "TensorRT 10.3 to 11.x would not take these graphs" in str(raised.value)
     assert not list(tmp_path.iterdir())
 
@@ -464,8 +464,8 @@ def fp16(saved: Checkpoint, cpu: Path, tmp_path_factory: pytest.TempPathFactory)
     output = tmp_path_factory.mktemp("bundle") / "fp16.dcet"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dcet.quantization.fp16, "MIN_ELEMENTS", 64)
-        patch.setattr(dcet.export.bundle, "export_graphs", lambda *_: graphs)
-        export_bundle(saved, target, output, name="tiny", progress=lambda message: None)
+        patch.setattr(dcet.export.exporter, "export_graphs", lambda *_: graphs)
+        Exporter(saved, "tiny").write_verified(target, output)
     return Bundle.open(output)
 
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from click.testing import CliRunner, Result
 
-import dcet.export.bundle
+import dcet.export.exporter
 import dcet.quantization.fp16
 from dcet.export.cli import main
 from dcet.export.graphs import ExportError
@@ -111,7 +111,7 @@ def test_several_targets_share_what_is_equal(
         traced.append(arguments)
         return graphs
 
-    monkeypatch.setattr(dcet.export.bundle, "export_graphs", export_graphs)
+    monkeypatch.setattr(dcet.export.exporter, "export_graphs", export_graphs)
     targets = [word for name in ("cpu", "openvino-cpu", "cpu") for word in ("--target", name)]
     options = ("--checkpoint", folder, "--precision", "fp32", "--output", output, "--json")
     result = run(*targets, *options)
@@ -127,9 +127,9 @@ def test_several_targets_share_what_is_equal(
     differing = {file for file in files if files[file] != others.get(file)}
     assert differing <= {graph.file for graph in one.manifest.graphs.values()}
     for file in differing:  # OpenVINO's constants lie behind what is equal
-        alone, beside = (onnx.load_from_string(bundle.read(file)) for bundle in (one, other))
-        assert beside.graph.initializer.pop().name == REST
-        assert alone == beside
+        alone, extended = (onnx.load_from_string(bundle.read(file)) for bundle in (one, other))
+        assert extended.graph.initializer.pop().name == REST
+        assert alone == extended
 
 
 def test_one_target_goes_into_a_file_and_several_into_a_folder(
@@ -207,7 +207,7 @@ def test_a_failed_check_is_one_line(
     def measure(*_: object) -> None:
         raise ExportError("onnxruntime-cpu: golden sequence 'plain': too far")
 
-    monkeypatch.setattr(dcet.export.bundle, "measure", measure)
+    monkeypatch.setattr(dcet.export.exporter, "measure", measure)
     output = tmp_path / "it.dcet"
     options = ("--checkpoint", folder, "--precision", "fp32", "--output", output)
     line = message(run("--target", "cpu", *options))

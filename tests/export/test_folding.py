@@ -6,7 +6,7 @@ from torch import nn
 
 from dcet.export.folding import fold_norms, fold_senses
 from dcet.export.graphs import step_shapes
-from dcet.training.network.model import Step, initial_state
+from dcet.training.network.model import State, Step, StepInputs, initial_state
 from tests.tiny_training import TINY
 
 
@@ -42,10 +42,10 @@ def test_a_sense_is_multiplied_once() -> None:
         nn.init.normal_(parameter, 0.0, 0.3)
     before = {name: value.clone() for name, value in step.state_dict().items()}
     folded = fold_senses(step)
-    inputs = [torch.rand(shape) for shape in step_shapes(TINY).values()]
-    states = [torch.rand(state.shape) for state in initial_state(TINY)]
+    inputs = StepInputs(*(torch.rand(shape) for shape in step_shapes(TINY).values()))
+    state = State(*(torch.rand(part.shape) for part in initial_state(TINY)))
     with torch.inference_mode():
-        for got, expected in zip(folded(*inputs, *states), step(*inputs, *states), strict=True):
+        for got, expected in zip(folded(inputs, state), step(inputs, state), strict=True):
             assert got.numpy() == pytest.approx(expected.numpy(), abs=1e-5)
     assert folded.fusion.listen.key_value.in_features == TINY.audio_width
     after = step.state_dict()

@@ -11,19 +11,18 @@ from onnx import TensorProto
 
 from dcet.export.graphs import (
     FRONT_END,
-    STEP_INPUTS,
     STEP_OUTPUTS,
     ExportError,
     export_graphs,
-    graph_row,
     step_shapes,
 )
+from dcet.export.manifest_rows import graph_row
 from dcet.quantization import inspect_precision, store_fp16
 from dcet.runtime import Bundle
 from dcet.synthetic.probes import faces, speech_windows
 from dcet.targets.target import GRAPHS
 from dcet.training.network.audio_encoder import VOICE_SHAPE
-from dcet.training.network.model import State
+from dcet.training.network.model import State, StepInputs
 from dcet.training.saved.checkpoint import MAX_TOKENS, Checkpoint
 from tests.tiny_training import TINY, untrained, write_bert
 
@@ -82,7 +81,7 @@ def test_a_model_without_senses_has_no_graphs_for_them(tmp_path: Path) -> None:
 
 def test_the_step_is_float32_of_fixed_shapes(graphs: Graphs) -> None:
     step = onnx.shape_inference.infer_shapes(graphs["step"], strict_mode=True).graph
-    assert [port.name for port in step.input] == [*STEP_INPUTS, *State._fields]
+    assert [port.name for port in step.input] == [*StepInputs._fields, *State._fields]
     assert [port.name for port in step.output] == [
         *STEP_OUTPUTS,
         *(f"next_{name}" for name in State._fields),
@@ -221,7 +220,7 @@ def test_the_manifest_describes_what_is_in_the_file(bundle: Bundle) -> None:
 
 def test_step_shapes_are_the_graphs(graphs: Graphs, saved: Checkpoint) -> None:
     shapes = step_shapes(saved.model.config)
-    assert tuple(shapes) == STEP_INPUTS
+    assert tuple(shapes) == StepInputs._fields
     assert list(shapes.values()) == [shape(port) for port in graphs["step"].graph.input[:10]]
 
 

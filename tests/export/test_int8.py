@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,18 +11,19 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-import dcet.export.int8
+import dcet.export.exporter
 import dcet.quantization.fp16
 import dcet.quantization.sensitivity
 from dcet.data.metrics import emotion_metrics
 from dcet.data.playing import play
 from dcet.data.turns import LabelledTurn, Turns
-from dcet.export.bundle import export_bundle, in_precision, store_in
 from dcet.export.cli import main
-from dcet.export.int8 import Bound, Judged
+from dcet.export.exporter import Exporter, in_precision
+from dcet.export.graphs import store_in
+from dcet.export.int8_bound import Bound, Judged, quantise_graph
 from dcet.quantization import QuantizationError, inspect_precision
 from dcet.quantization.bounded import BoundError
-from dcet.quantization.calibration import record_batches, spread_batches
+from dcet.quantization.calibration_batches import record_batches, spread_batches
 from dcet.quantization.sensitivity import mean_kl, sensitivities
 from dcet.runtime import Bundle
 from dcet.runtime.bundle.golden import replay_golden
@@ -29,6 +31,7 @@ from dcet.synthetic.probes import faces, speech_windows
 from dcet.targets import Target, load_target
 from dcet.training.evaluate import evaluate_encoder
 from dcet.training.saved.checkpoint import Checkpoint
+from tests.compare_bundles import differences
 from tests.tiny_senses import write_crema_d, write_ferplus, write_ravdess
 from tests.tiny_training import FELT
 
@@ -57,9 +60,7 @@ def target(name: str) -> Target:
 
 
 def export(saved: Checkpoint, name: str, output: Path, bound: Bound = BOUND) -> Bundle:
-    export_bundle(
-        saved, target(name), output, name="tiny", progress=lambda message: None, bound=bound
-    )
+    Exporter(saved, "tiny", bound=bound).write_verified(target(name), output)
     return Bundle.open(output)
 
 
@@ -161,6 +162,26 @@ def test_tensorrt_gets_zero_points_of_zero_and_its_own_arithmetic(
         assert not any(point.any() for point in points)
 
 
+@pytest.mark.usefixtures("traced")
+def test_a_bundle_is_the_same_alone_and_with_others(
+    saved: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step of openvino-cpu computes in fp32, that of jetson in fp16; evidence is comparable."""
+    quantised = []
+
+    def counted(model: onnx.ModelProto, *rest: Any, **options: Any) -> onnx.ModelProto:
+        quantised.append(model.graph.name)
+        return quantise_graph(model, *rest, **options)
+
+    monkeypatch.setattr(dcet.export.exporter, "quantise_graph", counted)
+    together = Exporter(saved, "tiny", bound=BOUND)
+    for name in ("openvino-cpu", "openvino-npu", "jetson"):
+        together.write_verified(target(name), tmp_path / f"{name}.dcet")
+    assert quantised == [*ENCODERS, *ENCODERS]  # with any zero point, and with 0 alone
+    alone = export(saved, "jetson", tmp_path / "alone.dcet")
+    assert list(differences(tmp_path / "jetson.dcet", alone.path)) == []
+
+
 def test_speakers_are_told_apart_in_fp16(graphs: dict[str, onnx.ModelProto], cpu: Path) -> None:
     """5000 and 5001 are one number in float16."""
     import onnxruntime
@@ -188,7 +209,7 @@ def test_a_bound_that_cannot_be_held_names_layers_and_writes_nothing(
     def judge(*_: object) -> Judged:
         return Judged(probabilities=np.zeros((0, 7)), figures={}, misses="it is never enough")
 
-    monkeypatch.setattr(dcet.export.int8, "_judge", judge)
+    monkeypatch.setattr(dcet.export.exporter, "judge", judge)
     with pytest.raises(
         BoundError, match=r"never enough, even with .* costs most: (text|audio|face) "
     ):

@@ -9,8 +9,8 @@ import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from dcet.export.finalize_files import profiles
-from dcet.export.graphs import graph_row
 from dcet.export.lint import Finding, lint
+from dcet.export.manifest_rows import graph_row
 from dcet.quantization import store_fp16
 from dcet.runtime.bundle.manifest import Modality, Profile
 from dcet.targets import TensorrtRange, list_targets
@@ -259,5 +259,5 @@ def test_what_no_graph_can_tell_is_a_warning() -> None:
 
 def test_sizes_that_depend_on_data_are_a_warning() -> None:
     findings = found(model(node("NonZero", "x")))
-    assert "nobody knows the size of its output" in str(findings[0])
+    assert "the size of its output is unknown" in str(findings[0])
     assert not any(finding.is_error for finding in findings)

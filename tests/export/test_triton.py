@@ -18,9 +18,10 @@ from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
 import dcet.export.triton
 from dcet.export.cli import main
+from dcet.export.exporter import Exporter
 from dcet.export.graphs import ExportError
-from dcet.export.served import Slots
-from dcet.export.triton import SLOTS, ServedModel, export_repository
+from dcet.export.triton import TritonModel, export_repository
+from dcet.export.triton_graphs import SLOTS, Slots
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.bundle.manifest import Parity
 from dcet.runtime.errors import MissingExtra
@@ -39,7 +40,7 @@ def exported(
 ) -> tuple[Path, tuple[Parity, ...]]:
     folder = tmp_path_factory.mktemp("triton") / "repository"
     target = load_target("triton")
-    return folder, export_repository(saved, target, folder, progress=lambda message: None)
+    return folder, export_repository(Exporter(saved, "tiny"), target, folder)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def repository(exported: tuple[Path, tuple[Parity, ...]]) -> Path:
 def traced(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Export with graphs that were traced before: tracing takes seconds."""
     graphs = {id: onnx.load(repository / f"dcet_{id}/1/model.onnx") for id in MODELS}
-    monkeypatch.setattr(dcet.export.triton, "served_graphs", lambda *_: graphs)
+    monkeypatch.setattr(dcet.export.triton, "triton_graphs", lambda *_: graphs)
 
 
 def config(repository: Path, id: str) -> Any:
@@ -61,7 +62,7 @@ def config(repository: Path, id: str) -> Any:
 
 def export(saved: Checkpoint, output: Path, target: Any = None) -> tuple[Parity, ...]:
     row = target or load_target("triton")
-    return export_repository(saved, row, output, progress=lambda message: None)
+    return export_repository(Exporter(saved, "tiny"), row, output)
 
 
 def test_the_models_give_what_torch_gives(exported: tuple[Path, tuple[Parity, ...]]) -> None:
@@ -130,7 +131,7 @@ class StandIn:
     """The part of tritonclient's client that docs/triton.md uses, over ONNX Runtime."""
 
     def __init__(self, repository: Path) -> None:
-        self._models = {id: ServedModel(repository / id) for id in map("dcet_{}".format, MODELS)}
+        self._models = {id: TritonModel(repository / id) for id in map("dcet_{}".format, MODELS)}
 
     def get_model_config(self, name: str) -> Any:
         return SimpleNamespace(config=self._models[name].config)
@@ -180,7 +181,7 @@ def test_the_documented_client_plays_a_conversation_as_the_runtime(
         np.testing.assert_allclose(got, list(expected.probabilities.values()), atol=1e-4)
 
 
-def blank(model: ServedModel, batch: int) -> dict[str, np.ndarray]:
+def blank(model: TritonModel, batch: int) -> dict[str, np.ndarray]:
     """Inputs of a turn of speaker 1 with nothing in it, and states."""
     ports = {row.name: tuple(row.dims) for row in model.config.input}
     inputs = {name: np.zeros((batch, *shape), np.float32) for name, shape in ports.items()}
@@ -193,7 +194,7 @@ def blank(model: ServedModel, batch: int) -> dict[str, np.ndarray]:
 
 def test_a_start_forgets_whatever_the_server_left(repository: Path) -> None:
     """A server that mixes up its slots must not tell one conversation about another."""
-    clean, dirty = (ServedModel(repository / "dcet_step") for _ in range(2))
+    clean, dirty = (TritonModel(repository / "dcet_step") for _ in range(2))
     inputs = blank(clean, 2)
     expected = clean.run(inputs, [True, True])
     ports = {port.name: port.shape for port in dirty.session.get_inputs()}
@@ -217,7 +218,7 @@ def test_a_start_forgets_whatever_the_server_left(repository: Path) -> None:
 
 
 def test_a_newcomer_in_an_old_slot_is_new_and_others_stay(repository: Path) -> None:
-    model = ServedModel(repository / "dcet_step")
+    model = TritonModel(repository / "dcet_step")
     inputs = blank(model, 1)
     for turn, speaker in enumerate([1, 2]):
         model.run({**inputs, "speaker": np.array([[speaker]], np.int32)}, [turn == 0])
@@ -273,14 +274,14 @@ def test_the_command_replaces_its_own_repository_and_nothing_else(
 def test_a_repository_that_is_wrong_is_not_written(
     saved: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ServedModel, "run", _forgetful(ServedModel.run))
+    monkeypatch.setattr(TritonModel, "run", _forgetful(TritonModel.run))
     with pytest.raises(ExportError, match=r"golden sequence 'audio': .* was not written"):
         export(saved, tmp_path / "repository")
     assert not list(tmp_path.iterdir())
 
 
 def _forgetful(run: Any) -> Any:
-    def forget(self: ServedModel, inputs: Any, start: Any) -> Any:
+    def forget(self: TritonModel, inputs: Any, start: Any) -> Any:
         return run(self, inputs, [True] * len(start))
 
     return forget

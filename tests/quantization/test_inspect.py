@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import DTypeLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+import dcet.quantization
 from dcet.quantization import GraphPrecision, PrecisionError, inspect_precision
 
 WEIGHT = np.random.default_rng(0).standard_normal((8, 4), dtype=np.float32)
@@ -196,6 +197,13 @@ def test_importing_the_package_does_not_import_onnx() -> None:
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     assert "dcet.quantization" in loaded
     assert "onnx" not in loaded
+
+
+def test_every_public_name_is_found_where_it_is_said_to_be() -> None:
+    assert dcet.quantization.__all__ == sorted(dcet.quantization._HOMES)
+    for name, home in dcet.quantization._HOMES.items():
+        found = getattr(dcet.quantization, name)
+        assert (found.__name__, found.__module__) == (name, f"dcet.quantization.{home}")
 
 
 def test_a_missing_onnx_names_the_extra() -> None:

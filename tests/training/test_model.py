@@ -14,7 +14,16 @@ from dcet.runtime.labels import MODALITIES
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.batches import Example, examples
 from dcet.training.dialogue.forward import predict
-from dcet.training.network.model import Dcet, Fusion, ModelConfig, Step, initial_state
+from dcet.training.network.model import (
+    Dcet,
+    Fusion,
+    FusionInputs,
+    ModelConfig,
+    State,
+    Step,
+    StepInputs,
+    initial_state,
+)
 from dcet.training.network.text_batches import encode_tokens
 from dcet.training.saved.checkpoint import Checkpoint
 from tests.tiny_training import TINY
@@ -51,9 +60,9 @@ class Host:
     @torch.inference_mode()
     def turn(self, features: dict[str, Tensor], speaker: int) -> tuple[Tensor, ...]:
         """Probabilities, sentiment, shift and modality weights."""
-        state = (*self.people.get(speaker, EMPTY[:3]), *self.scene)
+        state = State(*(*self.people.get(speaker, EMPTY[:3]), *self.scene))
         number = torch.tensor([[float(speaker)]])
-        outputs = self.step(*features.values(), number, *state)
+        outputs = self.step(StepInputs(**features, speaker=number), state)
         self.people[speaker], self.scene = outputs[4:7], outputs[7:]
         return tuple(outputs[:4])
 
@@ -197,7 +206,9 @@ def test_masked_modalities_have_no_say(fusion: Fusion, present: Sequence[int]) -
     text, audio, audio_mask, face, face_mask = random_senses()
     mask = mask_of(present)
     quality = torch.full((4, 3), 0.7)
-    utterance, weights = fusion(text, audio, audio_mask, face, face_mask, mask, quality)
+    utterance, weights = fusion(
+        FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality)
+    )
     assert torch.isfinite(utterance).all()
     assert torch.allclose(weights.sum(dim=-1), torch.ones(4))
     assert (weights[mask == 0] == 0).all()
@@ -206,7 +217,9 @@ def test_masked_modalities_have_no_say(fusion: Fusion, present: Sequence[int]) -
     for absent in set(range(3)) - set(present):
         senses[absent] = senses[absent] * -50 + 9
     text, audio, face = senses
-    again, weights_again = fusion(text, audio, audio_mask, face, face_mask, mask, quality)
+    again, weights_again = fusion(
+        FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality)
+    )
     assert torch.equal(utterance, again)
     assert torch.equal(weights, weights_again)
 
@@ -216,12 +229,12 @@ def test_what_a_sequence_masks_has_no_say(fusion: Fusion) -> None:
     text, audio, audio_mask, face, face_mask = random_senses()
     audio_mask[:, 2] = face_mask[:, 1:] = 0
     mask, quality = mask_of((0, 1, 2)), torch.ones(4, 3)
-    before, _ = fusion(text, audio, audio_mask, face, face_mask, mask, quality)
+    before, _ = fusion(FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality))
     audio[:, 2], face[:, 1:] = 40, -40
-    after, _ = fusion(text, audio, audio_mask, face, face_mask, mask, quality)
+    after, _ = fusion(FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality))
     assert torch.equal(before, after)
     audio[:, 1] = 40
-    heard, _ = fusion(text, audio, audio_mask, face, face_mask, mask, quality)
+    heard, _ = fusion(FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality))
     assert not torch.allclose(before, heard, atol=1e-3)
 
 
@@ -233,7 +246,7 @@ def test_lower_quality_lowers_the_weight(fusion: Fusion, modality: int) -> None:
     for value in (1.0, 0.5, 0.1, 0.0):
         quality = torch.ones(4, 3)
         quality[:, modality] = value
-        weights.append(fusion(*senses, mask, quality)[1][:, modality])
+        weights.append(fusion(FusionInputs(*(*senses, mask, quality)))[1][:, modality])
     assert (torch.stack(weights).diff(dim=0) < 0).all()
     assert (weights[-1] > 0).all()  # bad is not absent
 

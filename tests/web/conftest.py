@@ -8,7 +8,7 @@ import pytest
 
 import dcet.quantization.fp16
 from dcet.export.budget import write_limited
-from dcet.export.bundle import export_bundle
+from dcet.export.exporter import Exporter
 from dcet.runtime import Bundle
 from dcet.targets import load_target
 from tests.tiny_training import one_thread, untrained, with_senses, write_bert
@@ -47,13 +47,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("web")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dcet.quantization.fp16, "MIN_ELEMENTS", 64)  # these weights are tiny
-        export_bundle(
-            with_senses(untrained(write_bert(folder / "bert"))),
-            load_target("web"),
-            folder / "tiny.dcet",
-            name="tiny",
-            progress=lambda message: None,
-        )
+        checkpoint = with_senses(untrained(write_bert(folder / "bert")))
+        Exporter(checkpoint, "tiny").write_verified(load_target("web"), folder / "tiny.dcet")
     limited = Bundle.open(folder / "tiny.dcet").limited({"audio": 2})
     write_limited(limited, 50, folder / "limited.dcet")
     return Bundle.open(folder / "limited.dcet")

@@ -1,8 +1,8 @@
 """The most accurate bundle that holds a latency budget on this machine.
 
-Several students in several precisions are exported, and each may hear and see as much of a turn as
-its step has room for, or less. What is left out is written into the manifest (`limit`), so that the
-bundle behaves everywhere as it was measured.
+Several students are exported in several precisions, and each may use all the audio and faces of a
+turn that its step has room for, or fewer. What is left out is written into the manifest (`limit`),
+so that the bundle behaves everywhere as it was measured.
 
 BudgetError     no candidate holds the budget
 """
@@ -22,7 +22,7 @@ from dcet.data.metrics import emotion_metrics
 from dcet.data.playing import play
 from dcet.data.turns import LabelledTurn, Turns
 from dcet.demo import scripted_conversation
-from dcet.export.bundle import write_zip
+from dcet.export.exporter import write_zip
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.errors import DcetError
@@ -63,7 +63,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What was found."""
+    """The result of a search for a latency budget."""
 
     budget_ms: float
     engine: str  # that ran
@@ -75,7 +75,7 @@ class Search:
 
     @property
     def front(self) -> tuple[Candidate, ...]:
-        """Those than which none faster is as accurate (Pareto), the fastest first."""
+        """The candidates that no faster one equals in accuracy (Pareto), the fastest first."""
         front: list[Candidate] = []
         for candidate in self.candidates:
             if not front or candidate.weighted_f1 > front[-1].weighted_f1:
@@ -83,7 +83,7 @@ class Search:
         return tuple(front)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the result as JSON holds it."""
         front = self.front
         rows = [{**dataclasses.asdict(c), "on_front": c in front} for c in self.candidates]
         return {**dataclasses.asdict(self), "candidates": rows}
@@ -114,11 +114,11 @@ class _Runner:
         return f"{self.student} in {self.precision} with {used}"
 
     def run(self, count: int) -> list[float]:
-        """Milliseconds of each of `count` turns."""
+        """Play `count` turns and return the milliseconds of each."""
         latency_ms = []
         for _ in range(count):
             started = time.perf_counter()
-            self.conversation.turn("somebody", **self.turn)
+            self.conversation.turn("speaker", **self.turn)
             latency_ms.append((time.perf_counter() - started) * 1000)
         return latency_ms
 
@@ -166,7 +166,7 @@ def search_budget(
 
 
 def fullest_turn(bundle: Bundle) -> dict[str, Any]:
-    """What costs most of all that one turn may be: arguments of `Conversation.turn`."""
+    """Return the most expensive turn there can be, as arguments of `Conversation.turn`."""
     given: dict[str, Any] = {}
     for name in MODALITIES:
         modality = bundle.manifest.modalities[name]
@@ -182,7 +182,7 @@ def fullest_turn(bundle: Bundle) -> dict[str, Any]:
 
 
 def _text_of_tokens(bundle: Bundle, tokens: int) -> str:
-    """As many words as there is room for."""
+    """Return as many words of the demo as fit into `tokens`."""
     words = " ".join(line.text for line in scripted_conversation()).split()
     for count in range(len(words), 0, -1):
         text = " ".join(words[:count])
@@ -193,7 +193,7 @@ def _text_of_tokens(bundle: Bundle, tokens: int) -> str:
 
 
 def _runners(student: str, precision: str, bundle: Bundle) -> Iterator[_Runner]:
-    """The bundle with every choice of limits."""
+    """Yield the bundle with every choice of limits."""
     given = fullest_turn(bundle)
     most = {n: bundle.manifest.modalities[n].most for n, key in LIMITED.items() if key in given}
     choices = {
@@ -221,7 +221,7 @@ def _expect_one_in_time(runners: Sequence[_Runner], budget_ms: float) -> None:
 def _candidates(
     runners: Sequence[_Runner], turns: Turns, progress: Callable[[str], None]
 ) -> Iterator[Candidate]:
-    """Each with its accuracy. Limits beyond what the turns hold make no difference to it."""
+    """Yield each with its accuracy. Limits beyond what the turns hold make no difference to it."""
     known: dict[tuple[Path, tuple[int, ...]], float] = {}
     for done, runner in enumerate(runners, start=1):
         progress(f"weighted F1 of {len(turns)} turns: candidate {done} of {len(runners)}")
@@ -255,7 +255,7 @@ def _most_windows(turns: Turns, window_samples: int | None) -> int:
 def _choose(
     judged: Sequence[tuple[Candidate, _Runner]], budget_ms: float, progress: Callable[[str], None]
 ) -> tuple[Candidate, _Runner, float]:
-    """The best that holds the budget when it is measured again, by itself and for longer."""
+    """Return the best that holds the budget when it is measured again, alone and for longer."""
     in_time = [pair for pair in judged if pair[0].p95_ms <= budget_ms]
     in_time.sort(key=lambda pair: (-pair[0].weighted_f1, pair[0].size_bytes, pair[0].p95_ms))
     for candidate, runner in in_time:

@@ -8,10 +8,9 @@ import click
 from rich.table import Table
 
 from dcet.export.budget import Search, search_budget
-from dcet.export.bundle import export_bundle, in_precision
-from dcet.export.int8 import Bound
+from dcet.export.exporter import Exporter, in_precision
+from dcet.export.int8_bound import Bound
 from dcet.export.names import name_of
-from dcet.export.once import Once
 from dcet.runtime.cli.output import STDOUT, make_console, output_json, show_status
 from dcet.targets import Target
 from dcet.training.saved.checkpoint import load
@@ -27,22 +26,18 @@ def search_and_show(
     json_path: Path | None,
 ) -> None:
     """Write the best bundle and print the Pareto table. Raises what `search_budget` raises."""
-    loaded = cache(load)
-    once = {student: Once() for student in students}
     with show_status() as status:
         status("labelled turns")
         turns = bound.labelled
 
+        @cache
+        def exporter(student: str) -> Exporter:
+            return Exporter(load(student), name_of(student), bound=bound)
+
         def export(student: str, precision: str, file: Path) -> None:
-            export_bundle(
-                loaded(student),
-                in_precision(target, precision),
-                file,
-                name=name_of(student),
-                progress=lambda message: status(f"{student} in {precision}: {message}"),
-                once=once[student],
-                bound=bound,
-            )
+            chosen = exporter(student)
+            chosen.progress = lambda message: status(f"{student} in {precision}: {message}")
+            chosen.write_verified(in_precision(target, precision), file)
 
         found = search_budget(
             students,

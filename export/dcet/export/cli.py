@@ -1,7 +1,8 @@
 """`dcet-export`: a checkpoint becomes a verified bundle."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,7 @@ from dcet.runtime.extras import need
 from dcet.targets import Device, Target, list_targets, load_target
 
 if TYPE_CHECKING:
-    from dcet.export.int8 import Bound
+    from dcet.export.int8_bound import Bound
 
 REPOSITORY_FILES = "*/config.pbtxt"  # what tells a model repository from other folders
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -67,7 +68,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 @click.option(
     "--budget-ms",
     type=FiniteRange(min=0, min_open=True),
-    help="Search precisions, students, faces and seconds of sound for the most accurate bundle of "
+    help="Search precisions, students, faces and seconds of audio for the most accurate bundle of "
     "which the fullest turn takes no longer on this machine (p95).",
 )
 @click.option(
@@ -130,8 +131,8 @@ def main(
         need(package, extra="export")
     # torch takes seconds: only when asked for
     from dcet.export.budget_view import search_and_show
-    from dcet.export.bundle import in_precision
-    from dcet.export.int8 import Bound
+    from dcet.export.exporter import in_precision
+    from dcet.export.int8_bound import Bound
 
     turns = None if calibration is None else read_turns(calibration)
     bound = Bound(turns=turns, max_drop=max_drop, corpora=corpora)
@@ -152,36 +153,27 @@ def main(
 def _export(
     checkpoint: str, targets: Sequence[Target], outputs: Sequence[Path], bound: "Bound"
 ) -> Iterator[dict[str, Any]]:
-    """Write each bundle or repository, and yield what a person and a program are told of it."""
-    from dcet.export.bundle import export_bundle
-    from dcet.export.once import Once
+    """Write each bundle or repository, and yield what is reported of it."""
+    from dcet.export.exporter import Exporter
     from dcet.export.triton import export_repository
     from dcet.training.saved.checkpoint import load
 
     with show_status() as status:
         status("checkpoint")
-        loaded, once = load(checkpoint), Once()
+        exporter = Exporter(load(checkpoint), name_of(checkpoint), bound=bound)
     for target, path in zip(targets, outputs, strict=True):
         with show_status() as status:  # not while the result is printed, which it would redirect
-
-            def progress(message: str, name: str = target.name) -> None:
-                status(f"{name}: {message}")
-
+            exporter.progress = partial(_tell, status, target.name)
             if target.layout == "triton":
-                parity = export_repository(loaded, target, path, progress=progress, once=once)
+                parity = export_repository(exporter, target, path)
                 result = _repository_result(target, path, parity)
             else:
-                manifest = export_bundle(
-                    loaded,
-                    target,
-                    path,
-                    name=name_of(checkpoint),
-                    progress=progress,
-                    once=once,
-                    bound=bound,
-                )
-                result = _result(manifest, path)
+                result = _result(exporter.write_verified(target, path), path)
         yield result
+
+
+def _tell(status: Callable[[str], None], target: str, message: str) -> None:
+    status(f"{target}: {message}")
 
 
 def _load_targets(names: Sequence[str]) -> list[Target]:
@@ -242,7 +234,7 @@ def _show_targets(json_path: Path | None) -> None:
 
 
 def _describe(target: Target) -> Iterator[str]:
-    """A target as lines that a person can read."""
+    """Yield a target as lines for a person."""
     default = f", and {target.family}" if target.is_family_default else ""
     yield f"{click.style(target.name, bold=True)}{default}: {target.description}"
     precision = ", ".join(f"{graph} {kind}" for graph, kind in target.precision.items())
@@ -285,7 +277,7 @@ def _figures(device: Device) -> dict[str, str]:
 
 
 def _repository_result(target: Target, output: Path, parity: tuple[Parity, ...]) -> dict[str, Any]:
-    """What a person and a program are told of a model repository."""
+    """Return what is reported of a model repository."""
     graphs = {path.parts[-3].removeprefix("dcet_"): path for path in output.glob("*/1/model.onnx")}
     return {
         "repository": str(output),
@@ -301,7 +293,7 @@ def _repository_result(target: Target, output: Path, parity: tuple[Parity, ...])
 
 
 def _worst(parity: tuple[Parity, ...]) -> dict[str, float]:
-    """The largest difference of each engine from torch."""
+    """Return the largest difference of each engine from torch."""
     return {
         engine: max(row.max_abs_probability for row in parity if row.engine == engine)
         for engine in dict.fromkeys(row.engine for row in parity)
@@ -309,7 +301,7 @@ def _worst(parity: tuple[Parity, ...]) -> dict[str, float]:
 
 
 def _result(manifest: Manifest, output: Path) -> dict[str, Any]:
-    """What a person and a program are told of a bundle."""
+    """Return what is reported of a bundle."""
     build = manifest.finalize.tensorrt if manifest.finalize is not None else None
     return {
         "bundle": str(output),
@@ -343,7 +335,7 @@ def _show_result(result: dict[str, Any]) -> None:
 
 
 def _describe_int8(found: dict[str, Any]) -> Iterator[str]:
-    """What int8 costs, as lines that a person can read."""
+    """Yield what int8 costs as lines for a person."""
     layers, kept = (
         sum(count(graph) for graph in found["graphs"].values())
         for count in (lambda graph: graph["layers"], lambda graph: len(graph["kept"]))

@@ -25,7 +25,7 @@ def tensorrt_build(
     modalities: Mapping[str, Modality],
     max_tokens: int,
 ) -> tuple[TensorrtBuild, dict[str, bytes]]:
-    """What the manifest says of it, and its files.
+    """Return what the manifest says of building with TensorRT, and the files for it.
 
     Raises ExportError for graphs that TensorRT would not take.
     """
@@ -59,7 +59,7 @@ def tensorrt_build(
 def profiles(
     graphs: Mapping[str, Graph], modalities: Mapping[str, Modality], max_tokens: int
 ) -> dict[str, dict[str, Profile]]:
-    """Smallest, usual and largest shape of each input that varies, by graph and input.
+    """Return the smallest, usual and largest shape of each input that varies, by graph and input.
 
     Most turns have one window of sound, and as many faces as fit. An input with a dimension that
     is none of the encoders' gets no profile.
@@ -84,7 +84,7 @@ def profiles(
 
 
 def script(graphs: Mapping[str, Graph], profiles: Profiles, major: int) -> str:
-    """A shell script that builds all engines with one major version of TensorRT."""
+    """Return a shell script that builds all engines with one major version of TensorRT."""
     lines = [
         "#!/bin/sh",
         f"# Builds this bundle's engines with TensorRT {major}.x, into the folder named, or",
@@ -101,7 +101,7 @@ def script(graphs: Mapping[str, Graph], profiles: Profiles, major: int) -> str:
 
 
 def trtexec(id: str, graph: Graph, profiles: Mapping[str, Profile], major: int) -> list[str]:
-    """The words of the line that builds an engine of a graph, `$engines` being where it goes."""
+    """Return the words of the command that builds an engine of a graph into `$engines`."""
     words = ["trtexec", f"--onnx={graph.file}", f'--saveEngine="$engines"/{id}.plan']
     for kind in ("min", "opt", "max") if profiles else ():
         shapes = (

@@ -1,4 +1,4 @@
-"""Products and norms that are one product once their weights stand still.
+"""Folding of norms and products that follow each other into one product.
 
 The exporter itself folds a batch norm after a convolution.
 """
@@ -15,7 +15,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def fold_norms(module: Module) -> Module:
-    """A copy in evaluation mode, in which a BatchNorm1d before a Linear is part of it."""
+    """Return a copy in evaluation mode, in which a BatchNorm1d before a Linear is part of it."""
     folded = copy.deepcopy(module).eval()
     for layers in folded.modules():
         if not isinstance(layers, nn.Sequential):
@@ -28,7 +28,8 @@ def fold_norms(module: Module) -> Module:
 
 
 def fold_senses(step: Step) -> Step:
-    """A copy in evaluation mode, in which a sense is multiplied once to become keys and values.
+    """Return a copy in evaluation mode, in which audio and face become keys and values in one
+    product.
 
     A norm, a product to the step's width and one to keys and values follow each other, with nothing
     in between. It saves a twelfth of the step's weights, and some 5 % of its time.
@@ -42,7 +43,7 @@ def fold_senses(step: Step) -> Step:
 
 @torch.no_grad()
 def _into_keys(sense: nn.Sequential, attention: Attention) -> nn.Sequential:
-    """What is left of a norm and a product, once the attention's keys and values take over."""
+    """Fold a norm's scale and a product into the attention's keys and values; return the rest."""
     norm, linear = sense
     assert isinstance(norm, nn.LayerNorm)
     assert isinstance(linear, nn.Linear)

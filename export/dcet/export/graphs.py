@@ -1,8 +1,9 @@
-"""Torch modules as ONNX that TensorRT 10.3, ONNX Runtime, ORT-web and OpenVINO can all read."""
+"""Torch modules traced to ONNX that TensorRT 10.3, ONNX Runtime, ORT-web and OpenVINO read."""
 
 import logging
 import warnings
-from typing import Any, Literal
+from inspect import Parameter, Signature
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,37 +12,24 @@ from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
 from dcet.export.folding import fold_norms, fold_senses
-from dcet.quantization.inspect import inspect_precision
+from dcet.quantization.arithmetic import compute_fp16
+from dcet.quantization.fp16 import store_fp16
 from dcet.quantization.pruning import prune
-from dcet.quantization.tensor_rows import tensor_row
 from dcet.runtime.arrays import FACE_PIXELS, WINDOW_SAMPLES
-from dcet.runtime.bundle.manifest import Graph
 from dcet.runtime.errors import DcetError
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.network.model import (
-    SPEAKER_STATES,
     Dcet,
     ModelConfig,
     State,
     Step,
+    StepInputs,
     TextEncoder,
     initial_state,
 )
 
 STATE_OUTPUTS = {name: f"next_{name}" for name in State._fields}
-STEP_INPUTS = (
-    "text",
-    "audio",
-    "audio_mask",
-    "face",
-    "face_mask",
-    "modality_mask",
-    "quality",
-    "episodes",
-    "episodes_mask",
-    "speaker",
-)
 STEP_OUTPUTS = ("probabilities", "sentiment", "shift", "modality_weights")
 UNSEEN = 10_000.0  # exp(-10000) is 0, and float16 holds it
 # Constants of the audio front end. What is quiet is a small difference of their large products:
@@ -81,10 +69,44 @@ class TextGraph(nn.Module):
         return features
 
 
+class StepGraph(Step):
+    """The step with one argument for each tensor: torch.export fails on named tuples in which one
+    name begins another, as `audio` does `audio_mask`."""
+
+    def __init__(self, step: Step) -> None:
+        nn.Module.__init__(self)  # its parts are those of `step`, under the same names
+        self.fusion, self.memory, self.heads = step.fusion, step.memory, step.heads
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        count = len(StepInputs._fields)
+        return super().forward(StepInputs(*tensors[:count]), State(*tensors[count:]))
+
+    # torch.export names what it traces after these.
+    forward.__signature__ = Signature(  # type: ignore[attr-defined]
+        [
+            *(Parameter(n, Parameter.POSITIONAL_OR_KEYWORD) for n in ("self", *StepInputs._fields)),
+            Parameter("state", Parameter.VAR_POSITIONAL),
+        ]
+    )
+
+
+def store_in(graph: onnx.ModelProto, precision: str, arithmetic: str = "fp32") -> onnx.ModelProto:
+    """Return the graph with its weights in `precision`; an int8 graph must be quantised already,
+    and what is float in it is stored as FP16.
+
+    arithmetic: in what an fp16 graph computes
+    """
+    if precision == "fp32":
+        return graph
+    if precision == "fp16" and arithmetic == "fp16":
+        graph = compute_fp16(graph, keep=FRONT_END)
+    return store_fp16(graph, keep=FRONT_END)
+
+
 def export_graphs(
     model: Dcet, max_tokens: int, opset: int, ir_version: int
 ) -> dict[str, onnx.ModelProto]:
-    """Every graph of a model by its id; none for an encoder that the model lacks."""
+    """Trace every graph of a model, by its id; none for an encoder that the model lacks."""
     graphs = {"text": export_text(model.text, max_tokens, opset, ir_version)}
     if model.audio is not None:
         graphs["audio"] = export_audio(model.audio, opset, ir_version)
@@ -97,7 +119,7 @@ def export_graphs(
 
 
 def step_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Shape of every input of `step` but the states, in their order."""
+    """Return the shape of every input of the step but the states, in their order."""
     return {
         "text": (1, config.text_width),
         "audio": (1, config.audio_length, config.audio_width),
@@ -113,12 +135,12 @@ def step_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def export_step(step: Step, opset: int, ir_version: int) -> onnx.ModelProto:
-    """One turn as a graph of float32 inputs and fixed shapes."""
-    features = [torch.ones(shape) for shape in step_shapes(step.config).values()]
+    """Trace one turn as a graph of float32 inputs and fixed shapes."""
+    inputs = (torch.ones(shape) for shape in step_shapes(step.config).values())
     return trace(
-        fold_senses(step),
-        (*features, *initial_state(step.config)),
-        [*STEP_INPUTS, *State._fields],
+        StepGraph(fold_senses(step)),
+        (*inputs, *initial_state(step.config)),
+        [*StepInputs._fields, *State._fields],
         [*STEP_OUTPUTS, *STATE_OUTPUTS.values()],
         opset,
         ir_version,
@@ -128,7 +150,7 @@ def export_step(step: Step, opset: int, ir_version: int) -> onnx.ModelProto:
 def export_text(
     encoder: TextEncoder, max_tokens: int, opset: int, ir_version: int
 ) -> onnx.ModelProto:
-    """Token ids of any length up to `max_tokens` to text features."""
+    """Trace token ids of any length up to `max_tokens` to text features."""
     ids = torch.ones(1, 8, dtype=torch.int32)
     tokens = {1: torch.export.Dim("tokens", min=2, max=max_tokens)}
     return trace(
@@ -143,7 +165,7 @@ def export_text(
 
 
 def export_audio(encoder: AudioEncoder, opset: int, ir_version: int) -> onnx.ModelProto:
-    """Any number of windows of PCM and a speaker's voice to features and the voice afterwards."""
+    """Trace any number of windows of PCM and a speaker's voice to features and the next voice."""
     return trace(
         fold_norms(encoder),
         (torch.zeros(2, WINDOW_SAMPLES), torch.zeros(1, *VOICE_SHAPE)),
@@ -156,7 +178,7 @@ def export_audio(encoder: AudioEncoder, opset: int, ir_version: int) -> onnx.Mod
 
 
 def export_face(encoder: FaceEncoder, opset: int, ir_version: int) -> onnx.ModelProto:
-    """Any number of RGB pictures of any one size to features."""
+    """Trace any number of RGB pictures of any one size to features."""
     sizes = {0: ("faces", 1), 1: ("height", 2), 2: ("width", 2)}
     return trace(
         encoder,
@@ -180,7 +202,7 @@ def trace(
     ir_version: int,
     dynamic_shapes: tuple[Any, ...] | None = None,
 ) -> onnx.ModelProto:
-    """A module as ONNX with its weights inside, and nothing in it of the machine it came from."""
+    """Return a module as ONNX with its weights inside, and nothing of the exporting machine."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own deprecations; what went wrong is raised
@@ -207,7 +229,7 @@ def trace(
 
 
 def _cast_bytes_first(graph: onnx.GraphProto) -> None:
-    """TensorRT can but cast an input of uint8, so what asks for its shape asks the cast."""
+    """Let nothing but a Cast read an input of uint8, as TensorRT can do nothing else with one."""
     of_bytes = {
         port.name for port in graph.input if port.type.tensor_type.elem_type == TensorProto.UINT8
     }
@@ -240,8 +262,8 @@ def _leave_last_size(graph: onnx.GraphProto) -> None:
 
 
 def _halve_gelu_last(graph: onnx.GraphProto) -> None:
-    """x * (0.5 * (1 + erf)) becomes (x * (1 + erf)) * 0.5, which is the same bit for bit and the
-    order in which ONNX Runtime knows a GELU: one operator for five."""
+    """Turn x * (0.5 * (1 + erf)) into (x * (1 + erf)) * 0.5, which is the same bit for bit and the
+    order in which ONNX Runtime recognises a GELU: one operator for five."""
     made_by = {name: node for node in graph.node for name in node.output}
 
     def kind(name: str) -> str | None:
@@ -265,31 +287,7 @@ def _is_size(node: onnx.NodeProto | None, tensor: str, place: int) -> bool:
 
 
 def _drop_notes(graph: onnx.GraphProto) -> None:
-    """The exporter notes where each node came from, with the paths of the exporting machine."""
+    """Remove the notes on where each node came from, which hold paths of this machine."""
     for part in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
-
-
-def graph_row(model: onnx.ModelProto, file: str, precision: str) -> Graph:
-    """What the manifest says of a graph. Raises ExportError unless it is in `precision`."""
-    found = inspect_precision(model)
-    if found.precision != precision:
-        raise ExportError(
-            f"{file}: the target asks for {precision}, the graph came out {found.precision}"
-        )
-    return Graph(
-        file=file,
-        precision=found.precision,
-        arithmetic=found.arithmetic,
-        opset=next(row.version for row in model.opset_import if row.domain == ""),
-        ir_version=model.ir_version,
-        qdq_count=found.qdq_count,
-        inputs=tuple(tensor_row(value) for value in model.graph.input),
-        outputs=tuple(tensor_row(value) for value in model.graph.output),
-    )
-
-
-def state_owner(name: str) -> Literal["speaker", "scene"]:
-    """Whose a state is."""
-    return "speaker" if name in SPEAKER_STATES else "scene"

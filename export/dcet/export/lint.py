@@ -1,4 +1,4 @@
-"""What TensorRT would refuse, or get wrong, in a graph: found before the graph leaves the host."""
+"""Checks that find, before a graph is exported, what TensorRT would refuse or get wrong."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Finding:
 def lint(
     id: str, model: ModelProto, tensorrt: TensorrtRange, profiles: Mapping[str, Profile]
 ) -> list[Finding]:
-    """Everything in a graph that one of the versions of TensorRT would not take.
+    """Find everything in a graph that one of the versions of TensorRT would not take.
 
     `profiles` are those of the graph's inputs, by name.
     """
@@ -75,7 +75,7 @@ class _Graph:
                 self.constants[node.output[0]] = node.attribute[0].t
 
     def type(self, name: str) -> int:
-        """Element type of a tensor; UNDEFINED where it cannot be told."""
+        """Return the element type of a tensor, UNDEFINED where it cannot be told."""
         if name in self.constants:
             return int(self.constants[name].data_type)
         return int(self._types[name].elem_type) if name in self._types else TensorProto.UNDEFINED
@@ -183,7 +183,7 @@ def _operator(
     if node.op_type in UNKNOWN_SIZES:
         yield graph.finding(
             node,
-            "nobody knows the size of its output before it has run",
+            "the size of its output is unknown until it has run",
             "keep the shape, and mask what is not wanted",
             is_error=False,
         )
@@ -206,7 +206,7 @@ def _operator(
 
 
 def _data(node: NodeProto) -> list[str]:
-    """The tensors whose types the table speaks of: the data, not the shapes, axes or indices."""
+    """Return the tensors whose types the table lists: the data, not shapes, axes or indices."""
     if node.op_type == "Cast":
         return [node.input[0], node.output[0]]
     if node.op_type in ("Constant", "ConstantOfShape") or not node.input:
@@ -218,9 +218,7 @@ def _limit(
     graph: _Graph, node: NodeProto, subject: str, rule: str, versions: str
 ) -> Iterator[Finding]:
     if subject == "note":
-        yield graph.finding(
-            node, f"TensorRT {versions}: {rule}", "see that it is so", is_error=False
-        )
+        yield graph.finding(node, f"TensorRT {versions}: {rule}", "make sure of it", is_error=False)
         return
     schema = onnx.defs.get_schema(node.op_type, graph.opset)
     holds = True
@@ -253,7 +251,7 @@ def _attribute_holds(node: NodeProto, name: str, rule: str) -> bool:
 
 
 def _tensor_holds(graph: _Graph, name: str, rule: str) -> bool:
-    """Of an input or output that is there."""
+    """Tell whether a rule holds for an input or output that is present."""
     constant = graph.constants.get(name)
     if rule == "constant":
         return constant is not None
@@ -291,7 +289,7 @@ def _quantiser(graph: _Graph, node: NodeProto) -> Iterator[Finding]:
 
 
 def _whole_numbers(graph: _Graph, node: NodeProto) -> Iterator[Finding]:
-    """Indices and shapes are int64 in ONNX; what is computed from data should not be."""
+    """Find int64 that is computed from data; ONNX needs it for indices and shapes alone."""
     for name in node.output:
         if name in graph.from_data and graph.type(name) == TensorProto.INT64:
             yield graph.finding(

@@ -1,4 +1,4 @@
-"""ONNX as OpenVINO IR, stateless as the graph is. Both read their weights from the ONNX file."""
+"""Conversion of ONNX to OpenVINO IR that reads its weights from the ONNX file."""
 
 import tempfile
 from pathlib import Path
@@ -13,7 +13,7 @@ REST = "openvino_constants"  # an initializer that no node reads
 
 
 def openvino_ir(graph: bytes) -> tuple[bytes, bytes]:
-    """The ONNX file of a graph and the .xml of its IR, whose weights file is that ONNX file.
+    """Return the ONNX file of a graph and the .xml of its IR, whose weights file is the ONNX file.
 
     IR states where in its weights file each constant begins, and the weights lie in the ONNX file
     byte for byte. What else OpenVINO needs, a few hundred bytes of shapes and axes, is added there.
@@ -42,7 +42,7 @@ def openvino_ir(graph: bytes) -> tuple[bytes, bytes]:
 
 
 def _without_indentation(xml: ElementTree.Element) -> bytes:
-    """A sixth shorter."""
+    """Serialise XML without white space between elements, which is a sixth shorter."""
     for element in xml.iter():
         for part in ("text", "tail"):
             if not (getattr(element, part) or "").strip():

@@ -1,4 +1,4 @@
-"""A bundle leaves the export only if every engine that runs here agrees with torch."""
+"""The check that every engine agrees with torch, without which no bundle is written."""
 
 from dcet.export.graphs import ExportError
 from dcet.runtime.bundle.bundle import Bundle
@@ -21,7 +21,7 @@ def measure(bundle: Bundle, engine: Engine) -> tuple[Parity, ...]:
 
 
 def describe(bundle: Bundle, row: Parity) -> str:
-    """What was expected of a golden sequence, and what came."""
+    """Say what was expected of a golden sequence, and what came."""
     output = "features" if row.case in bundle.manifest.graphs else "probabilities"
     labels = f" and the same emotion in {LABEL_AGREEMENT:.0%} of all steps"
     return (

@@ -5,49 +5,30 @@ is published: the models are played through ONNX Runtime by what the configurati
 states handled as Triton does, and must give what torch gives.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-import torch
 from numpy.typing import NDArray
 
-from dcet.export.bundle import documents, store_in
-from dcet.export.folding import fold_norms
-from dcet.export.golden import GoldenSequence, record
-from dcet.export.graphs import (
-    STATE_OUTPUTS,
-    STEP_OUTPUTS,
-    ExportError,
-    TextGraph,
-    export_face,
-    step_shapes,
-    trace,
-)
-from dcet.export.once import Once
-from dcet.export.served import ServedAudio, ServedStep
-from dcet.runtime.arrays import WINDOW_SAMPLES
+from dcet.export.exporter import Exporter, documents
+from dcet.export.graphs import ExportError, store_in
+from dcet.export.record_golden import GoldenSequence
+from dcet.export.triton_graphs import START, triton_graphs
 from dcet.runtime.bundle.golden import TOLERANCES, compare, label_note, remade, rows_too_far
 from dcet.runtime.bundle.manifest import Parity
 from dcet.runtime.extras import need
 from dcet.runtime.files import atomic_folder
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.targets import Target
-from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
-from dcet.training.network.model import SPEAKER_STATES, Step, TextEncoder, initial_state
-from dcet.training.saved.checkpoint import Checkpoint
 
-SLOTS = 8  # speakers of one conversation who are remembered at once
 CONVERSATIONS = 4096  # at once, for each instance of a model; more wait until one ends
 IDLE_MICROSECONDS = 600_000_000  # ten minutes of silence end a conversation
 QUEUE_MICROSECONDS = 1_000  # that a turn waits for others to run with
 MAX_BATCH = {"text": 32, "audio": 8, "face": 64, "step": 64}  # requests; of `face`, faces
-START = "start"
-STEP_INPUTS = {name: name for name in MODALITIES}  # as export_step names them
 DTYPES: Mapping[int, str] = {
     onnx.TensorProto.FLOAT: "TYPE_FP32",
     onnx.TensorProto.INT32: "TYPE_INT32",
@@ -57,22 +38,15 @@ DTYPES: Mapping[int, str] = {
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def export_repository(
-    checkpoint: Checkpoint,
-    target: Target,
-    output: Path,
-    *,
-    progress: Callable[[str], None],
-    once: Once | None = None,
-) -> tuple[Parity, ...]:
+def export_repository(exporter: Exporter, target: Target, output: Path) -> tuple[Parity, ...]:
     """Write the folder `output`, unless what is in it disagrees with torch in ONNX Runtime.
 
-    It takes the place of a repository that was written before, and of nothing else. What it has in
-    common with bundles of the same checkpoint is made once.
+    It takes the place of a repository that was written before, and of nothing else. Its golden
+    sequences are those of the exporter's bundles.
 
     Raises ExportError, MissingExtra or WriteError.
     """
-    once = once or Once()
+    checkpoint = exporter.checkpoint
     for package in ("tritonclient", "grpc", "google.protobuf"):
         need(package, extra="triton")
     if "int8" in target.precision.values():
@@ -85,10 +59,8 @@ def export_repository(
             f"{output}: expected nothing there, or a repository that dcet-export wrote, got "
             "something else; remove it, or give another --output"
         )
-    progress("graphs")
-    graphs = served_graphs(checkpoint, target.opset, target.ir_version)
-    progress("golden sequences")
-    golden = once("golden", partial(record, checkpoint))
+    exporter.progress("graphs")
+    graphs = triton_graphs(checkpoint.model, target.opset, target.ir_version)
     with atomic_folder(output) as repository:
         for id, graph in graphs.items():
             write_model(repository, id, store_in(graph, target.precision[id]))
@@ -99,7 +71,8 @@ def export_repository(
         }
         for name, data in extra.items():
             (repository / name).write_bytes(data)
-        progress("parity of onnxruntime")
+        golden = exporter.golden
+        exporter.progress("parity of onnxruntime")
         rows = replay(repository, golden, target.precision)
         for row in rows_too_far(rows):
             raise ExportError(
@@ -111,85 +84,15 @@ def export_repository(
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether nothing but models of ours would be lost with it."""
+    """Tell whether a folder holds nothing but models that were exported here."""
     models = {f"dcet_{id}" for id in MAX_BATCH}
     return folder.is_dir() and all(
         entry.name in models and (entry / "config.pbtxt").is_file() for entry in folder.iterdir()
     )
 
 
-def served_graphs(
-    checkpoint: Checkpoint, opset: int, ir_version: int
-) -> dict[str, onnx.ModelProto]:
-    """The graphs by id, each for a batch of any size; `audio` and `step` with slots of speakers."""
-    model = checkpoint.model
-    graphs = {"text": _text(model.text, opset, ir_version)}
-    if model.audio is not None:
-        graphs["audio"] = _audio(model.audio, opset, ir_version)
-    if model.face is not None:
-        graphs["face"] = export_face(model.face, opset, ir_version)
-    graphs["step"] = _step(model.step, opset, ir_version)
-    return graphs
-
-
-def _text(encoder: TextEncoder, opset: int, ir_version: int) -> onnx.ModelProto:
-    ids = torch.ones(2, 8, dtype=torch.int32)
-    axes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("tokens", min=2)}
-    return trace(
-        TextGraph(encoder),
-        (ids, torch.ones_like(ids)),
-        ["input_ids", "attention_mask"],
-        ["features"],
-        opset,
-        ir_version,
-        dynamic_shapes=(axes, axes),
-    )
-
-
-def _audio(encoder: AudioEncoder, opset: int, ir_version: int) -> onnx.ModelProto:
-    batch, windows = torch.export.Dim("batch", min=1), torch.export.Dim("windows", min=1)
-    return trace(
-        ServedAudio(fold_norms(encoder)),
-        (
-            torch.zeros(2, 3, WINDOW_SAMPLES),
-            torch.ones(2, 1, dtype=torch.int32),
-            torch.zeros(2, 1),
-            torch.zeros(2, SLOTS),
-            torch.zeros(2, SLOTS, *VOICE_SHAPE),
-        ),
-        ["pcm", "speaker", START, "holders", "voice"],
-        ["features", "next_holders", "next_voice"],
-        opset,
-        ir_version,
-        dynamic_shapes=({0: batch, 1: windows}, *[{0: batch}] * 4),
-    )
-
-
-def _step(step: Step, opset: int, ir_version: int) -> onnx.ModelProto:
-    batch = torch.export.Dim("batch", min=1)
-    features = {
-        name: torch.ones(2, *shape[1:])
-        for name, shape in step_shapes(step.config).items()
-        if name not in ("episodes", "episodes_mask", "speaker")
-    }
-    states = {
-        name: torch.zeros(2, *([SLOTS] if name in SPEAKER_STATES else []), *value.shape[1:])
-        for name, value in initial_state(step.config)._asdict().items()
-    }
-    control = (torch.ones(2, 1, dtype=torch.int32), torch.zeros(2, 1), torch.zeros(2, SLOTS))
-    return trace(
-        ServedStep(step),
-        (*features.values(), *control, *states.values()),
-        [*features, "speaker", START, "holders", *states],
-        [*STEP_OUTPUTS, "next_holders", *(STATE_OUTPUTS[name] for name in states)],
-        opset,
-        ir_version,
-        dynamic_shapes=(*[{0: batch}] * (len(features) + 3), ({0: batch},) * len(states)),
-    )
-
-
 def write_model(repository: Path, id: str, graph: onnx.ModelProto) -> None:
-    """The folder of one model: its configuration, and its graph as version 1."""
+    """Write the folder of one model: its configuration, and its graph as version 1."""
     folder = repository / f"dcet_{id}"
     (folder / "1").mkdir(parents=True)
     (folder / "1" / "model.onnx").write_bytes(graph.SerializeToString())
@@ -201,7 +104,7 @@ def write_model(repository: Path, id: str, graph: onnx.ModelProto) -> None:
 
 
 def model_config(id: str, graph: onnx.ModelProto) -> Any:
-    """Triton's ModelConfig of a graph. A pair of an input X and an output next_X is a state."""
+    """Describe a graph as Triton's ModelConfig. An input X and an output next_X are a state."""
     schema = need("tritonclient.grpc.model_config_pb2", extra="triton")
     inputs = {value.name: _tensor(value) for value in graph.graph.input}
     outputs = {value.name: _tensor(value) for value in graph.graph.output}
@@ -225,51 +128,44 @@ def model_config(id: str, graph: onnx.ModelProto) -> Any:
             if name.removeprefix("next_") not in states
         ],
     )
-    if not states:
+    if states:
+        batching = _sequences(schema.ModelSequenceBatching, {n: inputs[n] for n in states})
+        config.sequence_batching.CopyFrom(batching)
+    else:
         config.dynamic_batching.max_queue_delay_microseconds = QUEUE_MICROSECONDS
-        return config
-    batching = schema.ModelSequenceBatching
-    config.sequence_batching.CopyFrom(
-        batching(
-            max_sequence_idle_microseconds=IDLE_MICROSECONDS,
-            oldest=batching.StrategyOldest(
-                max_candidate_sequences=CONVERSATIONS,
-                max_queue_delay_microseconds=QUEUE_MICROSECONDS,
-            ),
-            control_input=[
-                batching.ControlInput(
-                    name=START,
-                    control=[
-                        batching.Control(
-                            kind=batching.Control.CONTROL_SEQUENCE_START, fp32_false_true=[0, 1]
-                        )
-                    ],
-                )
-            ],
-            state=[
-                batching.State(
-                    input_name=name,
-                    output_name=f"next_{name}",
-                    initial_state=[
-                        batching.InitialState(name="zeros", zero_data=True, **inputs[name])
-                    ],
-                    **inputs[name],
-                )
-                for name in states
-            ],
-        )
-    )
     return config
 
 
+def _sequences(batching: Any, states: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Describe sequences, each with these states, as Triton's ModelSequenceBatching."""
+    start = batching.Control(kind=batching.Control.CONTROL_SEQUENCE_START, fp32_false_true=[0, 1])
+    return batching(
+        max_sequence_idle_microseconds=IDLE_MICROSECONDS,
+        oldest=batching.StrategyOldest(
+            max_candidate_sequences=CONVERSATIONS,
+            max_queue_delay_microseconds=QUEUE_MICROSECONDS,
+        ),
+        control_input=[batching.ControlInput(name=START, control=[start])],
+        state=[
+            batching.State(
+                input_name=name,
+                output_name=f"next_{name}",
+                initial_state=[batching.InitialState(name="zeros", zero_data=True, **tensor)],
+                **tensor,
+            )
+            for name, tensor in states.items()
+        ],
+    )
+
+
 def _tensor(value: onnx.ValueInfoProto) -> dict[str, Any]:
-    """Type and shape of one request; -1 where a dimension may vary."""
+    """Return the type and shape of one request, -1 where a dimension may vary."""
     tensor = value.type.tensor_type
     dims = [-1 if size.dim_param else size.dim_value for size in tensor.shape.dim[1:]]
     return {"data_type": DTYPES[tensor.elem_type], "dims": dims}
 
 
-class ServedModel:
+class TritonModel:
     """A model of a repository as Triton runs it, for one batch of sequences that never changes.
 
     Everything but the graph's numbers is read from its configuration.
@@ -286,7 +182,7 @@ class ServedModel:
         )
 
     def run(self, inputs: Arrays, start: Sequence[bool] = ()) -> dict[str, NDArray[Any]]:
-        """The outputs of one batch of requests; `start` for each sequence that begins."""
+        """Return the outputs of one batch of requests; `start` tells which sequences begin."""
         sequences = self.config.sequence_batching
         begins = np.array(start, np.float32)[:, None]
         feed = dict(inputs)
@@ -307,7 +203,7 @@ class ServedModel:
 def replay(
     repository: Path, golden: Mapping[str, GoldenSequence], precision: Mapping[str, str]
 ) -> tuple[Parity, ...]:
-    """How far the models are from torch, from raw inputs to estimates.
+    """Measure how far the models are from torch, from raw inputs to estimates.
 
     All cases of the step are played at once, each a sequence of one batch.
     """
@@ -321,14 +217,15 @@ def replay(
         rows.append(compare("onnxruntime-cpu", case, got, expected, tolerance, of_step=of_step))
 
     for id in [id for id in ("text", "audio", "face") if id in golden]:
-        model = ServedModel(repository / f"dcet_{id}")
+        model = TritonModel(repository / f"dcet_{id}")
         made = np.stack([model.run(*turn)["features"] for turn in _requests(id, golden[id])])
         judge(id, made, "features", TOLERANCES[precision[id]])
         features[id] = made.reshape(-1, made.shape[-1])
     cases = [case for case in golden if case not in precision]
-    model = ServedModel(repository / "dcet_step")
+    model = TritonModel(repository / "dcet_step")
     taken = [row.name for row in model.config.input]
-    played = [remade(golden[case].inputs, features, STEP_INPUTS) for case in cases]
+    step_inputs = {name: name for name in MODALITIES}  # as export_step names them
+    played = [remade(golden[case].inputs, features, step_inputs) for case in cases]
     got = []
     for i in range(golden[cases[0]].steps):
         turns = [{name: values[i] for name, values in case.items()} for case in played]
@@ -343,7 +240,7 @@ def replay(
 
 
 def _requests(id: str, sequence: GoldenSequence) -> list[tuple[Arrays, list[bool]]]:
-    """The requests to an encoder, with whether they start a sequence."""
+    """Return the requests to an encoder, with whether they start a sequence."""
     requests: list[tuple[Arrays, list[bool]]] = []
     for i in range(sequence.steps):
         inputs = {name: values[i] for name, values in sequence.inputs.items()}

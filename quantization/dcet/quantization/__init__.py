@@ -1,4 +1,8 @@
-"""The precision of ONNX graphs, and what they cost. The extra `export` is needed on first use."""
+"""The precision of ONNX graphs, and what they cost. Needs `pip install 'dcet[export]'`.
+
+Names are imported when they are first asked for (PEP 562): a device without onnx may import the
+package, and is told which extra is missing once it uses it.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -19,7 +19,7 @@ HALF = frozenset(
 
 
 def compute_fp16(model: ModelProto, *, keep: tuple[str, ...] = ()) -> ModelProto:
-    """A copy of a model that multiplies its weights, and most of what follows, in float16.
+    """Return a copy of a model that multiplies its weights, and most of what follows, in float16.
 
     Inputs and outputs stay float32, and so do operators that need its range or its precision and
     everything that no layer has a part in: preparation, masks, numbers of speakers. Layers whose
@@ -76,7 +76,7 @@ def compute_fp16(model: ModelProto, *, keep: tuple[str, ...] = ()) -> ModelProto
 
 
 def _types(model: ModelProto) -> dict[str, int]:
-    """Element type of every tensor."""
+    """Return the element type of every tensor."""
     graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
     values = (*graph.input, *graph.value_info, *graph.output)
     types = {value.name: int(value.type.tensor_type.elem_type) for value in values}
@@ -84,7 +84,7 @@ def _types(model: ModelProto) -> dict[str, int]:
 
 
 def _half_nodes(model: ModelProto, keep: tuple[str, ...]) -> Collection[str]:
-    """Names of the nodes that compute in float16: layers, and what comes after one."""
+    """Name the nodes that compute in float16: layers, and what comes after one."""
     layers = {layer.node for layer in weighted_layers(model, keep=keep)}
     touched: set[str] = set()
     names = set()

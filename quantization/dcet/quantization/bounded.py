@@ -15,7 +15,7 @@ NAMED = 5  # layers in a message
 
 
 class Verdict(Protocol):
-    """What a judge found."""
+    """The finding of a judge."""
 
     @property
     def misses(self) -> str | None:
@@ -46,9 +46,10 @@ def bounded(
     judge: Callable[[Mapping[str, ModelProto]], V],
     measure: Callable[[], Sequence[Sensitivity]],
 ) -> Bounded[V]:
-    """The `quantised` graphs, with few layers in float: none where the judge lets that pass, else
-    the first 1, 2, 4, … of what `measure` gives, which is asked only when they are needed. Of those
-    of each graph, the less costly half and then the other are int8 again where that passes, too.
+    """Return the `quantised` graphs with few layers in float: none where the judge lets that pass,
+    else the first 1, 2, 4, … of what `measure` gives, which is called only when they are needed. Of
+    those of each graph, the less costly half and then the other are int8 again where that passes,
+    too.
 
     Raises BoundError where a graph would no longer be int8, naming the layers that cost most.
     """
@@ -79,7 +80,7 @@ def _spared(
     judge: Callable[[Mapping[str, ModelProto]], V],
     found: Bounded[V],
 ) -> Bounded[V]:
-    """Without the float layers that only came with others."""
+    """Return to int8 the layers that were not needed in float, half a graph's at a time."""
     for id in dict.fromkeys(row.graph for row in found.restored):
         rows = [row for row in found.restored if row.graph == id]
         middle = len(rows) // 2
@@ -99,7 +100,7 @@ def _while_int8(
     quantised: Mapping[str, ModelProto],
     ranked: Sequence[Sensitivity],
 ) -> Iterator[Sensitivity]:
-    """Those that may all be float while most weights of each graph stay int8, in their order."""
+    """Yield, in order, those that may all be float while most weights of each graph stay int8."""
     taken: list[Sensitivity] = []
     for row in ranked:
         graphs = _restored(

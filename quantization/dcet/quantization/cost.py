@@ -1,4 +1,4 @@
-"""What one run of a graph costs: arithmetic, and bytes moved, operator by operator.
+"""The cost of one run of a graph: arithmetic, and bytes moved, operator by operator.
 
 Counted on the graph itself, with these conventions:
 
@@ -95,7 +95,7 @@ class Kernel:
 
     @property
     def flops(self) -> Mapping[str, int]:
-        """By the type of the arithmetic."""
+        """The FLOPs by the type of the arithmetic."""
         flops: Counter[str] = Counter()
         for node in self.nodes:
             flops[node.arithmetic] += node.flops
@@ -114,7 +114,7 @@ class GraphCost:
 
     @property
     def flops(self) -> Mapping[str, int]:
-        """By the type of the arithmetic."""
+        """The FLOPs by the type of the arithmetic."""
         flops: Counter[str] = Counter()
         for kernel in self.kernels:
             flops.update(kernel.flops)
@@ -130,7 +130,7 @@ class GraphCost:
 
     @property
     def largest_activation_bytes(self) -> int:
-        """Of the kernel that moves the most."""
+        """The bytes of the kernel that moves the most."""
         return max((kernel.activation_bytes for kernel in self.kernels), default=0)
 
 
@@ -208,7 +208,7 @@ class _Count:
         )
 
     def _reads(self, node: NodeProto) -> dict[str, int]:
-        """Bytes that a node reads of each tensor that lies in memory."""
+        """Return the bytes that a node reads of each tensor in memory."""
         read = {}
         for position, name in enumerate(node.input):
             if not name:
@@ -221,14 +221,14 @@ class _Count:
         return read
 
     def _is_free(self, node: NodeProto) -> bool:
-        """No kernel: a view, a constant, or the part of an int8 operator that reads its input."""
+        """Tell whether a node needs no kernel: a view, a constant, or part of an int8 operator."""
         return node.op_type in _RENAMES or self._tensors[node.output[0]].is_constant
 
     def _is_activation(self, name: str) -> bool:
         return name != "" and not self._tensors[name].is_constant
 
     def _carrier(self, name: str) -> str:
-        """The tensor that really lies in memory where a node reads this one."""
+        """Name the tensor that lies in memory where a node reads this one."""
         maker = self._makers.get(name)
         if maker is None or maker.op_type not in _RENAMES:
             return name
@@ -238,7 +238,7 @@ class _Count:
         return self._tensors[name].size * _size_of(self._stored_type(name))
 
     def _stored_type(self, name: str) -> int:
-        """Element type of a tensor where it lies in memory."""
+        """Return the element type of a tensor where it lies in memory."""
         maker = self._makers.get(name)
         if maker is None or maker.op_type not in _KEEPS_TYPE:
             return self._tensors[name].element_type
@@ -284,6 +284,6 @@ def _size_of(element_type: int) -> int:
 
 
 def _attribute(node: NodeProto, name: str) -> Any:
-    """Its value, or None where the node has none of this name."""
+    """Return the value of an attribute, None where the node has none of this name."""
     found = next((each for each in node.attribute if each.name == name), None)
     return None if found is None else helper.get_attribute_value(found)

@@ -1,4 +1,4 @@
-"""Weights in half the bytes, arithmetic as before."""
+"""FP16 storage: weights in half the bytes, arithmetic as before."""
 
 from math import prod
 
@@ -12,7 +12,7 @@ LARGEST = float(np.finfo(np.float16).max)
 
 
 def store_fp16(model: ModelProto, *, keep: tuple[str, ...] = ()) -> ModelProto:
-    """A copy of a model whose float32 weights are stored as float16 and cast back where it runs.
+    """Return a copy of a model whose float32 weights are stored as float16 and cast back.
 
     An engine folds the casts when it loads the graph and computes in float32 from then on, so the
     file is half as large and nothing else changes but the rounding of the weights. Weights whose

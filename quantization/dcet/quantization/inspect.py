@@ -1,4 +1,4 @@
-"""What precision a graph really has, read from the graph and not from what its maker intended."""
+"""The precision of a graph, read from the graph and not from what its maker intended."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -112,7 +112,7 @@ class _Trace:
                 self._tensors[node.output[0]] = node.attribute[0].t
 
     def weight(self, name: str) -> _Weight | None:
-        """The weight that arrives under this name, if it is one."""
+        """Return the weight that arrives under this name, None where it is none."""
         if name in self._tensors:
             tensor = self._tensors[name]
             return _Weight(tensor.data_type, tensor.data_type, prod(tensor.dims))

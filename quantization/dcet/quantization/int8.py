@@ -39,7 +39,7 @@ def quantize_int8(
     keep: Collection[str] = (),
     symmetric: bool = True,
 ) -> ModelProto:
-    """A copy of a model whose products with weights are computed in int8.
+    """Return a copy of a model whose products with weights are computed in int8.
 
     Weights are int8 with a scale for each output channel, activations int8 with one scale, which
     `batches` calibrate. Only layers are quantised, and the sums of two of their results (residual
@@ -79,7 +79,7 @@ def quantize_int8(
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Both quantisers tell of their progress, and of preparation that is done already."""
+    """Keep both quantisers from printing progress, and warnings about preparation that is done."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -132,7 +132,7 @@ def _nncf(
 
 
 def _set_signs(model: ModelProto, *, signed: bool) -> None:
-    """NNCF takes int8 where something is negative and uint8 where not: make all activations one.
+    """Make all activations int8 or all uint8: NNCF takes uint8 where nothing is negative.
 
     ONNX Runtime is several times slower with int8 activations on x86, and TensorRT has no uint8.
     From uint8 to int8 the largest value stays and the scale grows; the other way is exact.

@@ -19,7 +19,8 @@ class Layer:
 
 
 def weighted_layers(model: ModelProto, *, keep: tuple[str, ...] = ()) -> tuple[Layer, ...]:
-    """Layers in the order in which they run, but for those whose weights' names begin with `keep`.
+    """Return the layers in the order in which they run, without those whose weights' names begin
+    with one of `keep`.
 
     A product of two activations, as in attention, is no layer, nor is one whose weight is
     quantised.
@@ -35,7 +36,7 @@ def weighted_layers(model: ModelProto, *, keep: tuple[str, ...] = ()) -> tuple[L
 
 
 def int8_layers(quantised: ModelProto, model: ModelProto) -> tuple[Layer, ...]:
-    """The layers of `model` that are int8 in `quantised`: their weights are dequantised there."""
+    """Return the layers of `model` whose weights are dequantised in `quantised`: those in int8."""
     weights = {tensor.name for tensor in quantised.graph.initializer}
     dequantised = {
         node.output[0]
@@ -47,7 +48,7 @@ def int8_layers(quantised: ModelProto, model: ModelProto) -> tuple[Layer, ...]:
 
 
 def residual_sums(model: ModelProto, layers: Collection[Layer]) -> tuple[str, ...]:
-    """Names of the sums of what came out of convolutions among `layers`, with ReLUs in between.
+    """Name the sums of the results of convolutions among `layers`, with ReLUs in between.
 
     Engines add the other branch of a residual connection to an int8 convolution without leaving
     int8, so such sums are worth quantising too.
@@ -66,7 +67,7 @@ def residual_sums(model: ModelProto, layers: Collection[Layer]) -> tuple[str, ..
 
 
 def bias_of(model: ModelProto, node: str) -> str | None:
-    """Name of the node that adds a constant to what comes out of `node`, where there is one."""
+    """Name the node that adds a constant to what comes out of `node`, where there is one."""
     weights = {tensor.name for tensor in model.graph.initializer}
     output = next(each.output[0] for each in model.graph.node if each.name == node)
     for each in model.graph.node:
@@ -76,7 +77,7 @@ def bias_of(model: ModelProto, node: str) -> str | None:
 
 
 def _title(model: ModelProto, node: NodeProto, weight: str) -> str:
-    """The exporter calls the transposed weight of a product val_7, but its bias keeps its name."""
+    """Name a layer, by its bias where the exporter transposed the weight and called it val_7."""
     if "." in weight:
         return weight.rpartition(".")[0]
     adds = bias_of(model, node.name)

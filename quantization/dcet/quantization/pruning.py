@@ -1,4 +1,4 @@
-"""A graph without what it does not need."""
+"""Removal of what no output of a graph depends on."""
 
 from onnx import GraphProto, NodeProto
 

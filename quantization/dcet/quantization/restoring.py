@@ -9,7 +9,7 @@ from dcet.quantization.pruning import prune
 
 
 def restore(quantised: ModelProto, model: ModelProto, nodes: Collection[str]) -> ModelProto:
-    """A copy of `quantised` in which the layers at `nodes` compute what they compute in `model`.
+    """Return a copy of `quantised` whose layers at `nodes` compute what they compute in `model`.
 
     model: the float32 graph that it was made from
 

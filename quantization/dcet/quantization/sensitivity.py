@@ -1,4 +1,4 @@
-"""What each layer costs in int8: how far the estimates move when it alone is quantised."""
+"""The sensitivity of each layer: how far the estimates move when it alone is quantised."""
 
 import hashlib
 import os
@@ -29,7 +29,7 @@ SIDE_BY_SIDE = 4  # layers at most: each takes a copy of its graph and a session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sensitivity:
-    """What one layer costs."""
+    """The cost of one layer in int8."""
 
     graph: str
     layer: Layer
@@ -50,7 +50,7 @@ def sensitivities(
     quantised: Mapping[str, ModelProto],
     progress: Callable[[str], None],
 ) -> list[Sensitivity]:
-    """Int8 layers of the `quantised` graphs, the most costly first.
+    """Measure the int8 layers of the `quantised` graphs; return the most costly first.
 
     bundle: of the float graphs
 
@@ -96,7 +96,7 @@ def sensitivities(
 
 
 def _shares(costs: Mapping[Key, tuple[float, float]]) -> dict[Key, float]:
-    """Of each pair of costs, the larger share of what the worst has."""
+    """Return, of each pair of costs, the larger share of what the worst has."""
     worst = [max(column) or 1.0 for column in zip(*costs.values(), strict=True)]
     return {
         key: max(cost / most for cost, most in zip(pair, worst, strict=True))
@@ -105,13 +105,14 @@ def _shares(costs: Mapping[Key, tuple[float, float]]) -> dict[Key, float]:
 
 
 def mean_kl(before: NDArray[Any], after: NDArray[Any]) -> float:
-    """Mean Kullback-Leibler divergence in nats of `before` from `after`, (n, classes) each."""
+    """Return the mean Kullback-Leibler divergence in nats of `before` from `after`, (n, classes)
+    each."""
     p, q = (np.clip(each, 1e-12, None) for each in (before, after))
     return float((p * np.log(p / q)).sum(axis=1).mean())
 
 
 def _first(turns: Turns, least: int) -> Turns:
-    """Whole conversations with `least` turns together, where there are as many."""
+    """Return whole conversations with `least` turns together, where there are as many."""
 
     def chosen() -> Iterator[str]:
         count = 0

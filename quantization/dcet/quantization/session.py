@@ -1,4 +1,4 @@
-"""A graph in ONNX Runtime, by itself and not as part of a bundle."""
+"""A graph in ONNX Runtime, on its own and not as part of a bundle."""
 
 import onnxruntime
 from onnx import ModelProto

@@ -1,4 +1,4 @@
-"""What goes in and out of an ONNX graph, as the manifest says it."""
+"""The inputs and outputs of an ONNX graph, as the manifest states them."""
 
 import onnx
 
@@ -6,7 +6,7 @@ from dcet.runtime.bundle.manifest import Tensor
 
 
 def tensor_row(value: onnx.ValueInfoProto) -> Tensor:
-    """Name, type and shape of an input or output."""
+    """Return the name, type and shape of an input or output."""
     tensor = value.type.tensor_type
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     shape = tuple(dimension.dim_param or int(dimension.dim_value) for dimension in tensor.shape.dim)

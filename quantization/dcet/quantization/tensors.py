@@ -1,4 +1,4 @@
-"""Type, shape and constancy of every tensor of a graph, once the sizes that may vary are given."""
+"""The type and shape of every tensor of a graph, given the sizes that may vary."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ FOLDED_ELEMENTS = 64  # what shapes are made of; larger constants matter for the
 
 
 class CostError(DcetError, ValueError):
-    """What a graph costs cannot be counted."""
+    """The cost of a graph cannot be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Tensor:
 
 
 def find_tensors(model: ModelProto, sizes: Mapping[str, int]) -> dict[str, Tensor]:
-    """Every tensor of a graph by its name; `sizes` gives its dimensions that may vary, by name.
+    """Find every tensor of a graph; `sizes` gives its dimensions that may vary, by name.
 
     ONNX's own inference stops where a shape is computed from a shape. Here such constants are
     computed on the way. Raises CostError for a dimension without a size, control flow, an operator
@@ -45,7 +45,7 @@ def find_tensors(model: ModelProto, sizes: Mapping[str, int]) -> dict[str, Tenso
 
 
 class _Walk:
-    """Goes through a graph in its order, which ONNX says is topological."""
+    """A walk through a graph in its order, which ONNX says is topological."""
 
     def __init__(self, model: ModelProto, sizes: Mapping[str, int]) -> None:
         self.tensors: dict[str, Tensor] = {}
@@ -125,7 +125,7 @@ class _Walk:
 
 
 def _fixed(name: str, kind: TypeProto, sizes: Mapping[str, int]) -> TypeProto:
-    """The type of an input with a size for every dimension."""
+    """Return the type of an input with a size for every dimension."""
     fixed = TypeProto()
     fixed.CopyFrom(kind)
     for dimension in fixed.tensor_type.shape.dim:

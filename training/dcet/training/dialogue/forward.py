@@ -1,7 +1,8 @@
 """The forward pass over a batch of dialogues, the same in training and in evaluation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcet.training.dialogue.batches import Batch, Example, in_order
-from dcet.training.network.model import Dcet, ModelConfig, Step, initial_state
+from dcet.training.network.model import Dcet, FusionInputs, ModelConfig, Step, initial_state
 from dcet.training.network.text_batches import encode_tokens
 
 DIALOGUES_AT_ONCE = 16
@@ -26,8 +27,7 @@ class Outputs:
     shift: Tensor  # (N,) logits
 
 
-@dataclass(frozen=True, slots=True)
-class Senses:
+class Senses(NamedTuple):
     """The fusion's inputs for N turns, other than the text; see docs/bundle-format.md."""
 
     audio: Tensor  # (N, audio_length, audio_width)
@@ -60,9 +60,7 @@ def converse(
     model: Dcet, batch: Batch, text: Tensor, senses: Senses, *, remember: bool = True
 ) -> Outputs:
     """Fuse text features (N, text_width) with the other inputs and run the memory."""
-    utterances, weights = model.step.fusion(
-        text, *(getattr(senses, field.name) for field in fields(senses))
-    )
+    utterances, weights = model.step.fusion(FusionInputs(text, *senses))
     contexts = model.converse(utterances[batch.place], batch.speakers, remember=remember)
     logits, sentiment, shift = model.step.heads(contexts[batch.valid])
     return Outputs(utterances, weights, logits, sentiment.squeeze(-1), shift.squeeze(-1))
@@ -71,8 +69,7 @@ def converse(
 def first_turn_logits(step: Step, features: Tensor) -> Tensor:
     """Classify text features (N, text_width), each as the first turn of a conversation: (N, 7)."""
     config, count = step.config, len(features)
-    senses = text_alone(config, count)
-    utterance, _ = step.fusion(features, *(getattr(senses, f.name) for f in fields(senses)))
+    utterance, _ = step.fusion(FusionInputs(features, *text_alone(config, count)))
     context, _ = step.memory(
         utterance,
         torch.ones(count, 1),

@@ -1,6 +1,5 @@
 """The model on constructed conversations: a forward pass, and figures for every kind of outcome."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
@@ -36,12 +35,7 @@ def forward_constructed(
         variant = torch.where(outcomes.table[:, 0] == CORRUPT, errors, 0)
         texts.append(features[variant, torch.arange(len(variant))])
         senses.append(generator.senses(item, outcomes))
-    joined = Senses(
-        *(
-            torch.cat([getattr(part, field.name) for part in senses])
-            for field in dataclasses.fields(Senses)
-        )
-    )
+    joined = Senses(*map(torch.cat, zip(*senses, strict=True)))
     batch = collate([dialogues.items[i] for i in chunk])
     return converse(model, batch, torch.cat(texts), joined)
 

@@ -80,7 +80,8 @@ def _scale(lines: Tensor) -> Tensor:
     """
     _, height, bytes_wide = lines.shape
     columns = _triangles(bytes_wide // 3, lines.device)
-    mixing = (columns[..., None] * torch.tensor(LUMA, device=lines.device)).flatten(1)
+    luma = torch.tensor(LUMA.tolist(), device=lines.device)  # tracing an array adds a Cast
+    mixing = (columns[..., None] * luma).flatten(1)
     return _triangles(height, lines.device) @ (lines @ mixing.transpose(0, 1))
 
 

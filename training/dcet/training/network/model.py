@@ -66,6 +66,38 @@ class State(NamedTuple):
     scene_ring_speaker: Tensor  # (B, W), 0 where empty
 
 
+class FusionInputs(NamedTuple):
+    """What is said, heard and seen in a turn, as features; see docs/bundle-format.md."""
+
+    text: Tensor  # (B, text_width)
+    audio: Tensor  # (B, audio_length, audio_width)
+    audio_mask: Tensor  # (B, audio_length), 1 where there is audio
+    face: Tensor  # (B, face_length, face_width)
+    face_mask: Tensor  # (B, face_length), 1 where there is a face
+    modality_mask: Tensor  # (B, 3), 1 where a modality is present
+    quality: Tensor  # (B, 3) in [0, 1]
+
+
+class StepInputs(NamedTuple):
+    """Everything that a turn gives the step, other than the state, in the order of the graph."""
+
+    text: Tensor
+    audio: Tensor
+    audio_mask: Tensor
+    face: Tensor
+    face_mask: Tensor
+    modality_mask: Tensor
+    quality: Tensor
+    episodes: Tensor  # (B, k, d)
+    episodes_mask: Tensor  # (B, k), 1 where there is an episode
+    speaker: Tensor  # (B, 1), numbers from 1
+
+    @property
+    def fusion(self) -> FusionInputs:
+        """The part that the fusion reads."""
+        return FusionInputs(*self[: len(FusionInputs._fields)])
+
+
 SPEAKER_STATES = State._fields[:3]
 SCENE_STATES = State._fields[3:]
 
@@ -137,28 +169,17 @@ class Fusion(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(
-        self,
-        text: Tensor,
-        audio: Tensor,
-        audio_mask: Tensor,
-        face: Tensor,
-        face_mask: Tensor,
-        modality_mask: Tensor,
-        quality: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """-> the utterance (B, d) and the modality weights (B, 3).
-
-        Inputs as in docs/bundle-format.md.
-        """
-        said = self.text(text) * modality_mask[:, :1]
+    def forward(self, inputs: FusionInputs) -> tuple[Tensor, Tensor]:
+        """Return the utterance (B, d) and the modality weights (B, 3)."""
+        modality_mask = inputs.modality_mask
+        said = self.text(inputs.text) * modality_mask[:, :1]
         query = (said + self.question)[:, None]
-        heard = self.listen(query, self.audio(audio), audio_mask)
-        seen = self.look(query, self.face(face), face_mask)
+        heard = self.listen(query, self.audio(inputs.audio), inputs.audio_mask)
+        seen = self.look(query, self.face(inputs.face), inputs.face_mask)
         senses = torch.cat([said[:, None], heard, seen], dim=1) + self.kind
         logits = self.reliability(torch.cat([senses, query.expand_as(senses)], dim=-1)).squeeze(-1)
         logits = logits + self._agreement(senses, modality_mask)
-        logits = logits + self.trust_in_quality.abs() * torch.log(quality.clamp(1e-3, 1.0))
+        logits = logits + self.trust_in_quality.abs() * torch.log(inputs.quality.clamp(1e-3, 1.0))
         weights = (logits + (1 - modality_mask) * MASKED).softmax(dim=-1) * modality_mask
         mixed = self.norm((weights[..., None] * senses).sum(dim=1))
         return self.dropout(mixed), weights
@@ -303,25 +324,13 @@ class Step(nn.Module):
         self.memory = Memory(config)
         self.heads = Heads(config)
 
-    def forward(
-        self,
-        text: Tensor,
-        audio: Tensor,
-        audio_mask: Tensor,
-        face: Tensor,
-        face_mask: Tensor,
-        modality_mask: Tensor,
-        quality: Tensor,
-        episodes: Tensor,
-        episodes_mask: Tensor,
-        speaker: Tensor,
-        *state: Tensor,
-    ) -> tuple[Tensor, ...]:
-        """Inputs and outputs as in docs/bundle-format.md, `state` in the order of `State`."""
-        utterance, weights = self.fusion(
-            text, audio, audio_mask, face, face_mask, modality_mask, quality
+    def forward(self, inputs: StepInputs, state: State) -> tuple[Tensor, ...]:
+        """Return probabilities (B, 7), sentiment and shift (B, 1), modality weights (B, 3), and the
+        tensors of the next state in their order; see docs/bundle-format.md."""
+        utterance, weights = self.fusion(inputs.fusion)
+        context, following = self.memory(
+            utterance, inputs.speaker, inputs.episodes, inputs.episodes_mask, state
         )
-        context, following = self.memory(utterance, speaker, episodes, episodes_mask, State(*state))
         logits, sentiment, shift = self.heads(context)
         return logits.softmax(dim=-1), sentiment, torch.sigmoid(shift), weights, *following
 

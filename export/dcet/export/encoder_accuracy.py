@@ -1,4 +1,4 @@
-"""What int8 costs the audio and the face encoder on clips and faces with labels of their own."""
+"""Accuracy of the audio and the face encoder, in float and in int8, on their own corpora."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,14 +25,14 @@ FACES_AT_ONCE = 64
 Features = Callable[[ModelProto], NDArray[np.float32]]  # (n, width) of all items of a corpus
 
 
-def senses_evidence(
+def encoder_accuracy(
     model: Dcet,
     floats: Mapping[str, ModelProto],
     int8: Mapping[str, ModelProto],
     data: Path,
     progress: Callable[[str], None],
 ) -> dict[str, CorpusCost]:
-    """Accuracy of the encoders' graphs in float and in int8, under the checkpoint's own heads.
+    """Measure the encoders' graphs in float and in int8, under the checkpoint's own heads.
 
     data: holds `ferplus`, `crema_d` and `ravdess`
 
@@ -59,7 +59,7 @@ def senses_evidence(
 
 
 def _corpora(data: Path) -> Iterator[tuple[str, str, Tensor, Features]]:
-    """(name, graph, labels, what makes features of a graph) of each."""
+    """Yield of each corpus its name, graph and labels, and a function from graph to features."""
     faces = read_ferplus(data / "ferplus", SPLIT)
     pixels = faces.grey.numpy()[..., None].repeat(3, axis=-1)
     parts = [{"pixels": part} for part in np.array_split(pixels, -(-len(faces) // FACES_AT_ONCE))]
@@ -87,8 +87,8 @@ def _corpora(data: Path) -> Iterator[tuple[str, str, Tensor, Features]]:
 
 
 def _level(graph: ModelProto) -> str:
-    """The log-mels that come out of the front end: whether a frame sounds is told by their largest,
-    which nothing behind takes of anything else."""
+    """Name the tensor of log-mels: the one whose largest value, the last ReduceMax of the front
+    end, tells whether a frame is silent."""
     return str([node for node in graph.graph.node if node.op_type == "ReduceMax"][-1].input[0])
 
 

@@ -1,6 +1,7 @@
-"""What graphs are fed while labelled turns are played: real input to calibrate them with."""
+"""Real input to calibrate graphs with: what they are fed while labelled turns are played."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from dcet.runtime.engines.protocol import Arrays, Engine
 
 @dataclass(slots=True, eq=False)
 class Recorder:
-    """An engine that remembers what it was fed."""
+    """An engine that keeps what its graphs were fed."""
 
     engine: Engine
     fed: dict[str, list[Batch]] = field(default_factory=lambda: defaultdict(list))  # by graph
@@ -37,14 +38,14 @@ class Recorder:
 def record_batches(
     bundle: Bundle, turns: Turns, engine: str
 ) -> tuple[dict[str, list[Batch]], NDArray[np.float64]]:
-    """What each graph is fed in these turns, and the probabilities (n, 7) that come out."""
+    """Play these turns; return what each graph was fed, and the probabilities (n, 7)."""
     recorder = Recorder(bundle.engine(engine))
     probabilities = play(bundle, turns, recorder)
     return dict(recorder.fed), probabilities
 
 
-def spread_batches(batches: list[Batch], most: int) -> list[Batch]:
-    """At most so many of them, evenly spread."""
+def spread_batches(batches: Sequence[Batch], most: int) -> Sequence[Batch]:
+    """Return at most so many of them, evenly spread."""
     if len(batches) <= most:
         return batches
     return [batches[place] for place in np.linspace(0, len(batches) - 1, most).round().astype(int)]

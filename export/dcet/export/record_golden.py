@@ -17,7 +17,14 @@ from dcet.runtime.labels import MODALITIES
 from dcet.synthetic.probes import faces, speech_windows
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
-from dcet.training.network.model import ModelConfig, State, Step, TextEncoder, initial_state
+from dcet.training.network.model import (
+    ModelConfig,
+    State,
+    Step,
+    StepInputs,
+    TextEncoder,
+    initial_state,
+)
 from dcet.training.saved.checkpoint import Checkpoint
 
 STEPS = 30
@@ -33,7 +40,7 @@ Features = dict[str, torch.Tensor]  # by modality, (n, width) to choose from
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Several threads of torch share so little of a step that they wait: 10 s instead of 1.6."""
+    """Run torch on one thread: several wait for each other in a step, 10 s instead of 1.6."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -57,16 +64,16 @@ class GoldenSequence:
 def record(checkpoint: Checkpoint, seed: int = 0) -> dict[str, GoldenSequence]:
     """Play every case on the torch model: one of each encoder, then those of the step.
 
-    Text is that of real sentences. What is heard and seen is made from `seed`, and so are the
-    lengths and qualities of the sequences.
+    Texts are real sentences. Audio and faces are synthetic, made from `seed`, as are the lengths
+    and qualities of the sequences.
     """
     model = checkpoint.model
     with torch.inference_mode(), _one_thread():
-        played = {"text": _read(model.text, checkpoint.tokenizer)}
+        played = {"text": _encode_text(model.text, checkpoint.tokenizer)}
         if model.audio is not None:
-            played["audio"] = _hear(model.audio, seed)
+            played["audio"] = _encode_audio(model.audio, seed)
         if model.face is not None:
-            played["face"] = _look(model.face, seed)
+            played["face"] = _encode_faces(model.face, seed)
         generator = torch.Generator().manual_seed(seed)
         widths = (model.config.text_width, model.config.audio_width, model.config.face_width)
         features = {
@@ -80,14 +87,14 @@ def record(checkpoint: Checkpoint, seed: int = 0) -> dict[str, GoldenSequence]:
         for case, (modalities, speakers, reset) in cases().items():
             sequence = _play(model.step, features, modalities, speakers, reset, seed)
             for name in MODALITIES:
-                if name not in played:  # the features are nobody's rows
+                if name not in played:  # the features are stand-ins, no rows of an encoder
                     del sequence.inputs[f"{name}_rows"]
             played[case] = sequence
     return played
 
 
-def _read(encoder: TextEncoder, tokenizer: Tokenizer) -> GoldenSequence:
-    """The sentences of the demo, padded to the longest."""
+def _encode_text(encoder: TextEncoder, tokenizer: Tokenizer) -> GoldenSequence:
+    """Encode the sentences of the demo, padded to the longest."""
     encodings = [tokenizer.encode(turn.text) for turn in scripted_conversation()]
     longest = max(len(encoding.ids) for encoding in encodings)
     ids = np.zeros((len(encodings), 1, longest), np.int32)
@@ -104,26 +111,27 @@ def _read(encoder: TextEncoder, tokenizer: Tokenizer) -> GoldenSequence:
     )
 
 
-def _hear(encoder: AudioEncoder, seed: int) -> GoldenSequence:
-    """One speaker's turns, the voice carried from each to the next."""
+def _encode_audio(encoder: AudioEncoder, seed: int) -> GoldenSequence:
+    """Encode one speaker's turns, the voice carried from each to the next."""
     pcm = speech_windows(CALLS * WINDOWS, seed).reshape(CALLS, WINDOWS, -1)
     voice = torch.zeros(1, *VOICE_SHAPE)
-    heard = []
+    made = []
     for windows in pcm:
         features, voice = encoder(torch.from_numpy(windows), voice)
-        heard.append(features)
-    return GoldenSequence({"pcm": pcm}, {"features": torch.stack(heard).numpy()})
+        made.append(features)
+    return GoldenSequence({"pcm": pcm}, {"features": torch.stack(made).numpy()})
 
 
-def _look(encoder: FaceEncoder, seed: int) -> GoldenSequence:
+def _encode_faces(encoder: FaceEncoder, seed: int) -> GoldenSequence:
     calls, count, height, width = PICTURES
     pixels = faces(calls * count, height, width, seed).reshape(*PICTURES, 3)
-    seen = [encoder(torch.from_numpy(pictures)) for pictures in pixels]
-    return GoldenSequence({"pixels": pixels}, {"features": torch.stack(seen).numpy()})
+    made = [encoder(torch.from_numpy(pictures)) for pictures in pixels]
+    return GoldenSequence({"pixels": pixels}, {"features": torch.stack(made).numpy()})
 
 
 def cases() -> dict[str, tuple[tuple[str, ...], int, bool]]:
-    """(modalities present, number of speakers, whether memory is reset on the way) of each case."""
+    """Return of each case the modalities present, the number of speakers, and whether the memory is
+    reset on the way."""
     masks = [chosen for size in (1, 2, 3) for chosen in combinations(MODALITIES, size)]
     return {
         "plain": (("text",), 1, False),
@@ -156,7 +164,7 @@ def _play(
         speaker = 1 + number % speakers
         turn, rows = _turn(config, features, number, present, generator)
         turn["speaker"] = torch.tensor([[float(speaker)]])
-        results = step(*turn.values(), *State(*people[speaker], *scene))
+        results = step(StepInputs(**turn), State(*people[speaker], *scene))
         following = results[len(STEP_OUTPUTS) :]
         people[speaker], scene = following[:3], following[3:]
         for name, value in (turn | rows).items():
@@ -177,7 +185,7 @@ def _turn(
     present: torch.Tensor,
     generator: torch.Generator,
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Inputs of the step in their order, but for the speaker and the states; and which rows of
+    """Return the inputs of the step but for the speaker and the states, and which rows of
     `features` they are, (1,) of text and (length,) of a sequence, -1 where there is nothing."""
     rows = {
         "text": torch.tensor([number % len(features["text"])]),
@@ -205,15 +213,15 @@ def _turn(
 
 
 def _drawn(rows: int, length: int, generator: torch.Generator) -> torch.Tensor:
-    """(length,): some of the rows, and -1 behind the end of the sequence."""
+    """Draw (length,) places of rows, -1 behind the end of the sequence."""
     count = int(torch.randint(1, length + 1, (), generator=generator))
     chosen = torch.randint(rows, (length,), generator=generator)
     return torch.where(torch.arange(length) < count, chosen, -1)
 
 
 def npz(arrays: Mapping[str, Arrays]) -> bytes:
-    """The bytes of an npz of arrays named CASE/TENSOR. A quarter of what is not compressed: much of
-    it is zeros.
+    """Return the bytes of an npz of arrays named CASE/TENSOR. Compressed, it is a quarter as large:
+    much of it is zeros.
 
     A bundle is hashed, so equal arrays must be equal bytes.
     """
