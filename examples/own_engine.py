@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.runtime import Bundle, Conversation
-from dcet.runtime.engines.protocol import Arrays, Engine
+from dcet.runtime.engines.engine import Arrays, Engine
 
 
 class Stopwatch(Engine):

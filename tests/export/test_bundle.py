@@ -28,7 +28,7 @@ from dcet.export.graphs import ExportError
 from dcet.quantization import inspect_precision
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.bundle.golden import replay_golden
-from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.engines.engine import Engine
 from dcet.runtime.engines.registry import open_engine
 from dcet.runtime.errors import WriteError
 from dcet.synthetic.probes import faces, speech_windows
@@ -246,7 +246,7 @@ def test_the_same_checkpoint_gives_the_same_bundle(
     assert {key for key in rows[0] if rows[0][key] != rows[1][key]} <= {"created"}
 
 
-class Wrong:
+class Wrong(Engine):
     """An engine that is right for some runs of a graph, and then `spoil`s its outputs."""
 
     def __init__(self, engine: Engine, name: str, graph: str, spoil: Any, after: int) -> None:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from dcet.finalize.cli import main
 from dcet.runtime import Bundle
 from dcet.runtime.bundle.golden import replay_golden, rows_too_far
-from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.engines.engine import Engine
 from dcet.runtime.engines.torch_package import TorchTensorrtEngine
 from dcet.runtime.errors import EngineError
 from tests.tiny_bundle import describe_files, write_container, write_tiny_bundle

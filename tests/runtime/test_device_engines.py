@@ -14,8 +14,8 @@ from dcet.finalize import tensorrt as builder
 from dcet.runtime import Bundle, Conversation, Estimate
 from dcet.runtime.bundle.golden import replay_golden, rows_too_far
 from dcet.runtime.engines import onnxruntime_cuda
+from dcet.runtime.engines.engine import DeviceState, Engine
 from dcet.runtime.engines.onnxruntime import CPU, load_session
-from dcet.runtime.engines.protocol import DeviceState, Engine
 from dcet.runtime.engines.registry import find_rung
 from dcet.runtime.errors import EngineError, UnknownSpeaker
 from dcet.synthetic.probes import speech
@@ -55,9 +55,7 @@ def engine(
 
 def talk(bundle: Bundle, engine: Engine | None = None, **options: Any) -> Conversation:
     """On this engine, or on the host."""
-    if engine is not None:
-        bundle._engines["tested"] = engine
-    return Conversation(bundle, "onnxruntime" if engine is None else "tested", **options)
+    return Conversation(bundle, "onnxruntime" if engine is None else engine, **options)
 
 
 LINES = [
@@ -197,10 +195,8 @@ def test_a_turn_that_fails_leaves_the_memory_on_the_device(
 
 
 def test_conversations_on_one_device_do_not_mix(bundle: Bundle, engine: Engine) -> None:
-    talk(bundle, engine)
-
     def play(offset: int) -> list[float]:
-        conversation = Conversation(bundle, "tested")
+        conversation = talk(bundle, engine)
         return [say(conversation, number).sentiment for number in range(offset, offset + 8)]
 
     with ThreadPoolExecutor(4) as pool:

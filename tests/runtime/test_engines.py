@@ -1,7 +1,9 @@
 """Engines agree with the golden sequences, with each other, and with themselves under load."""
 
+import copy
 import io
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,8 @@ import numpy as np
 import pytest
 
 from dcet.runtime import Bundle, Conversation
-from dcet.runtime.engines.protocol import Engine
-from dcet.runtime.errors import EngineError
+from dcet.runtime.engines.engine import Engine
+from dcet.runtime.errors import ConfigError, EngineError
 
 
 @pytest.fixture(params=["onnxruntime", "openvino from IR", "openvino from ONNX"])
@@ -133,3 +135,51 @@ def test_an_engine_is_opened_once(bundle: Bundle) -> None:
     assert Conversation(bundle).engine is Conversation(bundle).engine
     assert bundle.engine().reason == "first choice of target cpu"
     assert bundle.engine("onnxruntime").reason == "asked for by name"
+
+
+class Doubled(Engine):
+    """An engine of a user's own: a name, a reason, and `run`."""
+
+    name, reason = "doubled", "it is tested"
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.ran: list[str] = []
+
+    def run(self, graph: str, inputs: Any) -> Any:
+        self.ran.append(graph)
+        outputs = self.engine.run(graph, inputs)
+        return outputs | {"sentiment": 2 * outputs["sentiment"]} if graph == "step" else outputs
+
+
+def test_every_run_passes_through_an_engine_that_wraps_another(
+    bundle_and_engine: tuple[Bundle, Engine],
+) -> None:
+    """Although the one inside may compute ahead."""
+    bundle, engine = bundle_and_engine
+    doubled = Doubled(engine)
+    estimate = Conversation(bundle, doubled).turn("Ann", "i am happy")
+    plain = Conversation(bundle, engine).turn("Ann", "i am happy")
+    assert doubled.ran == ["text", "step"]
+    assert estimate.sentiment == pytest.approx(2 * plain.sentiment)
+    assert (estimate.engine, estimate.engine_reason) == ("doubled", "it is tested")
+    assert doubled.float_type("text") == "fp32"
+    assert doubled.keep_states(bundle.manifest.state, 4) is None
+
+
+@pytest.mark.parametrize("engine", [object(), None, Doubled])
+def test_what_is_no_engine_is_named(bundle: Bundle, engine: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^engine: expected auto, the name .* got (object|No|A)"):
+        Conversation(bundle, engine)
+
+
+@pytest.mark.parametrize("take", [copy.copy, copy.deepcopy, ForkingPickler.dumps])
+def test_an_engine_is_neither_copied_nor_pickled(
+    bundle_and_engine: tuple[Bundle, Engine], take: Any
+) -> None:
+    _, engine = bundle_and_engine
+    for each in (engine, Doubled(engine)):
+        with pytest.raises(
+            EngineError, match=f"^{each.name}: an engine cannot be pickled or copied"
+        ):
+            take(each)

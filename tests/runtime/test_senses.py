@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dcet.runtime import Bundle, Conversation, Features
-from dcet.runtime.engines.protocol import Pending
+from dcet.runtime.engines.engine import Engine, Pending
 from dcet.runtime.errors import EmptyTurn, EngineError, MissingExtra
 from dcet.runtime.senses import face_finder
 from dcet.runtime.senses.audio import PreparedAudio, cut_windows, prepare_audio
@@ -236,7 +236,7 @@ def test_a_voice_is_kept_when_answered_and_never_shared(bundle: Bundle, script: 
     engine = bundle.engine()
     expected: dict[str, Array] = {}
 
-    class Failing:
+    class Failing(Engine):
         name, reason, fails = engine.name, engine.reason, False
 
         def run(self, graph: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -269,11 +269,13 @@ def test_encoders_run_side_by_side_where_the_engine_can(bundle: Bundle) -> None:
     engine = bundle.engine()
     events: list[str] = []
 
-    class Ahead:
-        name, reason, run = engine.name, engine.reason, staticmethod(engine.run)
+    class Ahead(Engine):
+        name, reason = engine.name, engine.reason
 
-        @staticmethod
-        def start(graph: str, inputs: Mapping[str, Array]) -> Pending:
+        def run(self, graph: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+            return engine.run(graph, inputs)
+
+        def start(self, graph: str, inputs: Mapping[str, Array]) -> Pending:
             events.append(f"begin {graph}")
 
             def finish() -> dict[str, Array]:

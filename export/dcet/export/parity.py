@@ -4,7 +4,7 @@ from dcet.export.graphs import ExportError
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.bundle.golden import LABEL_AGREEMENT, label_note, replay_golden, rows_too_far
 from dcet.runtime.bundle.manifest import Parity
-from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.engines.engine import Engine
 
 ENGINES_CHECKED = ("onnxruntime", "openvino")
 

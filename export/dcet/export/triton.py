@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from dcet.export.exporter import Exporter, documents
@@ -20,7 +19,7 @@ from dcet.export.record_golden import GoldenSequence
 from dcet.export.triton_graphs import START, triton_graphs
 from dcet.runtime.bundle.golden import TOLERANCES, compare, label_note, remade, rows_too_far
 from dcet.runtime.bundle.manifest import Parity
-from dcet.runtime.extras import need
+from dcet.runtime.extras import import_silenced, need
 from dcet.runtime.files import atomic_folder
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.targets import Target
@@ -177,6 +176,7 @@ class TritonModel:
         text = (folder / "config.pbtxt").read_text(encoding="utf-8")
         self.config = text_format.Parse(text, schema.ModelConfig())
         self.states: dict[str, NDArray[Any]] = {}
+        onnxruntime = import_silenced("onnxruntime")
         self.session = onnxruntime.InferenceSession(
             folder / "1" / "model.onnx", providers=["CPUExecutionProvider"]
         )

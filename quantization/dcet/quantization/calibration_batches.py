@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,27 +11,20 @@ from dcet.data.playing import play
 from dcet.data.turns import Turns
 from dcet.quantization.int8 import Batch
 from dcet.runtime.bundle.bundle import Bundle
-from dcet.runtime.engines.protocol import Arrays, Engine
+from dcet.runtime.engines.engine import Arrays, Engine
 
 
-@dataclass(slots=True, eq=False)
-class Recorder:
-    """An engine that keeps what its graphs were fed."""
+class Recorder(Engine):
+    """An engine that keeps what the graphs of another one are fed."""
 
-    engine: Engine
-    fed: dict[str, list[Batch]] = field(default_factory=lambda: defaultdict(list))  # by graph
-
-    @property
-    def name(self) -> str:
-        return self.engine.name
-
-    @property
-    def reason(self) -> str:
-        return self.engine.reason
+    def __init__(self, engine: Engine) -> None:
+        self.name, self.reason = engine.name, engine.reason
+        self._engine = engine
+        self.fed: dict[str, list[Batch]] = defaultdict(list)  # by graph
 
     def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[Any]]:
         self.fed[graph].append({name: np.array(array) for name, array in inputs.items()})
-        return self.engine.run(graph, inputs)
+        return self._engine.run(graph, inputs)
 
 
 def record_batches(

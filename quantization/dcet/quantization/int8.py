@@ -6,10 +6,8 @@ QuantizationError   a graph cannot be quantised as asked
 import contextlib
 import io
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +19,7 @@ from onnx import ModelProto, numpy_helper
 from dcet.quantization.layers import residual_sums, weighted_layers
 from dcet.quantization.restoring import restore
 from dcet.runtime.errors import DcetError
-from dcet.runtime.extras import need
+from dcet.runtime.extras import import_silenced, need
 
 Batch = Mapping[str, NDArray[Any]]  # by input of the graph, what one call is fed
 Quantizer = Literal["nncf", "onnxruntime"]
@@ -110,10 +108,8 @@ def _nncf(
     batches: Sequence[Batch],
     symmetric: bool,
 ) -> ModelProto:
-    # NNCF reports its use to Intel unless this is set.
-    os.environ.setdefault("NNCF_CI", "1")
     nncf = need("nncf", extra="export")
-    ranges = import_module("nncf.quantization.range_estimator").RangeEstimatorParametersSet
+    ranges = import_silenced("nncf.quantization.range_estimator").RangeEstimatorParametersSet
     others = [node.name for node in model.graph.node if node.name not in nodes]
     made: ModelProto = nncf.quantize(
         model,
@@ -164,15 +160,10 @@ def _onnxruntime(
     batches: Sequence[Batch],
     symmetric: bool,
 ) -> ModelProto:
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
+    quantization: Any = import_silenced("onnxruntime.quantization")
+    kinds = quantization.QuantType
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
             self._left = iter(batches)
 
@@ -181,17 +172,17 @@ def _onnxruntime(
 
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "int8.onnx")
-        quantize_static(
+        quantization.quantize_static(
             model,
             result,
             Reader(),
-            quant_format=QuantFormat.QDQ,
+            quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "Add"],
             nodes_to_quantize=list(nodes),
             per_channel=True,
-            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
+            activation_type=kinds.QInt8 if symmetric else kinds.QUInt8,
+            weight_type=kinds.QInt8,
+            calibrate_method=quantization.CalibrationMethod.MinMax,
             extra_options={
                 "ActivationSymmetric": symmetric,
                 "WeightSymmetric": True,

@@ -18,7 +18,7 @@ from dcet.quantization.restoring import restore
 from dcet.quantization.session import open_session
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.bundle.golden import replay_golden
-from dcet.runtime.engines.protocol import Arrays, Engine
+from dcet.runtime.engines.engine import Arrays, Engine
 
 Key = TypeVar("Key")
 
@@ -125,7 +125,7 @@ def _first(turns: Turns, least: int) -> Turns:
     return Turns(turns.name, {name: turns.conversations[name] for name in chosen()})
 
 
-class _Remembering:
+class _Remembering(Engine):
     """An engine that runs an encoder once for each of its inputs."""
 
     def __init__(self, engine: Engine) -> None:
@@ -145,7 +145,7 @@ class _Remembering:
         return {name: array.copy() for name, array in self._known[key].items()}
 
 
-class _Swapped:
+class _Swapped(Engine):
     """An engine with another model for one of its graphs."""
 
     def __init__(self, engine: Engine, graph: str, model: ModelProto) -> None:

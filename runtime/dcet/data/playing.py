@@ -11,7 +11,7 @@ from dcet.data.answers import Answer, LastAnswers
 from dcet.data.turns import LabelledTurn, Turns
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.conversation import Conversation
-from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.engines.engine import Engine
 from dcet.runtime.errors import EmptyTurn, TextTooLong
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import EMOTIONS

@@ -6,14 +6,6 @@ estimate = conversation.turn("Mara", "I got the job!")
 estimate.emotion, estimate.sentiment, conversation.trajectory("Mara").probabilities
 """
 
-import os
-import sys
-
-# Engines keep an identifier and report to their makers, unless they are told before they are
-# imported. OpenVINO and NNCF go on in silence where this package is missing: None stands for that.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.errors import DcetError

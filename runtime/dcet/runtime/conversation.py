@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.bundle.bundle import Bundle
-from dcet.runtime.engines.protocol import Engine, start
+from dcet.runtime.engines.engine import Engine, start
 from dcet.runtime.errors import ConfigError, EmptyTurn
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import EMOTIONS, MODALITIES
@@ -57,6 +57,11 @@ class Conversation(Uncopied):
             )
         self.bundle = bundle
         self.engine = bundle.engine(engine) if isinstance(engine, str) else engine
+        if not isinstance(self.engine, Engine):
+            raise ConfigError(
+                "engine: expected auto, the name of an engine, or an instance of a subclass of "
+                f"dcet.runtime.engines.engine.Engine, got {type(self.engine).__name__}"
+            )
         self._arena = Arena(bundle.manifest.state, int(max_speakers), self.engine)
         self._encoders = Encoders(bundle, self.engine, face_finder)
         self._modalities = bundle.manifest.modalities

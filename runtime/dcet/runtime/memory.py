@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dcet.runtime.arrays import Floats
 from dcet.runtime.bundle.manifest import StatePair
-from dcet.runtime.engines.protocol import Engine, KeepsStates
+from dcet.runtime.engines.engine import Engine
 from dcet.runtime.errors import UnknownSpeaker
 from dcet.runtime.labels import EMOTIONS
 
@@ -80,7 +80,7 @@ class Arena:
     ) -> None:
         """engine: that may keep the states on its device; else they are in the block"""
         count = max_speakers + 1
-        self._device = engine.keep_states(state, count) if isinstance(engine, KeepsStates) else None
+        self._device = None if engine is None else engine.keep_states(state, count)
         self._state = state = state if self._device is None else ()
         speakers, scenes = (
             [(pair.input, np.float32, pair.shape) for pair in state if pair.per == owner]

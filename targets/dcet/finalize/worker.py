@@ -25,7 +25,7 @@ from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.bundle.golden import label_note, replay_golden, rows_too_far
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.engines.device_cache import cache_key, find_published
-from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.engines.engine import Engine
 from dcet.runtime.engines.registry import find_rung
 from dcet.runtime.errors import DcetError, EngineError, MissingExtra
 from dcet.synthetic.probes import faces, speech

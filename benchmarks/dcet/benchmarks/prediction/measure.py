@@ -26,7 +26,7 @@ from dcet.benchmarks.raw_turn import FACE_SIDE, FACES, TOKENS
 from dcet.benchmarks.stats import Summary, summarise
 from dcet.runtime import Bundle
 from dcet.runtime.bundle.manifest import Graph
-from dcet.runtime.engines.protocol import THREADS, ChoosesFloatType
+from dcet.runtime.engines.threads import THREADS
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.targets import Device, PowerMode, Target, load_target
@@ -283,7 +283,7 @@ def _measure(
         some_inputs(bundle.manifest.graphs[name], sizes),
     )
     # Processors compute in float32 what a graph says in float16, unless an engine chooses.
-    float_type = engine.float_type(name) if isinstance(engine, ChoosesFloatType) else "fp32"
+    float_type = engine.float_type(name)
     roofs = []
     samples: list[float] = []
     for runs in (settings.repeats, 0):

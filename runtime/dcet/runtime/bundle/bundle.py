@@ -1,5 +1,6 @@
 """A bundle, opened: its verified contents, its tokenizer, and the engines that run its graphs."""
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +12,7 @@ from dcet.runtime.bundle.checks import check_manifest
 from dcet.runtime.bundle.container import Container
 from dcet.runtime.bundle.contents import BundleContents
 from dcet.runtime.bundle.manifest import Manifest
-from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.engines.engine import Engine
 from dcet.runtime.engines.registry import open_engine
 from dcet.runtime.errors import BundleError, BundleManifestError
 from dcet.runtime.uncopied import Uncopied
@@ -27,8 +28,9 @@ class Bundle(Uncopied, BundleContents):
 
     def __init__(self, path: Path, container: Container, manifest: Manifest, sha256: str) -> None:
         super().__init__(path, container, manifest, sha256)
-        self._engines: dict[str, Engine] = {}
-        self._opening = threading.Lock()
+        # By process: an engine does not outlive a fork, nor is a lock ever let go after one.
+        self._engines: dict[tuple[int, str], Engine] = {}
+        self._opening: dict[int, threading.Lock] = {}
 
     @classmethod
     def default(cls) -> Self:
@@ -47,15 +49,16 @@ class Bundle(Uncopied, BundleContents):
             ) from error
 
     def engine(self, name: str = "auto") -> Engine:
-        """Open an engine that runs the graphs, once: by its name, or with `auto` the target's first
-        choice that works here.
+        """Open an engine that runs the graphs, once in each process: by its name, or with `auto` the
+        target's first choice that works here.
 
         Raises MissingExtra, EngineError, ConfigError or BundleShapeMismatch.
         """
-        with self._opening:
-            if name not in self._engines:
-                self._engines[name] = open_engine(self, name)
-            return self._engines[name]
+        process = os.getpid()
+        with self._opening.setdefault(process, threading.Lock()):
+            if (process, name) not in self._engines:
+                self._engines[process, name] = open_engine(self, name)
+            return self._engines[process, name]
 
     def limited(self, limits: Mapping[str, int]) -> Self:
         """Make a bundle of the same files and engines of which a turn uses only so many windows of

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.runtime.bundle.manifest import Parity
-from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.engines.engine import Engine
 
 if TYPE_CHECKING:
     from dcet.runtime.bundle.bundle import Bundle

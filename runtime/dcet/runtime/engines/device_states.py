@@ -7,7 +7,7 @@ import numpy as np
 
 from dcet.runtime.bundle.manifest import StatePair
 from dcet.runtime.engines.cuda import Block, Cuda, aligned
-from dcet.runtime.engines.protocol import DeviceState
+from dcet.runtime.engines.engine import DeviceState
 
 _FLOAT_BYTES = 4
 

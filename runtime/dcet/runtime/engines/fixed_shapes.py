@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dcet.runtime.arrays import FACE_PIXELS, LUMA
 from dcet.runtime.bundle.manifest import Manifest, Tensor
-from dcet.runtime.engines.protocol import Arrays
+from dcet.runtime.engines.engine import Arrays
 from dcet.runtime.errors import EngineError
 
 LEVELS = 64  # of grey, between one whole number and the next

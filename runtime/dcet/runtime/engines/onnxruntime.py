@@ -5,15 +5,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from dcet.runtime.bundle.contents import BundleContents
 from dcet.runtime.bundle.manifest import Tensor
-from dcet.runtime.engines.protocol import ENGINE_DECIDES, THREADS, Arrays
+from dcet.runtime.engines.engine import Arrays, Engine
+from dcet.runtime.engines.loaded import Loaded
 from dcet.runtime.engines.signatures import check_signature
+from dcet.runtime.engines.threads import threads_of
 from dcet.runtime.errors import EngineError
+from dcet.runtime.extras import import_silenced
+
+onnxruntime: Any = import_silenced("onnxruntime")
+failures: Any = import_silenced("onnxruntime.capi.onnxruntime_pybind11_state")
 
 # ONNX Runtime's errors have no base class of their own.
 FAILURES = (
@@ -30,38 +34,43 @@ CPU = "CPUExecutionProvider"
 _ONLY_FATAL = 4  # whatever fails is raised; the log would say it a second time
 
 
-class OnnxRuntimeEngine:
-    """One session a graph; a session may be run by several threads at once."""
+class OnnxRuntimeEngine(Engine):
+    """ONNX Runtime with one session for each graph, which several threads may run at once."""
 
     name = "onnxruntime-cpu"
 
     def __init__(self, bundle: BundleContents, reason: str) -> None:
         self.reason = reason
         graphs = bundle.manifest.graphs
-        self._sessions = {id: load_session(bundle, id) for id in graphs}
+        self._sessions = Loaded({id: load_session(bundle, id) for id in graphs})
         self._outputs = {id: [tensor.name for tensor in graphs[id].outputs] for id in graphs}
 
     @staticmethod
     def platform() -> dict[str, str]:
+        """Name what decides, with the bundle, whether this engine works here."""
         return {"onnxruntime": onnxruntime.__version__, "machine": platform.machine()}
 
     def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        names = self._outputs[graph]
+        session, names = self._sessions[graph], self._outputs[graph]
         try:
-            return dict(zip(names, self._sessions[graph].run(names, dict(inputs)), strict=True))
+            return dict(zip(names, session.run(names, dict(inputs)), strict=True))
         except FAILURES as error:
             raise EngineError(f"ONNX Runtime could not run graph {graph!r}: {error}") from error
 
 
 def load_session(
     bundle: BundleContents, id: str, providers: Sequence[str | tuple[str, dict[str, str]]] = (CPU,)
-) -> onnxruntime.InferenceSession:
-    """A graph, verified against the manifest. Raises EngineError or BundleShapeMismatch."""
+) -> Any:
+    """Load a graph as an InferenceSession, verified against the manifest.
+
+    Raises EngineError or BundleShapeMismatch.
+    """
     file = bundle.manifest.graphs[id].file
     data = bundle.read(file)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ONLY_FATAL
-    options.intra_op_num_threads = THREADS.get(id, ENGINE_DECIDES)
+    # Left to itself ONNX Runtime binds its threads to cores that may not be this process's own.
+    options.intra_op_num_threads = threads_of(id)
     # Threads that spin while they wait answer sooner, but take the cores from whatever else runs on
     # the device. 50 µs last from one operator to the next: text, 3 s of sound and 8 faces took
     # 7.9 ms instead of 9.2 on two idle cores, and 14.7 instead of 13.3 with one of them taken.

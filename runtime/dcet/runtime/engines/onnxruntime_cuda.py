@@ -4,23 +4,23 @@ import threading
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from dcet.runtime.bundle.contents import BundleContents
 from dcet.runtime.bundle.manifest import StatePair
 from dcet.runtime.engines.cuda import Cuda, cuda_platform
 from dcet.runtime.engines.device_states import DeviceStates
-from dcet.runtime.engines.onnxruntime import FAILURES, load_session
-from dcet.runtime.engines.protocol import Arrays, DeviceState, States
+from dcet.runtime.engines.engine import Arrays, DeviceState, Engine, States
+from dcet.runtime.engines.loaded import Loaded
+from dcet.runtime.engines.onnxruntime import FAILURES, load_session, onnxruntime
 from dcet.runtime.errors import EngineError
 
 PROVIDER = "CUDAExecutionProvider"
 DEVICE = "cuda"
 
 
-class OnnxRuntimeCudaEngine:
-    """One session a graph, all on one stream, and one run at a time."""
+class OnnxRuntimeCudaEngine(Engine):
+    """ONNX Runtime on a GPU: a session for each graph, one stream, and one run at a time."""
 
     name = "onnxruntime-cuda"
 
@@ -32,15 +32,16 @@ class OnnxRuntimeCudaEngine:
             "user_compute_stream": str(self._cuda.stream),  # so that states are there when read
             "use_tf32": "0",  # 10 bits of mantissa are outside the tolerance of an fp32 graph
         }
-        self._sessions = {}
+        sessions = {}
         for id in bundle.manifest.graphs:
             session = load_session(bundle, id, [(PROVIDER, options)])
             if PROVIDER not in session.get_providers():
                 raise EngineError(
-                    "ONNX Runtime fell back to the CPU without a word: its CUDA provider does not "
-                    "load; install the CUDA and cuDNN that this onnxruntime-gpu was made for"
+                    "ONNX Runtime fell back to the CPU silently: its CUDA provider does not load; "
+                    " install the CUDA and cuDNN that this onnxruntime-gpu was made for"
                 )
-            self._sessions[id] = session
+            sessions[id] = session
+        self._sessions = Loaded(sessions)
         graphs = bundle.manifest.graphs
         self._outputs = {id: [tensor.name for tensor in graphs[id].outputs] for id in graphs}
         self._following = {pair.input: pair.output for pair in bundle.manifest.state}
@@ -48,6 +49,7 @@ class OnnxRuntimeCudaEngine:
 
     @staticmethod
     def platform() -> dict[str, str]:
+        """Name what decides, with the bundle, whether this engine works here."""
         _expect_cuda()
         return {"onnxruntime": onnxruntime.__version__, **cuda_platform()}
 

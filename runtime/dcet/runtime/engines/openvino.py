@@ -1,7 +1,8 @@
 """OpenVINO on the CPU, on a GPU and on an NPU."""
 
+import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -10,11 +11,13 @@ from numpy.typing import NDArray
 
 from dcet.runtime.bundle.contents import BundleContents
 from dcet.runtime.bundle.manifest import Tensor
+from dcet.runtime.engines.engine import Arrays, Engine, Pending
 from dcet.runtime.engines.fixed_shapes import FixedShapes
+from dcet.runtime.engines.loaded import Loaded
 from dcet.runtime.engines.openvino_cache import OpenvinoCache
 from dcet.runtime.engines.openvino_requests import Requests, requests_of
-from dcet.runtime.engines.protocol import ENGINE_DECIDES, THREADS, Arrays, Pending
 from dcet.runtime.engines.signatures import check_signature
+from dcet.runtime.engines.threads import ENGINE_DECIDES, THREADS
 from dcet.runtime.errors import EngineError
 from dcet.runtime.extras import need
 
@@ -25,9 +28,15 @@ _DTYPES = {"f32": "float32", "i32": "int32", "u8": "uint8"}
 # the 0.05 that INT8 may.
 BF16 = ("text", "face", "step")
 
+# OpenVINO keeps what it makes for each size of inputs, up to 5,000 of a kind in each graph, and
+# oneDNN inside it as much again. Of tokens, windows and faces a bundle states the most, but the
+# sizes of pictures have no end: of them, this many of a kind are kept.
+KEPT_SIZES: Mapping[str, int] = {"face": 64}
+_PRIMITIVE_CACHE = "DNNL_PRIMITIVE_CACHE_CAPACITY"
 
-class OpenvinoEngine:
-    """In float32, or in what `BF16` says where the processor computes in it."""
+
+class OpenvinoEngine(Engine):
+    """OpenVINO on the CPU, in float32, or in bfloat16 for `BF16` where the processor has it."""
 
     name = "openvino-cpu"
     device: ClassVar[str] = "CPU"
@@ -37,11 +46,12 @@ class OpenvinoEngine:
         core = _core(self.device)
         graphs = bundle.manifest.graphs
         self._float_types = {id: self._float_type(core, bundle, id) for id in graphs}
-        self._requests = {id: self._load(core, bundle, id) for id in graphs}
+        with _one_cache():
+            self._requests = Loaded({id: self._load(core, bundle, id) for id in graphs})
 
     @classmethod
     def platform(cls) -> dict[str, str]:
-        """What decides, beside the bundle, whether it works here."""
+        """Name what decides, with the bundle, whether this engine works here."""
         core = _core(cls.device)
         return {
             "openvino": need("openvino", extra="openvino").__version__,
@@ -91,6 +101,8 @@ class OpenvinoEngine:
             "INFERENCE_NUM_THREADS": THREADS.get(id, ENGINE_DECIDES),
             "ENABLE_CPU_PINNING": False,  # all graphs to the same core, so that they would queue
         }
+        if id in KEPT_SIZES:
+            config["CPU_RUNTIME_CACHE_CAPACITY"] = KEPT_SIZES[id]
         return [core.compile_model(model, self.device, config)]
 
 
@@ -157,6 +169,23 @@ def _core(device: str) -> Any:
             f"{', '.join(found) or 'nothing'}; install the driver of the {device}, or use those"
         )
     return core
+
+
+@contextmanager
+def _one_cache() -> Iterator[None]:
+    """Leave what is made for a size to OpenVINO's cache alone, unless the host says otherwise.
+
+    OpenVINO's oneDNN reads this variable once, as it compiles its first graph; torch has a oneDNN
+    of its own that needs its cache.
+    """
+    if _PRIMITIVE_CACHE in os.environ:
+        yield
+        return
+    os.environ[_PRIMITIVE_CACHE] = "0"
+    try:
+        yield
+    finally:
+        del os.environ[_PRIMITIVE_CACHE]
 
 
 def _start(graph: str, requests: Requests, inputs: Arrays) -> Pending:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.engines.protocol import Arrays, Pending
+from dcet.runtime.engines.engine import Arrays, Pending
 from dcet.runtime.extras import need
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dcet.runtime.bundle.contents import BundleContents
 from dcet.runtime.engines.device_cache import find_built, refuse_condemned
-from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.engines.engine import Engine
 from dcet.runtime.errors import ConfigError, DcetError, EngineError, MissingExtra
 from dcet.runtime.printable import printable
 

@@ -14,7 +14,8 @@ from dcet.runtime.bundle.contents import BundleContents
 from dcet.runtime.bundle.manifest import StatePair, Tensor
 from dcet.runtime.engines.cuda import Block, Cuda, Pinned, aligned, cuda_platform
 from dcet.runtime.engines.device_states import DeviceStates
-from dcet.runtime.engines.protocol import Arrays, DeviceState, States
+from dcet.runtime.engines.engine import Arrays, DeviceState, Engine, States
+from dcet.runtime.engines.loaded import Loaded
 from dcet.runtime.engines.signatures import check_signature
 from dcet.runtime.errors import EngineError, MissingExtra
 from dcet.runtime.extras import need
@@ -53,8 +54,8 @@ def make_logger(tensorrt: Any, severity: Any, tell: Callable[[str], object]) -> 
     return Logger()
 
 
-class TensorrtEngine:
-    """One run at a time: there is one device, and one set of buffers for each graph."""
+class TensorrtEngine(Engine):
+    """TensorRT, one run at a time: one device, and one set of buffers for each graph."""
 
     name = "tensorrt-gpu"
 
@@ -66,15 +67,24 @@ class TensorrtEngine:
         self._logger = make_logger(tensorrt, tensorrt.Logger.ERROR, complaints.append)
         self._runtime = tensorrt.Runtime(self._logger)
         self._running = threading.Lock()
-        self._graphs = {
-            id: _Graph(
-                bundle, id, folder / f"{id}.plan", tensorrt, self._runtime, self._cuda, complaints
-            )
-            for id in bundle.manifest.graphs
-        }
+        self._graphs = Loaded(
+            {
+                id: _Graph(
+                    bundle,
+                    id,
+                    folder / f"{id}.plan",
+                    tensorrt,
+                    self._runtime,
+                    self._cuda,
+                    complaints,
+                )
+                for id in bundle.manifest.graphs
+            }
+        )
 
     @staticmethod
     def platform() -> dict[str, str]:
+        """Name what decides, with the bundle, whether this engine works here."""
         return {"tensorrt": load_tensorrt().__version__, **cuda_platform()}
 
     def keep_states(self, state: Sequence[StatePair], slots: int) -> States:

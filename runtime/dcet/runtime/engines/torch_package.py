@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from dcet.runtime.bundle.contents import BundleContents
 from dcet.runtime.engines.cuda import driver_platform
+from dcet.runtime.engines.engine import Arrays, Engine
 from dcet.runtime.engines.fixed_shapes import FixedShapes, Sizes
-from dcet.runtime.engines.protocol import Arrays
+from dcet.runtime.engines.loaded import Loaded
 from dcet.runtime.engines.torch_programs import CapturedProgram, PlainProgram, Program
 from dcet.runtime.errors import EngineError, MissingExtra
 from dcet.runtime.extras import need
@@ -25,8 +26,9 @@ def package_name(graph: str, choice: int) -> str:
     return f"{graph}-{choice}.pt2"
 
 
-class TorchCpuEngine:
-    """On the CPU. No target's choice: any machine with a C++ compiler can check the programs so."""
+class TorchCpuEngine(Engine):
+    """Torch programs on the CPU, which no target names: they check the programs on any machine
+    with a C++ compiler."""
 
     name = "torch-cpu"
     device: ClassVar[str] = "cpu"
@@ -34,16 +36,18 @@ class TorchCpuEngine:
     def __init__(self, bundle: BundleContents, reason: str, folder: Path) -> None:
         self.reason = reason
         torch = self.load()
-        self._graphs = bundle.manifest.graphs
+        self._stated = bundle.manifest.graphs
         self._shapes = FixedShapes(bundle.manifest, scales_faces=False)
         try:
-            self._programs = {
-                id: [
-                    self._open(torch, folder / package_name(id, choice), id, sizes)
-                    for choice, sizes in enumerate(self._shapes.sizes(id))
-                ]
-                for id in self._graphs
-            }
+            self._programs = Loaded(
+                {
+                    id: [
+                        self._open(torch, folder / package_name(id, choice), id, sizes)
+                        for choice, sizes in enumerate(self._shapes.sizes(id))
+                    ]
+                    for id in self._stated
+                }
+            )
         except RuntimeError as error:
             raise EngineError(
                 f"{folder}: torch {torch.__version__} cannot load what was built: {error}; "
@@ -52,18 +56,21 @@ class TorchCpuEngine:
 
     @classmethod
     def load(cls) -> Any:
-        """torch, where it can run programs for this device. Raises MissingExtra or EngineError."""
+        """Import torch where it can run programs for this device.
+
+        Raises MissingExtra or EngineError.
+        """
         return need("torch", extra="torch")
 
     @classmethod
     def platform(cls) -> dict[str, str]:
-        """What decides, beside the bundle, whether it works here."""
+        """Name what decides, with the bundle, whether this engine works here."""
         torch = cls.load()
         capability = torch.backends.cpu.get_cpu_capability()
         return {"torch": torch.__version__, "machine": platform.machine(), "cpu": capability}
 
     def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        stated = self._graphs[graph]
+        stated = self._stated[graph]
         fitted = self._shapes.fit(graph, inputs)
         program = self._programs[graph][fitted.choice]
         try:
@@ -78,7 +85,7 @@ class TorchCpuEngine:
 
 
 class TorchCudaEngine(TorchCpuEngine):
-    """On an NVIDIA GPU. What has fixed shapes is captured as a CUDA graph."""
+    """Torch programs on an NVIDIA GPU, those of fixed shapes captured as CUDA graphs."""
 
     name = "torch-cuda"
     device = "cuda"
@@ -115,7 +122,7 @@ class TorchCudaEngine(TorchCpuEngine):
 
 
 class TorchTensorrtEngine(TorchCudaEngine):
-    """On an NVIDIA GPU, with TensorRT for all that it takes of a program."""
+    """Torch programs on an NVIDIA GPU, of which TensorRT computes what it can."""
 
     name = "torch-tensorrt"
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.runtime.arrays import Floats
-from dcet.runtime.engines.protocol import Engine, start
+from dcet.runtime.engines.engine import Engine, start
 from dcet.runtime.errors import NotFinite
 from dcet.runtime.labels import MODALITIES
 from dcet.runtime.memory import Recalled

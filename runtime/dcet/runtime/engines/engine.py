@@ -1,19 +1,21 @@
-"""What an engine is: it runs a bundle's graphs, and may keep their states on its device."""
+"""What an engine is: it runs the graphs of a bundle, and may keep their states on its device."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcet.runtime.bundle.manifest import StatePair
 from dcet.runtime.errors import EngineError
+from dcet.runtime.uncopied import Uncopied
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
-    """A state that lies on the device of an engine, float32.
+    """A float32 state in the memory of an engine's device.
 
     A graph that is given it reads `address`, and also leaves the state that follows, the output of
     the same pair, at `next_address`.
@@ -22,30 +24,6 @@ class DeviceState:
     address: int
     next_address: int
     shape: tuple[int, ...]
-
-
-Arrays = Mapping[str, Any]  # NDArray, or DeviceState where it is a state of this engine's
-
-# Threads of a graph; the engine decides on those not named. Handing parts of a step of one
-# millisecond to other threads gains nothing, and on a busy machine it waits for them: with one of
-# two cores taken, p90 was 1.4 ms with one thread and 5.5 ms with two.
-THREADS: Mapping[str, int] = {"step": 1}
-ENGINE_DECIDES = 0  # threads of the others
-
-
-class Engine(Protocol):
-    """Runs graphs by their id. Safe to call from several threads at once."""
-
-    @property
-    def name(self) -> str:
-        """Engine and device, such as `onnxruntime-cpu`."""
-
-    @property
-    def reason(self) -> str:
-        """Why this one runs."""
-
-    def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        """All outputs of a graph, in arrays of the caller's own. Raises EngineError."""
 
 
 class States(Protocol):
@@ -71,43 +49,52 @@ class States(Protocol):
         """Zero everything."""
 
 
-@runtime_checkable
-class KeepsStates(Protocol):
-    """An engine whose states stay on its device from turn to turn."""
-
-    def keep_states(self, state: Sequence[StatePair], slots: int) -> States:
-        """Make room for so many slots, and the scene's. Raises EngineError."""
-
-
+Arrays = Mapping[str, Any]  # NDArray, or DeviceState where it is a state of this engine's
 Pending = Callable[[], dict[str, NDArray[np.float32]]]  # waits for the outputs; may raise
 
 
-@runtime_checkable
-class RunsAhead(Protocol):
-    """An engine that computes while its caller goes on."""
+class Engine(Uncopied, ABC):
+    """Runs the graphs of a bundle, by their ids. Several threads may call it at once.
+
+    An engine of your own is a subclass that sets `name` and `reason` and overrides `run`. The
+    other methods have defaults: one that wraps another engine inherits them, too, so that every
+    run passes through its own `run`.
+
+    name: engine and device, such as `onnxruntime-cpu`
+    reason: why this engine runs
+    """
+
+    name: str
+    reason: str
+
+    @abstractmethod
+    def run(self, graph: str, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Compute all outputs of a graph, in arrays of the caller's own. Raises EngineError."""
 
     def start(self, graph: str, inputs: Arrays) -> Pending:
-        """Begin what `run` does. Raises EngineError, as may what it returns."""
+        """Begin what `run` does, and return while it computes where the engine can.
 
+        Raises EngineError, as may what it returns.
+        """
+        outputs = self.run(graph, inputs)
+        return lambda: outputs
 
-@runtime_checkable
-class ChoosesFloatType(Protocol):
-    """An engine that may compute in another type than float32 where a graph does not say int8."""
+    def keep_states(self, state: Sequence[StatePair], slots: int) -> States | None:
+        """Make room on the device for so many slots of states, and the scene's, or return None
+        where states go in and out as arrays. Raises EngineError."""
+        return None
 
     def float_type(self, graph: str) -> str:
-        """In what it computes: fp32, bf16 or fp16."""
+        """Name the type in which a graph computes what is not int8: fp32, bf16 or fp16."""
+        return "fp32"
 
 
 def start(engine: Engine, graph: str, inputs: Arrays) -> Pending:
-    """Run a graph, on the side where the engine can, whose outputs may be remembered.
+    """Start a graph whose outputs may be remembered, so that they must be finite.
 
     Raises EngineError, as may what it returns: where an output is NaN or infinite, too.
     """
-    if isinstance(engine, RunsAhead):
-        pending = engine.start(graph, inputs)
-    else:
-        made = engine.run(graph, inputs)
-        pending = lambda: made
+    pending = engine.start(graph, inputs)
 
     def finish() -> dict[str, NDArray[np.float32]]:
         outputs = pending()
