@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from dcet.finalize import ladder
+from dcet.finalize import fallback
 from dcet.finalize.cli import main
 from dcet.finalize.lock import LOCK, locked
 from dcet.runtime import Bundle, Conversation
@@ -22,14 +22,14 @@ from dcet.runtime.errors import BundlePathOutside, EngineError
 from tests.tiny_bundle import write_tiny_bundle
 
 OPEN = "import sys; from dcet.runtime import Bundle; Bundle.open(sys.argv[1]).engine('tensorrt')"
-LADDER = ("tensorrt", "onnxruntime")
+ENGINES = ("tensorrt", "onnxruntime")
 PLANS = {"text.plan", "audio.plan", "face.plan", "step.plan"}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A bundle that is a folder, for a target with TensorRT."""
-    return write_tiny_bundle(tmp_path / "tiny.dcet", engines=LADDER, as_zip=False)
+    return write_tiny_bundle(tmp_path / "tiny.dcet", engines=ENGINES, as_zip=False)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_kernels_that_were_timed_once_are_not_timed_again(
     assert result(folder)["outcome"] == "built"
 
 
-def test_a_rung_that_builds_nothing_is_checked_and_recorded(tmp_path: Path) -> None:
+def test_an_engine_that_builds_nothing_is_checked_and_recorded(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "tiny.dcet", as_zip=False)
     done = result(bundle)
     assert (done["engine"], done["outcome"], done["fallen"]) == ("onnxruntime", "checked", [])
@@ -132,7 +132,7 @@ def test_a_rung_that_builds_nothing_is_checked_and_recorded(tmp_path: Path) -> N
         ("wrong", "wrong", "golden sequence 'plain': expected at most 0.0001 from torch, got"),
     ],
 )
-def test_a_builder_that_misbehaves_is_set_aside_and_the_next_rung_taken(
+def test_a_builder_that_misbehaves_is_set_aside_and_the_next_engine_taken(
     folder: Path, device: pytest.MonkeyPatch, fault: str, outcome: str, says: str
 ) -> None:
     device.setenv("DCET_FAKE_TENSORRT", fault)
@@ -183,7 +183,7 @@ def test_strict_refuses_to_fall(folder: Path, device: pytest.MonkeyPatch, option
         ("DCET_FAKE_CUDA", "no device", "cudaGetDeviceProperties failed: cudaErrorNoDevice"),
     ],
 )
-def test_a_rung_that_cannot_work_here_is_passed_over_and_not_blamed(
+def test_an_engine_that_cannot_work_here_is_passed_over_and_not_blamed(
     folder: Path, device: pytest.MonkeyPatch, name: str, value: str, says: str
 ) -> None:
     device.setenv(name, value)
@@ -229,7 +229,7 @@ def test_an_engine_that_raises_anything_is_passed_over(tmp_path: Path, monkeypat
     assert "openvino: ZeroDivisionError: division by zero" in engine.reason
 
 
-def test_when_every_rung_is_wrong_none_is_taken(tmp_path: Path) -> None:
+def test_when_every_engine_is_wrong_none_is_taken(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "tiny.dcet", as_zip=False)
     expected = bundle / "golden" / "expected.npz"
     change_probabilities(bundle, expected)
@@ -262,7 +262,7 @@ def test_an_unknown_engine_is_an_error(folder: Path) -> None:
     assert "got 'tensorrt-lite'" in message(folder, "--engine", "tensorrt-lite")
 
 
-def test_a_rung_of_a_later_version_is_passed_over(tmp_path: Path) -> None:
+def test_an_engine_of_a_later_version_is_passed_over(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "t.dcet", engines=("warp", "onnxruntime"), as_zip=False)
     (fallen,) = result(bundle)["fallen"]
     assert (fallen["engine"], fallen["outcome"]) == ("warp", "missing")
@@ -337,7 +337,7 @@ def test_a_record_that_cannot_be_read_is_built_again(
 
 
 def test_a_zip_is_finalised_in_the_users_cache(tmp_path: Path, device: pytest.MonkeyPatch) -> None:
-    bundle = write_tiny_bundle(tmp_path / "tiny.dcet", engines=LADDER)
+    bundle = write_tiny_bundle(tmp_path / "tiny.dcet", engines=ENGINES)
     before = bundle.read_bytes()
     place = Path(result(bundle)["folder"])
     assert place.is_relative_to(tmp_path / "home" / "dcet")
@@ -353,12 +353,12 @@ def test_a_bundle_that_cannot_be_written_is_finalised_in_the_users_cache(
             raise OSError(30, "Read-only file system")
         return locked(cache, notify)
 
-    device.setattr(ladder, "locked", read_only)
+    device.setattr(fallback, "locked", read_only)
     assert Path(result(folder)["folder"]).is_relative_to(tmp_path / "home" / "dcet")
     assert not (folder / "cache").exists()
     assert Bundle.open(folder).engine().name == "tensorrt-gpu"
 
-    device.setattr(ladder, "locked", lambda cache, notify: read_only(folder, notify))
+    device.setattr(fallback, "locked", lambda cache, notify: read_only(folder, notify))
     line = message(folder)
     assert "expected a folder to keep what is built, got:" in line
     assert "Read-only file system; set XDG_CACHE_HOME to one that can be written" in line
@@ -368,7 +368,7 @@ def test_a_full_disk_publishes_nothing(folder: Path, device: pytest.MonkeyPatch)
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    device.setattr(ladder, "_flush", full)
+    device.setattr(fallback, "_flush", full)
     line = message(folder)
     assert "could not write in" in line
     assert "No space left on device. Nothing was published; free some space" in line
@@ -379,7 +379,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from dcet.finalize import cli
-from dcet.finalize import ladder
+from dcet.finalize import fallback
 
 def die(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -388,15 +388,15 @@ step = sys.argv.pop(1)
 if step == "rename":
     Path.rename = die
 elif step == "last flush":
-    flush = ladder._flush
-    ladder._flush = lambda path: die() if path.name == "cache" else flush(path)
+    flush = fallback._flush
+    fallback._flush = lambda path: die() if path.name == "cache" else flush(path)
 else:
-    setattr(ladder, step, die)
+    setattr(fallback, step, die)
 cli.main()
 """
 
 
-@pytest.mark.parametrize("step", ["try_rung", "hash_file", "write_json", "rename", "last flush"])
+@pytest.mark.parametrize("step", ["try_engine", "hash_file", "write_json", "rename", "last flush"])
 def test_killed_at_any_step_it_leaves_all_or_nothing(
     folder: Path, device: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -7,14 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from dcet.runtime import Bundle, Conversation
-from dcet.runtime.engines.protocol import Engine
+from dcet.runtime.engines.engine import Engine
 from dcet.runtime.errors import EngineError
 from dcet.synthetic.probes import speech
 
 Array = NDArray[Any]
 
 
-class Probe:
+class Probe(Engine):
     """An engine that shows what it is fed, and then fails, so that nothing of it is remembered."""
 
     def __init__(self, engine: Engine) -> None:

@@ -16,18 +16,18 @@ from dcet.runtime.bundle.golden import replay_golden, rows_too_far
 from dcet.runtime.engines import onnxruntime_cuda
 from dcet.runtime.engines.engine import DeviceState, Engine
 from dcet.runtime.engines.onnxruntime import CPU, load_session
-from dcet.runtime.engines.registry import find_rung
+from dcet.runtime.engines.registry import find_factory
 from dcet.runtime.errors import EngineError, UnknownSpeaker
 from dcet.synthetic.probes import speech
 from tests.runtime.signals import face
 from tests.tiny_bundle import write_tiny_bundle
 
-LADDER = ("tensorrt", "onnxruntime-cuda", "onnxruntime")
+ENGINES = ("tensorrt", "onnxruntime-cuda", "onnxruntime")
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    return Bundle.open(write_tiny_bundle(tmp_path / "tiny.dcet", engines=LADDER))
+    return Bundle.open(write_tiny_bundle(tmp_path / "tiny.dcet", engines=ENGINES))
 
 
 @pytest.fixture(params=["tensorrt", "onnxruntime-cuda"])
@@ -41,7 +41,7 @@ def engine(
         built = tmp_path / "built"
         built.mkdir()
         builder.build(bundle, built, tmp_path)
-        return find_rung("tensorrt").open(bundle, "tested", built)
+        return find_factory("tensorrt").open(bundle, "tested", built)
     # ONNX Runtime here has no CUDA: it reads and writes the made-up device's memory as its own, and
     # takes its turn at once, as it would on the stream that it is given.
     fake_device.setenv("DCET_FAKE_CUDA", "eager")
@@ -50,7 +50,7 @@ def engine(
     fake_device.setattr(
         onnxruntime_cuda, "load_session", lambda bundle, id, providers: load_session(bundle, id)
     )
-    return find_rung("onnxruntime-cuda").open(bundle, "tested")
+    return find_factory("onnxruntime-cuda").open(bundle, "tested")
 
 
 def talk(bundle: Bundle, engine: Engine | None = None, **options: Any) -> Conversation:

@@ -56,7 +56,7 @@ def tokens(count: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("device", ["GPU", "NPU"])
-def test_the_ladder_falls_on_where_the_device_is_missing(tmp_path: Path, device: str) -> None:
+def test_the_next_engine_is_taken_where_the_device_is_missing(tmp_path: Path, device: str) -> None:
     engines = (f"openvino-{device.lower()}", "onnxruntime")
     bundle = Bundle.open(write_tiny_bundle(tmp_path / "tiny.dcet", engines=engines))
     engine = bundle.engine()

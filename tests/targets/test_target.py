@@ -60,9 +60,9 @@ def device(**changes: str | None) -> str:
 
 
 def test_the_shipped_targets() -> None:
-    ladders = {target.name: target.engines for target in list_targets()}
+    orders = {target.name: target.engines for target in list_targets()}
     jetson = ("tensorrt", "onnxruntime-cuda", "onnxruntime")
-    assert ladders == {
+    assert orders == {
         "cpu": ("onnxruntime",),
         "desktop-cuda": (
             *("tensorrt", "torch-tensorrt", "onnxruntime-cuda", "torch-cuda"),
@@ -79,7 +79,7 @@ def test_the_shipped_targets() -> None:
         "web": ("onnxruntime",),
     }
     # Whatever else fails, every machine has this one.
-    assert {engines[-1] for engines in ladders.values()} == {"onnxruntime"}
+    assert {engines[-1] for engines in orders.values()} == {"onnxruntime"}
 
 
 def test_the_name_of_a_family_stands_for_its_default() -> None:

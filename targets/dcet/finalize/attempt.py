@@ -1,4 +1,4 @@
-"""Try one rung in a process of its own, with a time limit, and say what became of it."""
+"""Try one engine in a process of its own, with a time limit, and say what became of it."""
 
 import contextlib
 import json
@@ -10,19 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dcet.runtime.bundle.contents import BundleContents
+from dcet.runtime.engines.device_cache import Outcome
+
 LOG = "build.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What became of a rung.
+    """What became of an engine."""
 
-    outcome: `right`, `kept` (there already, and whole), `missing` (it cannot work here, nothing was
-        tried), `failed`, `wrong` (it does not reproduce the golden sequences), `crashed`, `killed`
-        (by somebody, or by the system for want of memory) or `hung`
-    """
-
-    outcome: str
+    outcome: Outcome
     message: str = ""
     key: str | None = None  # None where it did not get as far as knowing it
     platform: dict[str, str] = field(default_factory=dict)
@@ -33,9 +31,14 @@ class Attempt:
     parity: tuple[dict[str, Any], ...] = ()
 
 
-def try_rung(bundle: Path, engine: str, folder: Path, kept: Path, timeout_s: float) -> Attempt:
-    """Build in `folder`, which also gets the log. Raises OSError where that cannot be written."""
-    arguments = [str(os.getpid()), str(bundle), engine, str(folder), str(kept)]
+def try_engine(
+    bundle: BundleContents, engine: str, folder: Path, kept: Path, timeout_s: float
+) -> Attempt:
+    """Build in `folder`, which also gets the log, and check the engine.
+
+    Raises OSError where the folder cannot be written.
+    """
+    arguments = [str(os.getpid()), str(bundle.path), bundle.sha256, engine, str(folder), str(kept)]
     # -P: a file of the folder that this was called in must not be taken for a module.
     command = [sys.executable, "-P", "-m", "dcet.finalize.worker", *arguments]
     with (folder / LOG).open("wb") as log:
@@ -60,16 +63,19 @@ def try_rung(bundle: Path, engine: str, folder: Path, kept: Path, timeout_s: flo
         with contextlib.suppress(ValueError):  # a line that it was killed in
             row |= json.loads(line)
     if is_late:
-        row |= {"outcome": "hung", "message": f"it was not done after {timeout_s:g} s"}
+        why = f"it was not done after {timeout_s:g} s"
+        row |= {"outcome": Outcome.HUNG, "message": f"{why}; allow more with --timeout-s"}
     elif process.returncode < 0:
         row |= _killed_by(-process.returncode)
     elif "outcome" not in row:
-        row |= {"outcome": "failed", "message": f"it ended with exit status {process.returncode}"}
-    return Attempt(**{**row, "parity": tuple(row.get("parity", ()))})
+        why = f"it ended with exit status {process.returncode}"
+        row |= {"outcome": Outcome.FAILED, "message": why}
+    outcome, parity = Outcome(row["outcome"]), tuple(row.get("parity", ()))
+    return Attempt(**{**row, "outcome": outcome, "parity": parity})
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Kill it and whatever it started."""
+    """Kill a process and whatever it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -77,6 +83,9 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def _killed_by(number: int) -> dict[str, str]:
     name = signal.Signals(number).name
     if number == signal.SIGKILL:
-        why = f"it was ended by {name}, as the system does when memory runs out"
-        return {"outcome": "killed", "message": why}
-    return {"outcome": "crashed", "message": f"it crashed with {name}"}
+        why = (
+            f"it was ended by {name}, as the system does when memory runs out; close other "
+            "programs or add swap"
+        )
+        return {"outcome": Outcome.KILLED, "message": why}
+    return {"outcome": Outcome.CRASHED, "message": f"it crashed with {name}"}

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import click
 
-from dcet.finalize.ladder import Finalized, finalize
+from dcet.finalize.fallback import MAX_TIMEOUT_S, Finalized, finalize
 from dcet.runtime.cli.command import Command
 from dcet.runtime.cli.options import FiniteRange, json_option
 from dcet.runtime.cli.output import STDOUT, output_json
-
-MAX_TIMEOUT_S = 7 * 24 * 3600
 
 
 @click.command(cls=Command)

@@ -88,7 +88,7 @@ class Target:
 
     name: str
     description: str
-    engines: tuple[str, ...]  # the ladder: best first
+    engines: tuple[str, ...]  # fallback order: best first
     opset: int  # ONNX operator set of the graphs
     ir_version: int  # ONNX file format version of the graphs
     precision: Mapping[str, str]  # by graph
@@ -99,7 +99,7 @@ class Target:
     arithmetic: Literal["fp32", "fp16"] = "fp32"  # in what an fp16 graph computes
     quantizer: Literal["nncf", "onnxruntime"] = "nncf"  # of int8 graphs
     layout: Literal["bundle", "triton"] = "bundle"
-    tensorrt: TensorrtRange | None = None  # None: TensorRT is not in the ladder
+    tensorrt: TensorrtRange | None = None  # None: no engine uses TensorRT
     device: Device | None = None  # None: any machine
 
 
@@ -237,7 +237,7 @@ def _is_subset(names: tuple[str, ...]) -> Callable[[Any], bool]:
     return holds
 
 
-def _is_ladder(value: Any) -> bool:
+def _is_fallback_order(value: Any) -> bool:
     return _is_subset(tuple(ENGINES))(value) and len(value) > 0
 
 
@@ -300,7 +300,7 @@ _RULES: Mapping[Any, Mapping[str, _Rule]] = {
         "name": _NAME,
         "description": _TEXT,
         "engines": _Rule(
-            f"a list of {_either(list(ENGINES))}, best first, each once", _is_ladder, _names
+            f"a list of {_either(list(ENGINES))}, best first, each once", _is_fallback_order, _names
         ),
         "opset": _COUNT,
         "ir_version": _COUNT,

@@ -1,4 +1,4 @@
-"""What dcet-finalize found out about a bundle on this device, and what it built there.
+"""Results of dcet-finalize for a bundle on this device: what it checked, and what it built.
 
 CACHE/KEY/record.json and the files that the record lists: an engine that was built, or only tried,
 and reproduced the golden sequences. CACHE/quarantine/KEY-REASON/ holds those that did not. CACHE is
@@ -6,12 +6,14 @@ and reproduced the golden sequences. CACHE/quarantine/KEY-REASON/ holds those th
 bundle is a zip. Reading it is the runtime's part; dcet-finalize alone writes it.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,32 @@ UNKNOWN_PLATFORM: Mapping[str, str] = {}  # of an engine that failed before it c
 FORMAT = 1  # of record.json and of what goes into a key
 
 
+class Outcome(StrEnum):
+    """What became of an engine that dcet-finalize tried."""
+
+    BUILT = "built"  # and reproduced the golden sequences
+    CHECKED = "checked"  # reproduced them, and there is nothing to build
+    KEPT = "kept"  # was published by an earlier run, and is still whole
+    MISSING = "missing"  # cannot work here, so that nothing was tried
+    FAILED = "failed"  # raised an error
+    WRONG = "wrong"  # does not reproduce the golden sequences
+    CRASHED = "crashed"
+    KILLED = "killed"  # by a user, or for want of memory
+    HUNG = "hung"  # was not done in time
+    DAMAGED = "damaged"  # was published, and changed since
+
+
+# Time or memory ran out, which says nothing about what an engine computes.
+LIMITS = frozenset({Outcome.KILLED, Outcome.HUNG})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """An engine that reproduced the golden sequences on this device."""
 
     format: int = FORMAT
     key: str
-    engine: str  # of the ladder
+    engine: str  # its name in ENGINES
     platform: Mapping[str, str]  # versions, driver and device that it was built for
     created: str  # RFC 3339, UTC
     build_s: float  # 0 where nothing is built
@@ -44,7 +65,7 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
-        """Raises EngineError."""
+        """Read the record of a folder. Raises EngineError."""
         try:
             row = json.loads((folder / RECORD).read_text(encoding="utf-8"))
             if row["format"] != FORMAT:
@@ -62,7 +83,7 @@ class Record:
 
 
 def cache_folders(bundle: BundleContents) -> list[Path]:
-    """Where what was built for it may lie, the bundle's own folder first."""
+    """List the folders in which its engines may lie, the bundle's own first."""
     folders = [bundle.path / CACHE] if bundle.path.is_dir() else []
     if (user_cache := user_cache_folder()) is not None:
         folders.append(user_cache / bundle.sha256[:16])
@@ -70,7 +91,8 @@ def cache_folders(bundle: BundleContents) -> list[Path]:
 
 
 def cache_key(bundle: BundleContents, engine: str, platform: Mapping[str, str]) -> str:
-    """Equal where a built engine may be used: same graphs, precisions, profiles and platform."""
+    """Make a key that is equal where a built engine may be used: same graphs, precisions, profiles
+    and platform."""
     manifest = bundle.manifest
     golden = (manifest.golden.inputs, manifest.golden.expected)
     parts = {
@@ -88,7 +110,7 @@ def cache_key(bundle: BundleContents, engine: str, platform: Mapping[str, str]) 
 
 
 def find_published(bundle: BundleContents, key: str) -> Path | None:
-    """The folder of this key, each file the one that was published, or None where there is none.
+    """Find the folder of this key, each file the one that was published, or None.
 
     Raises EngineError where there is one but it is damaged.
     """
@@ -107,7 +129,7 @@ def find_published(bundle: BundleContents, key: str) -> Path | None:
 
 
 def find_built(bundle: BundleContents, engine: str, platform: Mapping[str, str]) -> Path:
-    """The folder of what was built for this engine here.
+    """Find the folder of what was built for this engine here.
 
     Raises EngineError that says why there is none, or that it is damaged.
     """
@@ -115,7 +137,7 @@ def find_built(bundle: BundleContents, engine: str, platform: Mapping[str, str])
     folder = find_published(bundle, key)
     if folder is None:
         raise EngineError(
-            _condemned(bundle, key)
+            _condemned(bundle, key, by_limits=True)
             or _built_elsewhere(bundle, engine, platform)
             or f"it was not built on this device yet; run: dcet-finalize {bundle.path}"
         )
@@ -123,20 +145,30 @@ def find_built(bundle: BundleContents, engine: str, platform: Mapping[str, str])
 
 
 def refuse_condemned(
-    bundle: BundleContents, engine: str, platform: Callable[[], Mapping[str, str]]
+    bundle: BundleContents,
+    engine: str,
+    platform: Callable[[], Mapping[str, str]],
+    *,
+    is_built: bool,
 ) -> None:
-    """Raise EngineError where dcet-finalize tried this engine here, and it failed."""
+    """Raise EngineError where dcet-finalize found this engine wrong or broken here.
+
+    Where time or memory ran out, there is nothing to run of an engine that is built, but nothing
+    against one that is not.
+    """
     if any((cache / QUARANTINE).is_dir() for cache in cache_folders(bundle)):
-        reason = _condemned(bundle, cache_key(bundle, engine, UNKNOWN_PLATFORM))
+        unknown = cache_key(bundle, engine, UNKNOWN_PLATFORM)
+        reason = _condemned(bundle, unknown, by_limits=is_built)
         if reason is None:  # or to ask for its platform might crash or hang
             key = cache_key(bundle, engine, platform())
-            reason = None if find_published(bundle, key) else _condemned(bundle, key)
+            published = find_published(bundle, key)
+            reason = None if published else _condemned(bundle, key, by_limits=is_built)
         if reason is not None:
             raise EngineError(reason)
 
 
 def read_records(bundle: BundleContents) -> Iterator[Record]:
-    """Of all that was published here and can be read."""
+    """Read the records of all that was published here; those that cannot be read are left out."""
     for cache in cache_folders(bundle):
         for path in sorted(cache.glob(f"*/{RECORD}")):
             try:
@@ -146,6 +178,7 @@ def read_records(bundle: BundleContents) -> Iterator[Record]:
 
 
 def hash_file(path: Path) -> FileRecord:
+    """Compute the SHA-256 and the size of a file."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return FileRecord(sha256=sha256, size_bytes=path.stat().st_size)
@@ -167,22 +200,29 @@ def _check_published(folder: Path) -> None:
             )
 
 
-def _condemned(bundle: BundleContents, key: str) -> str | None:
-    """What dcet-finalize says of this engine where it failed, else None."""
+def _condemned(bundle: BundleContents, key: str, *, by_limits: bool) -> str | None:
+    """Say why dcet-finalize gave this engine up, or None where it did not.
+
+    by_limits: whether it also counts that time or memory ran out
+    """
     for cache in cache_folders(bundle):
         for folder in sorted((cache / QUARANTINE).glob(f"{key}-*")):
-            try:
+            why = folder.name.removeprefix(f"{key}-")
+            if not by_limits and why in LIMITS:
+                continue
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 why = json.loads((folder / FAILURE).read_text(encoding="utf-8"))["message"]
-            except (OSError, ValueError, KeyError, TypeError):
-                why = folder.name.removeprefix(f"{key}-")
-            return f"dcet-finalize tried it here and gave it up: {why} (see {folder})"
+            return (
+                f"dcet-finalize tried it here and gave it up: {why} (see {folder}); to try it "
+                f"again, run: dcet-finalize {bundle.path}"
+            )
     return None
 
 
 def _built_elsewhere(
     bundle: BundleContents, engine: str, platform: Mapping[str, str]
 ) -> str | None:
-    """How what was built differs from what is needed here, where there is something."""
+    """Say how what was built differs from what is needed here, or None where nothing was built."""
     for record in read_records(bundle):
         if record.engine == engine:
             differs = [

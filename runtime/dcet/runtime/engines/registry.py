@@ -1,4 +1,4 @@
-"""Which engines there are, and which of them runs a bundle here."""
+"""The engines there are, and which of them runs a bundle here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,45 +14,46 @@ from dcet.runtime.printable import printable
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """One way to run a bundle, a rung of a target's ladder.
+class EngineFactory:
+    """Opens engines of one kind, whose module is imported when a bundle asks for it.
 
-    module: of dcet.runtime.engines, imported when a bundle asks for it
-    factory: its class, made of (bundle, reason), and of the folder of what was built where it
-        `is_built`. Its static method `platform()` names what decides whether it works, besides the
-        bundle: versions, driver, device. It raises MissingExtra or EngineError where it cannot
+    module: of dcet.runtime.engines
+    class_name: of a subclass of Engine, made of (bundle, reason), and of the folder of what was
+        built where it `is_built`. Its static method `platform()` names what decides, with the
+        bundle, whether it works: versions, driver, device. It raises MissingExtra or EngineError
+        where it cannot
     is_built: dcet-finalize must have built it on this device
     """
 
     module: str
-    factory: str
+    class_name: str
     is_built: bool = False
 
     def open(self, bundle: BundleContents, reason: str, folder: Path | None = None) -> Engine:
-        """Raises MissingExtra, EngineError or BundleShapeMismatch."""
+        """Open an engine for a bundle. Raises MissingExtra, EngineError or BundleShapeMismatch."""
         engine: Engine = self._class()(bundle, reason, *([folder] if self.is_built else []))
         return engine
 
     def platform(self) -> dict[str, str]:
-        """Versions, driver and device. Raises MissingExtra or EngineError."""
+        """Name versions, driver and device. Raises MissingExtra or EngineError."""
         found: dict[str, str] = self._class().platform()
         return found
 
     def _class(self) -> Any:
-        return getattr(import_module(f"dcet.runtime.engines.{self.module}"), self.factory)
+        return getattr(import_module(f"dcet.runtime.engines.{self.module}"), self.class_name)
 
 
 # Best first, on a machine that has them all.
-ENGINES: Mapping[str, Rung] = {
-    "tensorrt": Rung("tensorrt", "TensorrtEngine", is_built=True),
-    "torch-tensorrt": Rung("torch_package", "TorchTensorrtEngine", is_built=True),
-    "onnxruntime-cuda": Rung("onnxruntime_cuda", "OnnxRuntimeCudaEngine"),
-    "torch-cuda": Rung("torch_package", "TorchCudaEngine", is_built=True),
-    "torch-cpu": Rung("torch_package", "TorchCpuEngine", is_built=True),
-    "openvino-gpu": Rung("openvino", "OpenvinoGpuEngine"),
-    "openvino-npu": Rung("openvino", "OpenvinoNpuEngine"),
-    "openvino": Rung("openvino", "OpenvinoEngine"),
-    "onnxruntime": Rung("onnxruntime", "OnnxRuntimeEngine"),
+ENGINES: Mapping[str, EngineFactory] = {
+    "tensorrt": EngineFactory("tensorrt", "TensorrtEngine", is_built=True),
+    "torch-tensorrt": EngineFactory("torch_package", "TorchTensorrtEngine", is_built=True),
+    "onnxruntime-cuda": EngineFactory("onnxruntime_cuda", "OnnxRuntimeCudaEngine"),
+    "torch-cuda": EngineFactory("torch_package", "TorchCudaEngine", is_built=True),
+    "torch-cpu": EngineFactory("torch_package", "TorchCpuEngine", is_built=True),
+    "openvino-gpu": EngineFactory("openvino", "OpenvinoGpuEngine"),
+    "openvino-npu": EngineFactory("openvino", "OpenvinoNpuEngine"),
+    "openvino": EngineFactory("openvino", "OpenvinoEngine"),
+    "onnxruntime": EngineFactory("onnxruntime", "OnnxRuntimeEngine"),
 }
 
 
@@ -67,33 +68,35 @@ def open_engine(bundle: BundleContents, name: str = "auto") -> Engine:
     """
     if name != "auto":
         return _open(bundle, name, "asked for by name")
-    target, ladder = bundle.manifest.target, bundle.manifest.engines
-    fallen: list[str] = []
-    for number, choice in enumerate(ladder, 1):
-        reason = f"choice {number} of {len(ladder)} of target {target}; {'; '.join(fallen)}"
+    target, choices = bundle.manifest.target, bundle.manifest.engines
+    passed_over: list[str] = []
+    for number, choice in enumerate(choices, 1):
+        reason = f"choice {number} of {len(choices)} of target {target}; {'; '.join(passed_over)}"
         try:
-            if choice in ENGINES:
-                refuse_condemned(bundle, choice, ENGINES[choice].platform)
-            return _open(bundle, choice, reason if fallen else f"first choice of target {target}")
+            if factory := ENGINES.get(choice):
+                refuse_condemned(bundle, choice, factory.platform, is_built=factory.is_built)
+            return _open(
+                bundle, choice, reason if passed_over else f"first choice of target {target}"
+            )
         except (ConfigError, MissingExtra, EngineError) as error:
-            fallen.append(f"{choice}: {error}")
+            passed_over.append(f"{choice}: {error}")
         except DcetError:  # the bundle is wrong, not the engine
             raise
         except Exception as error:  # noqa: BLE001  what is broken here raises what it likes
-            fallen.append(printable(f"{choice}: {type(error).__name__}: {error}"))
+            passed_over.append(printable(f"{choice}: {type(error).__name__}: {error}"))
     raise EngineError(
-        f"{bundle.path}: no engine of target {target} works here: {'; '.join(fallen)}"
+        f"{bundle.path}: no engine of target {target} works here: {'; '.join(passed_over)}"
     )
 
 
-def find_rung(name: str) -> Rung:
-    """Raises ConfigError for an unknown name."""
+def find_factory(name: str) -> EngineFactory:
+    """Find the factory of an engine. Raises ConfigError for an unknown name."""
     if name not in ENGINES:
         raise ConfigError(f"engine: expected auto or one of {', '.join(ENGINES)}, got {name!r}")
     return ENGINES[name]
 
 
 def _open(bundle: BundleContents, name: str, reason: str) -> Engine:
-    rung = find_rung(name)
-    folder = find_built(bundle, name, rung.platform()) if rung.is_built else None
-    return rung.open(bundle, reason, folder)
+    factory = find_factory(name)
+    folder = find_built(bundle, name, factory.platform()) if factory.is_built else None
+    return factory.open(bundle, reason, folder)

@@ -1,4 +1,4 @@
-"""Every graph of a bundle as compiled packages, one for each of its sizes.
+"""Exports every graph of a bundle as torch programs, one for each of its sizes.
 
 The height and the width of pictures stay open: a crop is scaled inside the program, as everywhere.
 """
@@ -42,7 +42,7 @@ class Exported:
 def compile_graphs(
     bundle: Bundle, folder: Path, device: str, compile: Callable[[Exported, Path], None]
 ) -> None:
-    """Leave in `folder` what `dcet.runtime.engines.torch_package` opens.
+    """Compile every graph, and leave in `folder` what `dcet.runtime.engines.torch_package` opens.
 
     Raises EngineError for a graph of which torch lacks an operator.
     """
@@ -60,15 +60,10 @@ def compile_graphs(
                 compile(exported, folder / package_name(id, choice))
 
 
-def aot_inductor(exported: Exported, package: Path) -> None:
-    """Torch's own compiler."""
-    torch._inductor.aoti_compile_and_package(exported.program, package_path=str(package))
-
-
 def export_program(
     module: TorchProgram, graph: Graph, shapes: dict[str, tuple[int | str, ...]], device: str
 ) -> Exported:
-    """For one size of each input, but for pictures.
+    """Export a program for one size of each input, but for pictures.
 
     shapes: of every input, by its name; `height` and `width` stay open
     """

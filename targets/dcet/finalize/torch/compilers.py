@@ -1,27 +1,46 @@
-"""Build the engine `torch-tensorrt`. This was never run: there was no GPU to run it on."""
+"""Compilers of torch programs: torch's own, which needs a C++ compiler, and TensorRT.
+
+torch-cuda and torch-tensorrt were never run: there was no GPU to run them on.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
+from dcet.finalize.torch.programs import Exported, compile_graphs
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.extras import need
 
 if TYPE_CHECKING:
-    from dcet.finalize.torch.programs import Exported
+    from dcet.finalize.builders import Builder
 
 
-def build(bundle: Bundle, folder: Path, kept: Path) -> None:
-    """TensorRT compiles what it takes of each program, and torch the rest.
+def build_with_inductor(device: str) -> "Builder":
+    """Make the builder of `torch-cpu` or `torch-cuda`.
+
+    It raises EngineError for a graph of which torch lacks an operator, or what torch raises.
+    """
+
+    def build(bundle: Bundle, folder: Path, kept: Path) -> None:
+        compile_graphs(bundle, folder, device, _inductor)
+
+    return build
+
+
+def build_with_tensorrt(bundle: Bundle, folder: Path, kept: Path) -> None:
+    """Build `torch-tensorrt`: TensorRT compiles what it takes of each program, and torch the rest.
 
     Raises MissingExtra, EngineError, or what torch and TensorRT raise.
     """
-    need("onnx", extra="torch")
-    from dcet.finalize.torch.programs import compile_graphs
-
     compile_graphs(bundle, folder, "cuda", _torch_tensorrt)
 
 
-def _torch_tensorrt(exported: "Exported", package: Path) -> None:
+def _inductor(exported: Exported, package: Path) -> None:
+    torch._inductor.aoti_compile_and_package(exported.program, package_path=str(package))
+
+
+def _torch_tensorrt(exported: Exported, package: Path) -> None:
     torch_tensorrt = need("torch_tensorrt", extra="torch-tensorrt")
     inputs = []
     for example, open_axes in zip(exported.inputs, exported.open_axes, strict=True):

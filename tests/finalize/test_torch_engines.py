@@ -112,7 +112,7 @@ def test_a_program_that_was_changed_is_not_run(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="an NVIDIA GPU is here")
 @pytest.mark.parametrize("name", ["torch-cuda", "torch-tensorrt"])
-def test_without_a_gpu_the_ladder_goes_on(tmp_path: Path, name: str) -> None:
+def test_without_a_gpu_the_next_engine_is_taken(tmp_path: Path, name: str) -> None:
     path = write_tiny_bundle(tmp_path / "tiny.dcet", engines=(name, "onnxruntime"))
     engine = Bundle.open(path).engine()
     assert engine.name == "onnxruntime-cpu"

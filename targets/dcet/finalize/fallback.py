@@ -1,4 +1,4 @@
-"""Down the ladder of a bundle, until a rung reproduces the golden sequences on this device."""
+"""Try the engines of a bundle in order, until one reproduces the golden sequences here."""
 
 import os
 import shutil
@@ -8,38 +8,41 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dcet.finalize.attempt import LOG, Attempt, try_rung
+from dcet.finalize.attempt import LOG, Attempt, try_engine
 from dcet.finalize.lock import locked
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.engines.device_cache import (
     FAILURE,
+    LIMITS,
     QUARANTINE,
     RECORD,
     UNKNOWN_PLATFORM,
+    Outcome,
     Record,
     cache_folders,
     cache_key,
     hash_file,
     read_records,
 )
-from dcet.runtime.engines.registry import ENGINES, find_rung
-from dcet.runtime.errors import DcetError, WriteError
+from dcet.runtime.engines.registry import ENGINES, find_factory
+from dcet.runtime.errors import ConfigError, DcetError, WriteError
 from dcet.runtime.files import write_json
 
 BUILDING = ".building-"
 KEPT = "kept"
+MAX_TIMEOUT_S = 7 * 24 * 3600
 
 
 class FinalizeError(DcetError, RuntimeError):
-    """No rung that was allowed works on this device."""
+    """No engine that was allowed works on this device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fallen:
-    """A rung that was tried, or could not be, and why it was passed over."""
+    """An engine that was tried, or could not be, and why it was passed over."""
 
     engine: str
-    outcome: str
+    outcome: Outcome
     message: str
     quarantine: str | None = None  # the folder with its log
 
@@ -55,16 +58,14 @@ class Finalized:
     bundle: str
     target: str
     engine: str
-    outcome: (
-        str  # `built`, `checked` where there is nothing to build, or `kept` from an earlier run
-    )
+    outcome: Outcome  # BUILT, CHECKED or KEPT
     folder: str
     record: Record
     fallen: tuple[Fallen, ...]
 
     @property
     def largest_difference(self) -> float:
-        """Of a probability or feature from torch."""
+        """The largest difference of a probability or feature from torch."""
         return max(float(row["max_abs_probability"]) for row in self.record.parity)
 
 
@@ -80,19 +81,25 @@ def finalize(
 
     engine: this one and no other; else each of the bundle's, best first
     strict: the first or none
-    timeout_s: for each rung
+    timeout_s: for each engine
     notify: is told what happens
 
-    Raises FinalizeError where no rung that is allowed works, WriteError where nothing can be
-    written, ConfigError for an unknown engine, BundleError for what is wrong with the bundle.
+    Raises FinalizeError where no engine that is allowed works, WriteError where nothing can be
+    written, ConfigError for an unknown engine or a timeout that is none, BundleError for what is
+    wrong with the bundle.
     """
-    bundle = Bundle.open(path)
+    if not 0 < timeout_s <= MAX_TIMEOUT_S:  # NaN is neither
+        raise ConfigError(
+            f"timeout_s: expected more than 0 and at most {MAX_TIMEOUT_S:,} seconds, got "
+            f"{timeout_s:g}"
+        )
     if engine is not None:
-        find_rung(engine)
-    ladder = (engine,) if engine is not None else bundle.manifest.engines
+        find_factory(engine)
+    bundle = Bundle.open(path)
+    choices = (engine,) if engine is not None else bundle.manifest.engines
     fallen: list[Fallen] = []
     with _cache(bundle, notify) as cache:
-        for name in ladder[:1] if strict else ladder:
+        for name in choices[:1] if strict else choices:
             notify(f"{name}: trying it")
             done = _try(bundle, cache, name, timeout_s, notify)
             if not isinstance(done, Fallen):
@@ -108,11 +115,11 @@ def finalize(
                 )
             fallen.append(done)
             notify(str(done))
-    asked, cure = "any of its engines", "the logs say more"
+    asked, cure = "any of its engines", f"try them again with: dcet-finalize {bundle.path}"
     if engine is not None:
         asked, cure = f"{engine}, the engine asked for,", "leave --engine out to try all of them"
     elif strict:
-        asked, cure = f"its first engine, {ladder[0]},", "leave --strict out to try the next one"
+        asked, cure = f"its first engine, {choices[0]},", "leave --strict out to try the next one"
     raise FinalizeError(
         f"{bundle.path}: expected {asked} to work on this device, got: "
         f"{'; '.join(map(str, fallen))}; {cure}"
@@ -121,31 +128,30 @@ def finalize(
 
 def _try(
     bundle: Bundle, cache: Path, engine: str, timeout_s: float, notify: Callable[[str], None]
-) -> Fallen | tuple[Path, str]:
-    """What was published and how it came to be, or why there is nothing to publish."""
+) -> Fallen | tuple[Path, Outcome]:
+    """Return what was published and how it came to be, or why there is nothing to publish."""
     if engine not in ENGINES:
         message = "this version of dcet does not know it; run: pip install --upgrade dcet"
-        return Fallen(engine=engine, outcome="missing", message=message, quarantine=None)
+        return Fallen(engine=engine, outcome=Outcome.MISSING, message=message)
     folder = cache / f"{BUILDING}{os.getpid()}"
     try:
         folder.mkdir()
         (cache / KEPT).mkdir(exist_ok=True)
-        attempt = try_rung(bundle.path, engine, folder, cache / KEPT, timeout_s)
+        attempt = try_engine(bundle, engine, folder, cache / KEPT, timeout_s)
         if attempt.key is not None:  # what an earlier run could not even read
             unknown = cache_key(bundle, engine, UNKNOWN_PLATFORM)
             for stale in (cache / QUARANTINE).glob(f"{unknown}-*"):
                 shutil.rmtree(stale)
         if attempt.folder is not None:
-            return Path(attempt.folder), "kept"
-        if attempt.outcome == "right":
+            return Path(attempt.folder), Outcome.KEPT
+        if attempt.outcome in (Outcome.BUILT, Outcome.CHECKED):
             if attempt.damaged is not None:
                 notify(f"{engine}: {attempt.damaged}")
-            outcome = "built" if ENGINES[engine].is_built else "checked"
-            return _publish(cache, folder, engine, attempt), outcome
+            return _publish(cache, folder, engine, attempt), attempt.outcome
         fallen = Fallen(engine=engine, outcome=attempt.outcome, message=attempt.message)
-        was_stopped = attempt.key is None and attempt.outcome in ("hung", "killed")
-        worked = any(record.engine == engine for record in read_records(bundle))
-        if attempt.outcome == "missing" or (was_stopped and worked):
+        if attempt.outcome is Outcome.MISSING or (
+            attempt.outcome in LIMITS and not _is_lost(bundle, engine, attempt)
+        ):
             return fallen  # nothing is known against it
         key = attempt.key or cache_key(bundle, engine, UNKNOWN_PLATFORM)
         return _quarantine(cache, folder, fallen, key)
@@ -158,6 +164,15 @@ def _try(
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_lost(bundle: Bundle, engine: str, attempt: Attempt) -> bool:
+    """Whether a run that was cut short leaves no way to run the engine: it needs building, and no
+    earlier run built it."""
+    if not ENGINES[engine].is_built:
+        return False
+    worked = any(record.engine == engine for record in read_records(bundle))
+    return attempt.key is not None or not worked
 
 
 def _publish(cache: Path, folder: Path, engine: str, attempt: Attempt) -> Path:
@@ -178,7 +193,7 @@ def _publish(cache: Path, folder: Path, engine: str, attempt: Attempt) -> Path:
     write_json(folder / RECORD, record.to_json())
     place = cache / record.key
     if place.exists():
-        damaged = Fallen(engine=engine, outcome="damaged", message=attempt.damaged or "")
+        damaged = Fallen(engine=engine, outcome=Outcome.DAMAGED, message=attempt.damaged or "")
         _set_aside(cache, place, damaged, record.key)
     folder.rename(place)
     _flush(cache)
@@ -187,13 +202,13 @@ def _publish(cache: Path, folder: Path, engine: str, attempt: Attempt) -> Path:
 
 def _quarantine(cache: Path, folder: Path, fallen: Fallen, key: str) -> Fallen:
     """Set aside the log of what failed, and what was built where it is wrong."""
-    if fallen.outcome != "wrong":
+    if fallen.outcome is not Outcome.WRONG:
         for path in folder.iterdir():
             if path.name != LOG:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     try:
         return replace(fallen, quarantine=str(_set_aside(cache, folder, fallen, key)))
-    except OSError:  # the disk is full; what it says of the rung is worth more
+    except OSError:  # the disk is full; what it says of the engine is worth more
         return fallen
 
 
@@ -218,7 +233,7 @@ def _flush(path: Path) -> None:
 
 @contextmanager
 def _cache(bundle: Bundle, notify: Callable[[str], None]) -> Iterator[Path]:
-    """The first of the bundle's caches that can be written, locked, without leftovers."""
+    """Lock the first of the bundle's caches that can be written, and remove leftovers."""
     refused = []
     for cache in cache_folders(bundle):
         with ExitStack() as stack:
