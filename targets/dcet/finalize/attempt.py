@@ -18,7 +18,7 @@ LOG = "build.log"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What became of an engine."""
+    """The result of trying one engine."""
 
     outcome: Outcome
     message: str = ""

@@ -53,7 +53,7 @@ class Fallen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finalized:
-    """What runs the bundle on this device from now on."""
+    """The engine that runs the bundle on this device from now on."""
 
     bundle: str
     target: str

@@ -1,4 +1,4 @@
-"""One dcet-finalize at a time for each cache."""
+"""A lock that lets one dcet-finalize at a time write to a cache."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ LOCK = "lock"
 
 @contextmanager
 def locked(cache: Path, notify: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of a cache, made if it is not there. Whoever holds it is named, and waited for.
+    """Hold the lock of a cache, made if it is not there. Its holder is named, and waited for.
 
     The system lets go of the lock of a process that died. Raises OSError where `cache` cannot be
     written.

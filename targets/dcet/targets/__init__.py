@@ -1,4 +1,4 @@
-"""What each device is: a row of data that export, the runtime and the benchmarks agree on."""
+"""Targets: each device is a row of data that export, the runtime and the benchmarks agree on."""
 
 from dcet.targets.target import (
     Device,

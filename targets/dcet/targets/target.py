@@ -84,7 +84,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What one device runs. A key whose value has a unit carries the unit in its name."""
+    """The engines and graphs of one device. The name of a key carries the unit of its value."""
 
     name: str
     description: str
@@ -104,7 +104,7 @@ class Target:
 
 
 def list_targets() -> tuple[Target, ...]:
-    """Every target that ships with DCET, by name."""
+    """List every target that ships with DCET, by name."""
     return tuple(load_target(path) for path in sorted(DEVICES.glob("*.toml")))
 
 
@@ -270,7 +270,7 @@ def _power_modes(value: Any, path: Path, table: str) -> tuple[PowerMode, ...]:
 
 
 class _Rule(NamedTuple):
-    """What a message says was expected, whether a value is that, and how it is read."""
+    """The kind of a value: what a message says was expected, its check, and how it is read."""
 
     expected: str
     holds: Callable[[Any], bool]

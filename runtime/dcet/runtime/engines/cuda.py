@@ -1,6 +1,7 @@
-"""The first CUDA device: memory, and a stream on which all that is asked of it happens in order."""
+"""The first CUDA device: its memory, and a stream on which its work happens in order."""
 
 import ctypes
+import os
 import weakref
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,12 @@ _BOARD = Path("/proc/device-tree/model")  # every Orin's GPU has the same name
 
 
 def aligned(size_bytes: int) -> int:
-    """The next multiple of ALIGNMENT."""
+    """Round a size up to a multiple of ALIGNMENT."""
     return -(-size_bytes // ALIGNMENT) * ALIGNMENT
 
 
 def load_cuda() -> Any:
-    """The module cuda.bindings.runtime. Raises MissingExtra or EngineError."""
+    """Import cuda.bindings.runtime. Raises MissingExtra or EngineError."""
     try:
         return need("cuda.bindings.runtime", extra="cuda")
     except ModuleNotFoundError as error:
@@ -36,7 +37,7 @@ def load_cuda() -> Any:
 
 
 def cuda_platform() -> dict[str, str]:
-    """The device, and the versions of what drives it. Raises MissingExtra or EngineError."""
+    """Name the device, and the versions of what drives it. Raises MissingExtra or EngineError."""
     runtime = load_cuda()
     properties = ask(runtime, "cudaGetDeviceProperties", 0)
     name = properties.name.decode() if isinstance(properties.name, bytes) else properties.name
@@ -50,7 +51,7 @@ def cuda_platform() -> dict[str, str]:
 
 
 def driver_platform() -> dict[str, str]:
-    """The board, where the system names it, and the driver."""
+    """Name the board, where the system knows it, and the driver."""
     files = {"board": _BOARD, "l4t": _TEGRA, "driver": _DRIVER}
     return {
         name: path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\0")
@@ -60,7 +61,7 @@ def driver_platform() -> dict[str, str]:
 
 
 def ask(runtime: Any, function: str, *arguments: Any) -> Any:
-    """What a function of the CUDA runtime returns. Raises EngineError."""
+    """Call a function of the CUDA runtime, and return what it gives. Raises EngineError."""
     status, *values = getattr(runtime, function)(*arguments)
     if int(status) == _OUT_OF_MEMORY:
         raise EngineError(
@@ -89,7 +90,7 @@ class Pinned:
 
     def __init__(self, cuda: "Cuda", size_bytes: int) -> None:
         self.address: int = int(cuda.ask("cudaMallocHost", size_bytes))
-        weakref.finalize(self, cuda.ask, "cudaFreeHost", self.address)
+        weakref.finalize(self, cuda.free, "cudaFreeHost", self.address)
         self.bytes: NDArray[np.uint8] = np.ctypeslib.as_array(
             (ctypes.c_uint8 * size_bytes).from_address(self.address)
         )
@@ -97,19 +98,36 @@ class Pinned:
 
 
 class Cuda:
-    """Whatever is asked returns at once, but for `wait`. Raises EngineError where it fails."""
+    """A stream of the device. Every call returns at once, but for `wait`.
+
+    Raises EngineError where a call fails. A forked child has no part in the device: there, nothing
+    is freed.
+    """
 
     def __init__(self) -> None:
         self._runtime = load_cuda()
+        self._process = os.getpid()
         stream = self.ask("cudaStreamCreateWithFlags", self._runtime.cudaStreamNonBlocking)
         self.stream = int(stream)
-        weakref.finalize(self, ask, self._runtime, "cudaStreamDestroy", self.stream)
+        weakref.finalize(
+            self, _free, self._runtime, self._process, "cudaStreamDestroy", self.stream
+        )
 
     def ask(self, function: str, *arguments: Any) -> Any:
+        """Call a function of the CUDA runtime, and return what it gives."""
         return ask(self._runtime, function, *arguments)
 
+    def free(self, function: str, address: int) -> None:
+        """Give back memory by this function, where this process owns it."""
+        _free(self._runtime, self._process, function, address)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this process was forked from the one that opened the device."""
+        return os.getpid() != self._process
+
     def copy(self, to: int, source: int, size_bytes: int) -> None:
-        """Between any two addresses, of the device or pinned."""
+        """Copy between any two addresses, of the device or pinned."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDefault
         self.ask("cudaMemcpyAsync", to, source, size_bytes, kind, self.stream)
 
@@ -118,11 +136,18 @@ class Cuda:
         self.ask("cudaMemsetAsync", address, 0, size_bytes, self.stream)
 
     def wait(self) -> None:
-        """Until everything that was asked is done."""
+        """Wait until everything that was asked is done."""
         self.ask("cudaStreamSynchronize", self.stream)
 
 
+def _free(runtime: Any, process: int, function: str, address: int) -> None:
+    if os.getpid() == process:
+        ask(runtime, function, address)
+
+
 def _release(cuda: Cuda, address: int, size_bytes: int) -> None:
+    if cuda.is_inherited:
+        return
     cuda.clear(address, size_bytes)  # the next to get this memory may read it
     cuda.wait()
     cuda.ask("cudaFree", address)

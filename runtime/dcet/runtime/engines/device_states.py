@@ -36,7 +36,7 @@ class DeviceStates:
         total = 2 * self._scene_bytes + (1 + slots) * self._slot_bytes
         self._block = Block(cuda, total)
         self._scenes = self._block.address
-        self._nobody = self._scenes + 2 * self._scene_bytes
+        self._unknown = self._scenes + 2 * self._scene_bytes
 
     def recall(
         self, place: int | None, spare: int, scene: int
@@ -75,7 +75,7 @@ class DeviceStates:
         if per == "scene":
             here, there = (self._scenes + at * self._scene_bytes for at in (scene, 1 - scene))
             return here, there
-        return self._nobody if place is None else self._slot(place), self._slot(spare)
+        return self._unknown if place is None else self._slot(place), self._slot(spare)
 
     def _slot(self, place: int) -> int:
-        return self._nobody + (1 + place) * self._slot_bytes
+        return self._unknown + (1 + place) * self._slot_bytes

@@ -1,4 +1,4 @@
-"""What an engine is: it runs the graphs of a bundle, and may keep their states on its device."""
+"""The base of every engine, which runs the graphs of a bundle."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ Pending = Callable[[], dict[str, NDArray[np.float32]]]  # waits for the outputs;
 
 
 class Engine(Uncopied, ABC):
-    """Runs the graphs of a bundle, by their ids. Several threads may call it at once.
+    """An engine that runs the graphs of a bundle. Several threads may call it at once.
 
     An engine of your own is a subclass that sets `name` and `reason` and overrides `run`. The
     other methods have defaults: one that wraps another engine inherits them, too, so that every

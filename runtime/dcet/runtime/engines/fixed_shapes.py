@@ -1,7 +1,7 @@
-"""For engines that compile a graph for fixed shapes: a few sizes of each, and inputs made to fit.
+"""Fixed shapes for engines that compile a graph for them: a few sizes, and inputs made to fit.
 
 What is smaller is padded with zeros, which change nothing: tokens that the mask hides, windows in
-which nothing sounds, faces of which nobody reads the features.
+which nothing sounds, faces whose features are not read.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ class FixedShapes:
             self._choices |= dict.fromkeys(PICTURE, (FACE_PIXELS, FACE_PIXELS))
 
     def sizes(self, graph: str) -> list[Sizes]:
-        """Smallest first; a graph of which nothing varies has one. Raises EngineError."""
+        """List a graph's sizes, smallest first; one where nothing varies. Raises EngineError."""
         names = {name for tensor in self._graphs[graph].inputs for _, name in _varying(tensor)}
         names -= set() if self._scales_faces else {*PICTURE}
         for name in sorted(names):
@@ -69,7 +69,7 @@ class FixedShapes:
         return choices[:1] if choices[0] == choices[1] else choices
 
     def shapes(self, graph: str, sizes: Sizes) -> dict[str, tuple[int | str, ...]]:
-        """Of every input, by its name."""
+        """Return the shape of every input, by its name."""
         return {
             tensor.name: tuple(
                 sizes.get(size, size) if isinstance(size, str) else size for size in tensor.shape
@@ -78,7 +78,7 @@ class FixedShapes:
         }
 
     def zeros(self, graph: str, sizes: Sizes) -> list[NDArray[Any]] | None:
-        """Inputs of one size in the graph's order, or None where its pictures have any."""
+        """Make inputs of one size in the graph's order, or None where its pictures have any."""
         shapes = self.shapes(graph, sizes).values()
         fixed = [tuple(size for size in shape if isinstance(size, int)) for shape in shapes]
         if fixed != [*shapes]:
@@ -87,7 +87,7 @@ class FixedShapes:
         return [np.zeros(shape, dtype) for shape, dtype in zip(fixed, dtypes, strict=True)]
 
     def fit(self, graph: str, inputs: Arrays) -> Fitted:
-        """The inputs in the smallest size that holds them.
+        """Pad the inputs to the smallest size that holds them.
 
         Raises EngineError where none does, and for inputs that are not the graph's.
         """
@@ -112,7 +112,7 @@ class FixedShapes:
         raise _cannot_run(graph, f"at most {choices[-1]}", str(given))
 
     def cut(self, graph: str, outputs: Arrays, sizes: Sizes) -> dict[str, NDArray[np.float32]]:
-        """The outputs without those of the padding."""
+        """Cut off what the padding gave."""
         return {
             tensor.name: outputs[tensor.name][
                 tuple(
@@ -139,7 +139,7 @@ def _is_like(array: NDArray[Any], tensor: Tensor) -> bool:
 
 
 def _varying(tensor: Tensor) -> list[tuple[int, str]]:
-    """Axis and name of each dimension that may vary."""
+    """List axis and name of each dimension that may vary."""
     return [(axis, size) for axis, size in enumerate(tensor.shape) if isinstance(size, str)]
 
 
@@ -151,7 +151,7 @@ def _pad(array: NDArray[Any], tensor: Tensor, sizes: Sizes) -> NDArray[Any]:
 
 
 def _scale(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(n, h, w, 3) -> (n, 48, 48, 3) of the greys that the face encoder would have scaled it to.
+    """Scale pictures (n, h, w, 3) to (n, 48, 48, 3), to the greys that the face encoder would see.
 
     Red, green and blue differ a little, so that their mix is nearer to it than any whole number:
     within 0.02. Rounded to whole greys, probabilities were up to 0.017 off.
@@ -166,7 +166,7 @@ def _scale(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @cache
 def _colour_steps() -> NDArray[np.float32]:
-    """(65, 3): what to add to red, green and blue for a grey that is lighter by -0.5 to 0.5."""
+    """Tabulate (65, 3) what to add to red, green and blue for a grey lighter by -0.5 to 0.5."""
     steps = np.array(list(product(range(-5, 6), repeat=3)), np.float32)
     lighter = np.linspace(-0.5, 0.5, LEVELS + 1, dtype=np.float32)
     nearest: NDArray[np.float32] = steps[np.abs(steps @ LUMA - lighter[:, None]).argmin(-1)]
@@ -175,7 +175,7 @@ def _colour_steps() -> NDArray[np.float32]:
 
 @cache
 def _triangles(size: int) -> NDArray[np.float32]:
-    """(48, size): what each pixel takes from a line, bilinear and antialiased."""
+    """Compute (48, size), the share that each pixel takes of a line, bilinear and antialiased."""
     scale = size / FACE_PIXELS
     source = np.arange(size) + 0.5
     target = (np.arange(FACE_PIXELS) + 0.5) * scale

@@ -1,4 +1,4 @@
-"""What an engine loaded into this process, which must not be used or freed after a fork.
+"""Graphs that an engine loaded into this process, which a forked child must not use or free.
 
 Engines compute on threads of their own, and a fork does not take them along. A child that ran an
 inherited engine, or freed it, would wait for those threads for ever.
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Loaded(Generic[T]):
-    """What an engine loaded of each graph, by its id.
+    """The graphs that an engine loaded, by their ids.
 
     In a forked child, looking one up raises EngineError, and none is ever freed.
     """

@@ -69,14 +69,14 @@ class OpenvinoEngine(Engine):
         return {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}[self._float_types[graph]]
 
     def _float_type(self, core: Any, bundle: BundleContents, id: str) -> str:
-        """Of what is not int8, by OpenVINO's name for it."""
+        """Choose the type of what is not int8, by OpenVINO's name for it."""
         # Left to itself OpenVINO takes bfloat16 for all of them.
         is_int8 = any(graph.precision == "int8" for graph in bundle.manifest.graphs.values())
         has_bf16 = "BF16" in core.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
         return "bf16" if is_int8 and has_bf16 and id in BF16 else "f32"
 
     def _load(self, core: Any, bundle: BundleContents, id: str) -> list[Requests]:
-        """Of a graph, compiled; more than one where it is for several sizes."""
+        """Compile a graph; more than once where it is for several sizes."""
         graph = bundle.manifest.graphs[id]
         files = (graph.openvino.xml, graph.openvino.bin) if graph.openvino else (graph.file,)
         contents = [bundle.read(file) for file in files]
@@ -107,7 +107,7 @@ class OpenvinoEngine(Engine):
 
 
 class OpenvinoGpuEngine(OpenvinoEngine):
-    """Graphs in fp32 compute in float32, others in float16."""
+    """OpenVINO on a GPU: graphs in fp32 compute in float32, others in float16."""
 
     name = "openvino-gpu"
     device = "GPU"
@@ -127,7 +127,7 @@ class OpenvinoGpuEngine(OpenvinoEngine):
 
 
 class OpenvinoNpuEngine(OpenvinoEngine):
-    """In float16, the only float that an NPU has, and each graph for a few fixed shapes."""
+    """OpenVINO on an NPU: in float16, its only float, with a few fixed shapes of each graph."""
 
     name = "openvino-npu"
     device = "NPU"
@@ -159,7 +159,7 @@ class OpenvinoNpuEngine(OpenvinoEngine):
 
 
 def _core(device: str) -> Any:
-    """OpenVINO, where it has this device. Raises MissingExtra or EngineError."""
+    """Open OpenVINO where it has this device. Raises MissingExtra or EngineError."""
     openvino = need("openvino", extra="openvino")
     core = openvino.Core()
     found = core.available_devices  # such as CPU, GPU, or GPU.0 and GPU.1

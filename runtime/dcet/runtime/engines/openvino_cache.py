@@ -1,4 +1,4 @@
-"""What OpenVINO compiled for a GPU or an NPU is kept, because compiling takes seconds or more.
+"""A cache of what OpenVINO compiled for a GPU or an NPU, which takes seconds or more.
 
 It is made of the bundle alone, and lies in the user's cache, by bundle and engine. What is compiled
 for the CPU is not kept: that would save half a second and take as much space as the bundle.
@@ -15,7 +15,7 @@ from dcet.runtime.files import atomic_path
 class OpenvinoCache:
     """Folders for OpenVINO to keep what it compiles in, or none where nothing can be kept.
 
-    OpenVINO 2026.4 takes a file whose weights were changed as it is. So each has its hash beside
+    OpenVINO 2026.4 takes a file whose weights were changed as it is. So each has its hash next to
     it, and one that lacks it, or differs, is removed before OpenVINO sees it.
     """
 
@@ -33,7 +33,8 @@ class OpenvinoCache:
             self._folder = folder
 
     def setting(self, precision: str) -> dict[str, str]:
-        """For `compile_model`: OpenVINO does not tell precisions apart in what it finds."""
+        """Return the setting for `compile_model`, with a folder for each precision, as OpenVINO does
+        not tell them apart in what it finds."""
         return {} if self._folder is None else {"CACHE_DIR": str(self._folder / precision)}
 
     def seal(self) -> None:

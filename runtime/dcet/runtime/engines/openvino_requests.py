@@ -1,6 +1,6 @@
-"""How a model that OpenVINO compiled is run: it takes requests, which no two threads may share.
+"""Requests, by which a model that OpenVINO compiled is run; no two threads may share one.
 
-A request keeps what went in and out of it, which is what somebody said.
+A request keeps what went in and out of it, which is what a person said.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from dcet.runtime.extras import need
 
 
 class Requests(Protocol):
-    """Of one compiled model."""
+    """The requests of one compiled model."""
 
     def start(self, inputs: Arrays) -> Pending:
         """Begin a run. Raises RuntimeError, as OpenVINO does, and so may what it returns."""
 
 
 def requests_of(model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Requests:
-    """The way that fits a compiled model, whose ports have these names in this order."""
+    """Choose the kind of requests for a compiled model, whose ports have these names."""
     is_fixed = all(port.get_partial_shape().is_static for port in (*model.inputs, *model.outputs))
     return KeptRequests(model, inputs, outputs) if is_fixed else NewRequests(model, outputs)
 
 
 class NewRequests:
-    """One for each run, dropped with what went in and out."""
+    """A request for each run, dropped with what went in and out."""
 
     def __init__(self, model: Any, outputs: Sequence[str]) -> None:
         self._model = model
@@ -53,7 +53,7 @@ class _Request:
 
 
 class KeptRequests:
-    """For fixed shapes: kept with arrays of their own, which are zeroed after every run.
+    """Requests for fixed shapes, kept with arrays of their own that are zeroed after every run.
 
     To make a request and to hand it the step's 16 inputs takes a quarter of a step: 1.05 ms in all,
     and 0.79 with one that is kept.

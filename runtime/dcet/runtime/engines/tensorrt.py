@@ -25,7 +25,7 @@ _REMEMBERED = 5  # last complaints of TensorRT, which raises nothing that would 
 
 
 def load_tensorrt() -> Any:
-    """The module tensorrt. Raises MissingExtra or EngineError."""
+    """Import tensorrt. Raises MissingExtra or EngineError."""
     try:
         tensorrt = need("tensorrt", extra="tensorrt")
     except MissingExtra:
@@ -41,7 +41,7 @@ def load_tensorrt() -> Any:
 
 
 def make_logger(tensorrt: Any, severity: Any, tell: Callable[[str], object]) -> Any:
-    """A logger that tells what is of this severity or worse. Whoever gives it away must keep it."""
+    """Make a logger that tells what is of this severity or worse; its user must keep it alive."""
 
     class Logger(tensorrt.ILogger):  # type: ignore[misc]  # it ships no types
         def __init__(self) -> None:
@@ -96,7 +96,7 @@ class TensorrtEngine(Engine):
 
 
 class _Graph:
-    """A plan, the context that runs it, and its buffers on the device and beside it.
+    """A plan, the context that runs it, and its buffers on the device and on the host.
 
     Of both buffers, inputs and then outputs are used from the beginning on, so that one copy takes
     everything there and one everything back. They are zeroed after each run.
@@ -185,7 +185,7 @@ class _Graph:
             self._cuda.clear(self._device.address, used)
 
     def _set_shape(self, name: str, value: NDArray[Any] | DeviceState | None) -> tuple[int, ...]:
-        """Of an input, which must be one that the plan was built for."""
+        """Set and return the shape of an input, which must be one that the plan was built for."""
         if value is None:
             raise self._failure(f"{name!r} is missing")
         if not isinstance(value, DeviceState) and value.dtype != self._dtypes[name]:
@@ -195,7 +195,7 @@ class _Graph:
         return value.shape
 
     def _shape(self, name: str) -> tuple[int, ...]:
-        """Of an output, once those of the inputs are set."""
+        """Return the shape of an output, once those of the inputs are set."""
         shape = tuple(self._context.get_tensor_shape(name))
         if min(shape, default=0) < 0:
             raise self._failure(f"the shape of {name!r} is not known")
@@ -204,7 +204,7 @@ class _Graph:
     def _lay_out(
         self, names: Sequence[str], shapes: Mapping[str, tuple[int, ...]], begin: int
     ) -> tuple[dict[str, int], int]:
-        """Places in the buffers, one behind the other, and where the last ends."""
+        """Return places in the buffers, one behind the other, and where the last ends."""
         places: dict[str, int] = {}
         for name in names:
             places[name] = begin
@@ -212,7 +212,7 @@ class _Graph:
         return places, begin
 
     def _largest_bytes(self) -> int:
-        """Of all inputs and outputs at the largest shapes that the plan was built for."""
+        """Compute the size of all inputs and outputs at the largest shapes of the plan."""
         shapes = {}
         for name in self._inputs:
             shapes[name] = tuple(self._engine.get_tensor_shape(name))
@@ -226,7 +226,7 @@ class _Graph:
         return math.prod(shape) * self._dtypes[name].itemsize
 
     def _view(self, name: str, place: int, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Of a tensor in the host's buffer."""
+        """Return a tensor in the host's buffer."""
         part = self._host.bytes[place : place + self._size_bytes(name, shape)]
         return part.view(self._dtypes[name]).reshape(shape)
 

@@ -22,7 +22,7 @@ from dcet.runtime.extras import need
 
 
 def package_name(graph: str, choice: int) -> str:
-    """The file of a graph that was compiled for one of its sizes (`FixedShapes.sizes`)."""
+    """Name the file of a graph that was compiled for one of its sizes (`FixedShapes.sizes`)."""
     return f"{graph}-{choice}.pt2"
 
 

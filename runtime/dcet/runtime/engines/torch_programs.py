@@ -11,13 +11,13 @@ WARM_UP_RUNS = 3  # before it is captured: what is set up once may not be set up
 
 
 class Program(Protocol):
-    """Inputs in the graph's order -> outputs in theirs, arrays of the caller's own."""
+    """A program that maps inputs in the graph's order to outputs in theirs, the caller's own."""
 
     def __call__(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]: ...
 
 
 class PlainProgram:
-    """Runs for any shape that it was compiled for."""
+    """A program that runs as it is, for any shape that it was compiled for."""
 
     def __init__(self, torch: Any, package: Any, device: str) -> None:
         self._torch, self._package, self._device = torch, package, device
@@ -28,7 +28,7 @@ class PlainProgram:
 
 
 class CapturedProgram:
-    """All its kernels are launched at once, with inputs and outputs at fixed places of the GPU.
+    """A program whose kernels are launched at once; its inputs and outputs have fixed places.
 
     Host memory is pinned, so that copies do not wait. Nothing of a run stays at these places.
     """

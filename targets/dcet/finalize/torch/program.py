@@ -2,8 +2,8 @@
 
 What is compiled is the graph that the bundle holds, in its precision and with its evidence: a
 bundle needs no second copy of the weights, and a device none of the model's code. torch can save a
-program itself (`torch.export.save`), but whoever reads one unpickles its sample inputs and
-evaluates its symbolic shapes, and a bundle is data.
+program itself (`torch.export.save`), but to read one is to unpickle its sample inputs and to
+evaluate its symbolic shapes, and a bundle is data.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ MOST_SIZES = 8  # a longer list of whole numbers is data
 
 
 class TorchProgram(nn.Module):
-    """Takes a graph's inputs and gives its outputs, both in the graph's order.
+    """A torch module that maps a graph's inputs to its outputs, both in the graph's order.
 
     Raises EngineError for an operator that it does not know.
     """

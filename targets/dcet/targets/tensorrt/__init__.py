@@ -1,4 +1,4 @@
-"""What TensorRT's ONNX parser takes, by version: two tables of facts, each with its source.
+"""Tables of the operators that TensorRT's ONNX parser takes, by version, each with its source.
 
 operators.csv  versions for which a row holds (`10.1-` from 10.1 on, `10-10` every 10.x), whether
                the operator is supported, types of its data, and limits. A limit is
@@ -48,7 +48,7 @@ class Parser:
 
 
 def operators(tensorrt: TensorrtRange) -> dict[str, list[Operator]]:
-    """The rows that hold for some version of a range, by operator."""
+    """Select the rows that hold for some version of a range, by operator."""
     found: dict[str, list[Operator]] = {}
     for row in _operators():
         if tensorrt.overlaps(row.versions):
@@ -57,7 +57,7 @@ def operators(tensorrt: TensorrtRange) -> dict[str, list[Operator]]:
 
 
 def parsers(tensorrt: TensorrtRange) -> list[Parser]:
-    """The rows that hold for some version of a range."""
+    """Select the rows that hold for some version of a range."""
     return [row for row in _parsers() if tensorrt.overlaps(row.versions)]
 
 
