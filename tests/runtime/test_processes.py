@@ -22,7 +22,8 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc"
 def run(code: str, *arguments: object, seconds: float = 60, cpus: set[int] | None = None) -> str:
     """Run code in a process of its own, which must end in time, and return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        # Python 3.12 warns of a fork beside threads, which is what is tested.
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=seconds,

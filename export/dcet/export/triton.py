@@ -19,6 +19,7 @@ from dcet.export.record_golden import GoldenSequence
 from dcet.export.triton_graphs import START, triton_graphs
 from dcet.runtime.bundle.golden import TOLERANCES, compare, label_note, remade, rows_too_far
 from dcet.runtime.bundle.manifest import Parity
+from dcet.runtime.engines.threads import usable_cores
 from dcet.runtime.extras import import_silenced, need
 from dcet.runtime.files import atomic_folder
 from dcet.runtime.labels import EMOTIONS, MODALITIES
@@ -177,8 +178,10 @@ class TritonModel:
         self.config = text_format.Parse(text, schema.ModelConfig())
         self.states: dict[str, NDArray[Any]] = {}
         onnxruntime = import_silenced("onnxruntime")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = usable_cores()
         self.session = onnxruntime.InferenceSession(
-            folder / "1" / "model.onnx", providers=["CPUExecutionProvider"]
+            folder / "1" / "model.onnx", options, providers=["CPUExecutionProvider"]
         )
 
     def run(self, inputs: Arrays, start: Sequence[bool] = ()) -> dict[str, NDArray[Any]]:

@@ -6,7 +6,7 @@ which nothing sounds, faces whose features are not read.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
@@ -173,7 +173,7 @@ def _colour_steps() -> NDArray[np.float32]:
     return nearest
 
 
-@cache
+@lru_cache(maxsize=128)
 def _triangles(size: int) -> NDArray[np.float32]:
     """Compute (48, size), the share that each pixel takes of a line, bilinear and antialiased."""
     scale = size / FACE_PIXELS

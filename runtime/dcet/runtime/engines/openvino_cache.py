@@ -33,7 +33,7 @@ class OpenvinoCache:
             self._folder = folder
 
     def setting(self, precision: str) -> dict[str, str]:
-        """Return the setting for `compile_model`, with a folder for each precision, as OpenVINO does
+        """Return the setting for `compile_model`, with a folder for each precision: OpenVINO does
         not tell them apart in what it finds."""
         return {} if self._folder is None else {"CACHE_DIR": str(self._folder / precision)}
 
