@@ -159,8 +159,8 @@ def _try(
         raise
     except OSError as error:
         raise WriteError(
-            f"could not write in {cache}: {error.strerror or error}. Nothing was published; "
-            "free some space, and run dcet-finalize again"
+            f"could not write in {cache}: {error}. Nothing was published; free some space, or "
+            "remove what is in the way, and run dcet-finalize again"
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
