@@ -49,8 +49,8 @@ class Bundle(Uncopied, BundleContents):
             ) from error
 
     def engine(self, name: str = "auto") -> Engine:
-        """Open an engine that runs the graphs, once in each process: by its name, or with `auto` the
-        target's first choice that works here.
+        """Open an engine that runs the graphs, once in each process: by its name, or with `auto`
+        the target's first choice that works here.
 
         Raises MissingExtra, EngineError, ConfigError or BundleShapeMismatch.
         """

@@ -40,8 +40,8 @@ class BundleContents:
     def open(cls, path: Path | str, *, verified: str | None = None) -> Self:
         """Open a directory or a stored zip and verify all of it; no code of it runs.
 
-                verified: the `sha256` of a bundle all of which was verified a moment ago; of the same one,
-            each file is verified as it is read
+        verified: the `sha256` of a bundle that was verified as a whole a moment ago; of the same
+            bundle, each file is verified as it is read
 
         Raises the BundleError that says what is wrong with it, or ConfigError for what is no path.
         """
