@@ -1,4 +1,4 @@
-"""The tables of what TensorRT takes: every row can be read by the lint, and has its source."""
+"""Every row of the tables of TensorRT operators can be read by the lint, and has its source."""
 
 import re
 
