@@ -1,5 +1,6 @@
 """Which function builds which engine. Each is imported when its engine is built, and not before."""
 
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +41,6 @@ def find_builder(engine: str) -> Builder:
         case "torch-tensorrt":
             return build_with_tensorrt
         case "torch-cuda":
-            return build_with_inductor("cuda")
+            return partial(build_with_inductor, device="cuda")
         case _:
-            return build_with_inductor("cpu")
+            return partial(build_with_inductor, device="cpu")

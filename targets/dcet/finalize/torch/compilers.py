@@ -4,7 +4,6 @@ torch-cuda and torch-tensorrt were never run: there was no GPU to run them on.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,20 +11,13 @@ from dcet.finalize.torch.programs import Exported, compile_graphs
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.extras import need
 
-if TYPE_CHECKING:
-    from dcet.finalize.builders import Builder
 
+def build_with_inductor(bundle: Bundle, folder: Path, kept: Path, *, device: str) -> None:
+    """Build `torch-cpu` or `torch-cuda`: torch compiles each program.
 
-def build_with_inductor(device: str) -> "Builder":
-    """Make the builder of `torch-cpu` or `torch-cuda`.
-
-    It raises EngineError for a graph of which torch lacks an operator, or what torch raises.
+    Raises EngineError for a graph of which torch lacks an operator, or what torch raises.
     """
-
-    def build(bundle: Bundle, folder: Path, kept: Path) -> None:
-        compile_graphs(bundle, folder, device, _inductor)
-
-    return build
+    compile_graphs(bundle, folder, device, _inductor)
 
 
 def build_with_tensorrt(bundle: Bundle, folder: Path, kept: Path) -> None:
