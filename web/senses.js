@@ -118,11 +118,11 @@ function snrDb(pcm) {
   const powers = Float64Array.from({ length: Math.floor(pcm.length / BLOCK) }, (_, i) =>
     mean(Float64Array.from(pcm.subarray(i * BLOCK, (i + 1) * BLOCK), (sample) => sample ** 2)));
   const loudest = peak(powers);
-  const heard = powers.filter((power) => power > loudest * 1e-7).sort();
-  if (!heard.length) return 0;
-  const place = 0.1 * (heard.length - 1), below = Math.floor(place), above = Math.ceil(place);
-  const quiet = heard[below] + (heard[above] - heard[below]) * (place - below);
-  return 10 * Math.log10(Math.max(mean(heard) - quiet, 1e-4 * mean(heard)) / quiet);
+  const audible = powers.filter((power) => power > loudest * 1e-7).sort();
+  if (!audible.length) return 0;
+  const place = 0.1 * (audible.length - 1), below = Math.floor(place), above = Math.ceil(place);
+  const quiet = audible[below] + (audible[above] - audible[below]) * (place - below);
+  return 10 * Math.log10(Math.max(mean(audible) - quiet, 1e-4 * mean(audible)) / quiet);
 }
 
 /** The faces that a turn uses, not larger than is of use, and their mean quality. */

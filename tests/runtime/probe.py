@@ -63,7 +63,7 @@ def number(conversation: Conversation, speaker: str) -> float:
 
 
 def remembered(conversation: Conversation) -> dict[str, Any]:
-    """Everything: what is public, and the states of everybody and of somebody new."""
+    """Everything: what is public, and the states of all speakers and of a new one."""
     stranger = "a stranger"
     return {
         "turns": conversation.turns,

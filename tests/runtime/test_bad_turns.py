@@ -150,7 +150,7 @@ def test_a_bad_turn(bundle: Bundle, name: str) -> None:
     for speaker in ("Ann", "Ben"):
         conversation.turn(speaker, "i am happy")
     before = remembered(conversation)
-    # Somebody new would take a slot, and somebody else would lose theirs.
+    # A new speaker would take a slot, and another would lose theirs.
     with pytest.raises(error, match=message):
         conversation.turn(**{"speaker": "Cem", **given})
     assert remembered(conversation) == before

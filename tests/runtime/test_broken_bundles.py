@@ -121,7 +121,7 @@ def test_a_missing_graph(write: Write, manifest: Manifest, files: Files) -> None
         Bundle.open(write(manifest, files))
 
 
-def test_a_file_that_nobody_listed(write: Write, manifest: Manifest, files: Files) -> None:
+def test_a_file_that_is_not_listed(write: Write, manifest: Manifest, files: Files) -> None:
     with pytest.raises(BundleUnlistedFile, match=r"surprise\.py"):
         Bundle.open(write(manifest, {**files, "surprise.py": b"print()"}))
 
@@ -175,7 +175,7 @@ def test_a_folder_that_is_not_of_the_bundle_is_not_gone_through(
     assert set(scanned) <= {".", "photos", "golden", "graphs", "LICENSES"}
     for folder in (deep, *deep.parents[:2]):
         folder.rmdir()
-    assert Bundle.open(path).manifest.name == "tiny"  # an empty folder harms nobody
+    assert Bundle.open(path).manifest.name == "tiny"  # an empty folder does no harm
 
 
 # Paths

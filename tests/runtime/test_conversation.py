@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcet.runtime import EMOTIONS, Bundle, Conversation, Features
+from dcet.runtime import EMOTIONS, Bundle, Conversation, FaceFinder, Features
 from dcet.runtime.errors import ConfigError, DcetError, UnknownSpeaker
 from dcet.runtime.memory import TRAJECTORY_TURNS
 from dcet.synthetic.probes import speech
@@ -143,7 +143,7 @@ def test_forgetting_leaves_no_trace(bundle: Bundle) -> None:
 
 
 def test_who_comes_back_is_a_new_speaker(bundle: Bundle) -> None:
-    """Numbers are never given twice, so that nobody is taken for the one who was forgotten."""
+    """Numbers are never given twice, so that no new speaker is taken for a forgotten one."""
     conversation = play(bundle, [("Ann", "i am angry")])
     first = number(conversation, "Ann")
     conversation.forget("Ann")
@@ -327,8 +327,13 @@ def test_an_interrupted_turn_is_never_kept(bundle: Bundle) -> None:
     assert remembered(conversation) == remembered(undisturbed)
 
 
+@pytest.fixture
+def face_finder() -> FaceFinder:
+    return FaceFinder()
+
+
 @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, pickle.dumps])
-@pytest.mark.parametrize("what", ["bundle", "conversation"])
+@pytest.mark.parametrize("what", ["bundle", "conversation", "face_finder"])
 def test_what_holds_a_memory_or_an_engine_is_not_copied(
     request: pytest.FixtureRequest, what: str, how: Callable[[Any], Any]
 ) -> None:

@@ -214,6 +214,16 @@ def test_text_and_rates_are_those_of_the_runtime(node: str, bundle: Bundle, tmp_
         assert np.square(error).sum() < 1e-5 * np.square(np.abs(spectra[1][kept])).sum()
 
 
+def test_a_microphone_is_recorded_as_the_page_says(node: str, chromium: str) -> None:
+    """At the rate of the device, which is another than that of the encoder."""
+    ran = run(node, "test/microphone.js", chromium)
+    assert ran.returncode == 0, ran.stderr
+    recorded = json.loads(ran.stdout)
+    assert recorded["sampleRate"] != 16_000
+    assert recorded["samples"] >= recorded["sampleRate"]
+    assert recorded["peak"] > 0.01
+
+
 @pytest.mark.parametrize("played", ["chromium-wasm"], indirect=True)
 def test_the_demo_page_shows_who_feels_what(played: Any) -> None:
     assert "on wasm" in played["demo"]["status"]

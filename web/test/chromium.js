@@ -15,7 +15,7 @@ const TYPES = {
   '.mjs': 'text/javascript',
   '.wasm': 'application/wasm',
 };
-// A browser of a test looks for no updates and calls nobody.
+// A browser of a test looks for no updates and sends nothing.
 const FLAGS = ['--no-sandbox', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 const GPU = {

@@ -228,6 +228,6 @@ class Arena:
         near = get_close_matches(str(speaker), self.index.slots, n=3) or self.speakers[-3:]
         return UnknownSpeaker(
             f"expected a speaker who is still remembered, such as "
-            f"{', '.join(map(repr, near)) or '(nobody has spoken)'}, got {speaker!r}; "
+            f"{', '.join(map(repr, near)) or '(none has spoken)'}, got {speaker!r}; "
             "max_speakers says how many are remembered"
         )

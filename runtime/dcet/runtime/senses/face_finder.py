@@ -13,6 +13,7 @@ from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.senses.face import Pixels
+from dcet.runtime.uncopied import Uncopied
 
 SEARCHED_PIXELS = 480  # along the longer side of a frame
 CROP_PIXELS = 96
@@ -35,7 +36,7 @@ class FoundFace:
     place: Floats  # (3,) x and y of its middle, side: shares of width, height, and the longer
 
 
-class FaceFinder:
+class FaceFinder(Uncopied):
     """A detector of faces. It needs the extra `faces` and remembers nothing of a frame.
     One thread at a time may use it.
 
