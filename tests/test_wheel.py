@@ -90,7 +90,8 @@ def test_the_code_of_the_readme_runs(environment: Environment) -> None:
 
 
 def test_dcet_bench_runs(environment: Environment) -> None:
-    printed = run(environment, "dcet-bench")
+    quick = "latency --turns 20 --growth-turns 100 --speakers 5"
+    printed = run(environment, "dcet-bench", *quick.split())
     assert "default.dcet" in printed
     assert "promises" in printed
     assert list(environment[1].iterdir()) == []  # and leaves nothing behind

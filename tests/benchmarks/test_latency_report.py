@@ -236,13 +236,14 @@ def test_a_report_can_be_compared_with_itself(folder: Path) -> None:
     assert len(set(names)) == len(names)
 
 
-def test_without_a_command_the_bundle_that_ships_is_measured(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("options", ["", "latency --turns 20 --growth-turns 100 --speakers 5"])
+def test_where_no_bundle_is_named_the_one_that_ships_is_measured(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, options: str
 ) -> None:
     quick = LatencySettings(turns=20, growth_turns=100, speakers=5, size_turns=40)
     monkeypatch.setattr(Bundle, "default", lambda: Bundle.open(tiny))
     monkeypatch.setattr(cli, "QUICK", quick)
-    result = CliRunner().invoke(main, [])
+    result = CliRunner().invoke(main, options.split())
     assert result.exit_code == 0, result.output
     assert "tiny.dcet" in result.stdout
     assert "promises" in result.stdout

@@ -30,7 +30,7 @@ from dcet.runtime.engines.registry import ENGINES
 
 QUICK = LatencySettings(turns=300, growth_turns=10_000, size_turns=200)
 
-bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
+bundle_argument = click.argument("bundle", type=click.Path(path_type=Path), required=False)
 engine_option = click.option(
     "--engine", default="auto", show_default=True, help=f"auto or {', '.join(ENGINES)}."
 )
@@ -48,7 +48,8 @@ html_option = click.option(
 def main(context: click.Context) -> None:
     """Measure a DCET bundle on this machine.
 
-    Without a command: a quick latency measurement of the bundle that ships, shown as a table.
+    BUNDLE is the one that ships where none is named. Without a command: a quick latency
+    measurement of that, shown as a table.
 
     \b
     Example:
@@ -100,7 +101,7 @@ def main(context: click.Context) -> None:
     help="Order of the texts.",
 )
 def latency(
-    bundle: Path,
+    bundle: Path | None,
     json_path: Path | None,
     html_path: Path | None,
     engine: str,
@@ -124,7 +125,12 @@ def latency(
         size_turns=size_turns,
         seed=seed,
     )
-    _latency(Bundle.open(bundle), settings, json_path, html_path)
+    _latency(_open(bundle), settings, json_path, html_path)
+
+
+def _open(bundle: Path | None) -> Bundle:
+    """Open a bundle, or the one that ships where none is named."""
+    return Bundle.default() if bundle is None else Bundle.open(bundle)
 
 
 def _latency(
@@ -161,7 +167,7 @@ def _latency(
 @click.option("--reset-memory", is_flag=True, help="Forget everything after every turn.")
 @write_option
 def accuracy(
-    bundle: Path,
+    bundle: Path | None,
     corpus: str,
     data: Path,
     engine: str,
@@ -176,7 +182,7 @@ def accuracy(
     """
     with TrackOnStderr() as track:
         report = measure_accuracy(
-            Bundle.open(bundle), engine, corpus, data, reset_memory=reset_memory, track=track
+            _open(bundle), engine, corpus, data, reset_memory=reset_memory, track=track
         )
     print_accuracy(report, report_console(json_path))
     output_json(json_path, report.as_dict())
@@ -209,7 +215,7 @@ def accuracy(
 @write_option
 @html_option
 def robustness(
-    bundle: Path,
+    bundle: Path | None,
     data: Path,
     split: str,
     dialogues: int,
@@ -229,7 +235,7 @@ def robustness(
     """
     settings = RobustnessSettings(engine=engine, dialogues=dialogues, seed=seed)
     with TrackOnStderr() as track:
-        report = measure_robustness(Bundle.open(bundle), data, split, settings, track)
+        report = measure_robustness(_open(bundle), data, split, settings, track)
     print_robustness(report, report_console(json_path, html_path))
     output_json(json_path, report.as_dict())
     if html_path is not None:
@@ -267,7 +273,7 @@ def robustness(
 )
 @engine_option
 def peers(
-    bundle: Path,
+    bundle: Path | None,
     json_path: Path | None,
     threads: int,
     repeats: int,
@@ -289,7 +295,7 @@ def peers(
     settings = PeerSettings(engine=engine, threads=threads, repeats=repeats, audio_s=audio_s)
     with TrackOnStderr() as track:
         other = None if versus is None else Bundle.open(versus)
-        report = measure_peers(Bundle.open(bundle), settings, track, versus=other)
+        report = measure_peers(_open(bundle), settings, track, versus=other)
     print_peers(report, report_console(json_path))
     output_json(json_path, report.as_dict())
 
@@ -311,7 +317,7 @@ def peers(
 @write_option
 @html_option
 def predict(
-    bundle: Path,
+    bundle: Path | None,
     target: str,
     power_mode: str | None,
     repeats: int,
@@ -331,7 +337,7 @@ def predict(
     """
     settings = PredictSettings(target=target, power_mode=power_mode, engine=engine, repeats=repeats)
     with TrackOnStderr() as track:
-        report = predict_bundle(Bundle.open(bundle), settings, track)
+        report = predict_bundle(_open(bundle), settings, track)
     print_prediction(report, report_console(json_path, html_path))
     output_json(json_path, report.as_dict())
     if html_path is not None:
