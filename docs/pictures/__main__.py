@@ -1,5 +1,6 @@
-"""Draw the diagrams of the documentation: python docs/pictures"""
+"""Draw the diagrams of the documentation: python docs/pictures [FOLDER]"""
 
+import sys
 from pathlib import Path
 
 from diagrams import bundle_anatomy, finalize_states, layers, pipeline, turn, weights_over_noise
@@ -10,7 +11,7 @@ BUNDLE = REPO / "runtime" / "dcet" / "runtime" / "models" / "default.dcet"
 ROBUSTNESS = REPO / "benchmarks" / "results" / "robustness.json"
 
 if __name__ == "__main__":
-    IMAGES.mkdir(exist_ok=True)
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
     for name, canvas in {
         "pipeline": pipeline(),
         "turn": turn(),
@@ -19,5 +20,5 @@ if __name__ == "__main__":
         "layers": layers(REPO / "pyproject.toml"),
         "weights": weights_over_noise(ROBUSTNESS),
     }.items():
-        canvas.write(IMAGES, name)
-        print(IMAGES / f"{name}.svg")
+        canvas.write(folder, name)
+        print(folder / f"{name}.svg")
