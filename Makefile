@@ -7,7 +7,7 @@ DEFAULT_BUNDLE := runtime/dcet/runtime/models/default.dcet
 TARGETS := $(patsubst targets/dcet/targets/devices/%.toml,%,$(wildcard targets/dcet/targets/devices/*.toml))
 PYTEST := $(BIN)/python -m pytest --quiet --durations=10 --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: help install demo export-demo default-bundle targets test test-fast check docs wheel clean
+.PHONY: help install demo export-demo default-bundle targets test test-fast check docs pictures wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -44,10 +44,12 @@ check: $(INSTALLED) ## Check format, lint, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-docs: $(INSTALLED) ## Build the documentation's pages, to build/site
-	@$(BIN)/python -c 'import mkdocs, material, mkdocstrings' 2>/dev/null || \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
-	$(BIN)/mkdocs build --strict --site-dir build/site
+docs: $(INSTALLED) ## Build the documentation site, to build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
+
+pictures: $(INSTALLED) ## Draw the pictures of README and documentation again
+	$(BIN)/python docs/pictures
+	$(BIN)/python -m dcet.demo --svg docs/images/demo.svg
 
 wheel: $(INSTALLED) ## Build the wheel, to dist
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

@@ -253,7 +253,7 @@ def layers(pyproject: Path) -> Canvas:
 def weights_over_noise(report: Path) -> Canvas:
     """Draw how the fusion's weights move away from audio as noise grows, as dcet-bench measured."""
     rows = json.loads(report.read_text(encoding="utf-8"))
-    curve = next(row for row in rows["corruptions"] if row["measure"].startswith("dB"))
+    curve = next(row for row in rows["corruptions"] if row["measure"] == "SNR, dB")
     points = sorted(curve["points"], key=lambda point: -point["strength"])
     canvas = Canvas(1080, 372, "The weight of each modality over the noise in the audio")
     canvas.text(
