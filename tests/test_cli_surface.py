@@ -20,7 +20,8 @@ import dcet.export.cli
 import dcet.finalize.cli
 import dcet.training.cli
 from dcet.benchmarks.reports import read_report
-from dcet.runtime.cli.command import EXIT_CODES
+from dcet.runtime.cli.command import EXIT_CODES, Command
+from dcet.runtime.cli.output import output_text, show_status
 from dcet.runtime.cli.paths import OutputFile, OutputFolder
 from dcet.runtime.files import write_json
 
@@ -243,6 +244,29 @@ def test_json_is_alone_on_standard_output(report: Path, tmp_path: Path) -> None:
     with (tmp_path / "stdout").open("wb") as file:  # the file that standard output goes to
         start("dcet-export", "--list-targets", "--json", tmp_path / "stdout", stdout=file).wait()
     assert "cpu" in json.loads((tmp_path / "stdout").read_text())
+
+
+def test_a_bundle_taken_for_the_file_of_json_is_named() -> None:
+    line = message(run("dcet-finalize", "--json", "my.dcet"))
+    assert line == (
+        "Error: Missing argument 'BUNDLE'. "
+        "my.dcet was taken for the file of --json, which goes last"
+    )
+
+
+def test_text_and_what_is_being_done_go_where_they_should(tmp_path: Path) -> None:
+    @click.command(cls=Command)
+    @click.option("--html", type=OutputFile(stdout=True))
+    def command(html: Path) -> None:
+        with show_status() as status:
+            status("graphs of [audio]")
+        output_text(html, "<p>Zoë</p>")
+
+    for arguments in (["--html", "-"], ["--html", str(tmp_path / "x.html")]):
+        result = CliRunner(charset="cp1252").invoke(command, arguments)
+        assert result.stderr == "graphs of [audio]\n"
+        written = result.stdout_bytes or (tmp_path / "x.html").read_bytes()
+        assert written.decode().rstrip() == "<p>Zoë</p>"
 
 
 def test_exit_codes_tell_a_regression_from_other_ends(report: Path, tmp_path: Path) -> None:

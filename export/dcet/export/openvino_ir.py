@@ -1,13 +1,12 @@
 """Conversion of ONNX to OpenVINO IR that reads its weights from the ONNX file."""
 
-import tempfile
-from pathlib import Path
 from xml.etree import ElementTree
 
 import onnx
 from onnx import TensorProto, helper
 
 from dcet.runtime.extras import need
+from dcet.runtime.files import temporary_folder
 
 REST = "openvino_constants"  # an initializer that no node reads
 
@@ -20,8 +19,8 @@ def openvino_ir(graph: bytes) -> tuple[bytes, bytes]:
     """
     openvino = need("openvino", extra="export")
     model = openvino.Core().read_model(graph)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "graph.xml")
+    with temporary_folder() as folder:
+        file = folder / "graph.xml"
         openvino.save_model(model, file, compress_to_fp16=False)
         xml = ElementTree.parse(file).getroot()
         weights = file.with_suffix(".bin").read_bytes()

@@ -6,9 +6,7 @@ QuantizationError   a graph cannot be quantised as asked
 import contextlib
 import io
 import logging
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +18,7 @@ from dcet.quantization.layers import residual_sums, weighted_layers
 from dcet.quantization.restoring import restore
 from dcet.runtime.errors import DcetError
 from dcet.runtime.extras import import_silenced, need
+from dcet.runtime.files import temporary_folder
 
 Batch = Mapping[str, NDArray[Any]]  # by input of the graph, what one call is fed
 Quantizer = Literal["nncf", "onnxruntime"]
@@ -170,8 +169,8 @@ def _onnxruntime(
         def get_next(self) -> Batch | None:
             return next(self._left, None)
 
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder, "int8.onnx")
+    with temporary_folder() as folder:
+        result = folder / "int8.onnx"
         quantization.quantize_static(
             model,
             result,

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from dcet.runtime.cli.command import Group
 from dcet.runtime.cli.options import SEED, json_option
-from dcet.runtime.cli.output import STDOUT, make_console, output_json
+from dcet.runtime.cli.output import STDOUT, make_console, output_json, show_status
 from dcet.runtime.cli.paths import OutputFile, OutputFolder
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
@@ -190,7 +190,9 @@ def select(
     need_training()
     from dcet.training.dialogue.select import select as select_run
 
-    metrics = select_run(runs, meld, output, card)
+    with show_status() as status:
+        status(f"{len(runs)} runs and their average on dev")
+        metrics = select_run(runs, meld, output, card)
     output_json(json_path, metrics)
     if json_path == STDOUT:
         return
@@ -439,7 +441,9 @@ def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: An
     need_training()
     from dcet.training.evaluate import evaluate as evaluate_on
 
-    figures = evaluate_on(checkpoint, corpus, **options)
+    with show_status() as status:
+        status(f"{checkpoint} on {corpus}, {options['split']}")
+        figures = evaluate_on(checkpoint, corpus, **options)
     if json_path != STDOUT:
         show({f"{corpus} {options['split']}": figures}, None)
     output_json(json_path, figures)
@@ -467,7 +471,10 @@ def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: An
     type=OutputFolder(replaces="turns.jsonl"),
     help="The folder to write.",
 )
-def turns(data: Path, split: str, output: Path, dialogues: int, seed: int) -> None:
+@json_option("Write what was made, and its SHA-256, as JSON")
+def turns(
+    data: Path, split: str, output: Path, dialogues: int, seed: int, json_path: Path | None
+) -> None:
     """Write labelled turns, for `dcet-export --calibration`.
 
     They are constructed: dialogues of MELD, with clips of RAVDESS and faces of FER+ of the same
@@ -481,8 +488,13 @@ def turns(data: Path, split: str, output: Path, dialogues: int, seed: int) -> No
     need_training()
     from dcet.data.constructed_turns import write_constructed_turns
 
-    written = write_constructed_turns(data, split, output, dialogues=dialogues, seed=seed)
-    click.echo(
-        f"{output}: {len(written)} turns of {len(written.conversations)} dialogues, "
-        f"constructed, SHA-256 {written.sha256}"
-    )
+    with show_status() as status:
+        status(f"turns of at most {dialogues} dialogues")
+        written = write_constructed_turns(data, split, output, dialogues=dialogues, seed=seed)
+    facts = {"turns": len(written), "dialogues": len(written.conversations)}
+    if json_path != STDOUT:
+        click.echo(
+            f"{output}: {facts['turns']} turns of {facts['dialogues']} dialogues, "
+            f"constructed, SHA-256 {written.sha256}"
+        )
+    output_json(json_path, {"folder": str(output), **facts, "sha256": written.sha256})

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 from click.exceptions import Exit
 
-from dcet.runtime.cli.output import prepare_streams
+from dcet.runtime.cli.output import STDOUT, prepare_streams
 from dcet.runtime.cli.paths import check_paths
 from dcet.runtime.errors import DcetError
 
@@ -48,7 +48,12 @@ class Command(click.Command):
         formatter.write_text(EXIT_CODES)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            if (path := ctx.params.get("json_path")) not in (None, STDOUT):
+                error.message = f"{path} was taken for the file of --json, which goes last"
+            raise
         check_paths(ctx)
         return rest
 

@@ -4,7 +4,6 @@ The height and the width of pictures stay open: a crop is scaled inside the prog
 """
 
 import os
-import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from dcet.runtime.bundle.manifest import Graph
 from dcet.runtime.engines.fixed_shapes import FixedShapes
 from dcet.runtime.engines.signatures import check_signature
 from dcet.runtime.engines.torch_package import package_name
+from dcet.runtime.files import temporary_folder
 from dcet.runtime.senses.face import ENOUGH_PIXELS, MIN_PIXELS
 
 # Examples, of which none may equal another by chance, and the largest: `to_crop` leaves no more.
@@ -47,9 +47,9 @@ def compile_graphs(
     Raises EngineError for a graph of which torch lacks an operator.
     """
     shapes = FixedShapes(bundle.manifest, scales_faces=False)
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(), torch.no_grad():
+    with temporary_folder() as scratch, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's own; what went wrong is raised
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = scratch  # the process is this build's own
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(scratch)  # the process is this build's own
         for id, graph in bundle.manifest.graphs.items():
             model = onnx.load_from_string(bundle.read(graph.file))
             inputs, outputs = model.graph.input, model.graph.output
