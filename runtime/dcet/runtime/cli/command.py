@@ -51,9 +51,10 @@ class Command(click.Command):
         try:
             rest = super().parse_args(ctx, args)
         except click.MissingParameter as error:
-            if (path := ctx.params.get("json_path")) not in (None, STDOUT):
-                error.message = f"{path} was taken for the file of --json, which goes last"
-            raise
+            if (path := ctx.params.get("json_path")) in (None, STDOUT):
+                raise
+            why = f"{path} was taken for the file of --json, which goes last"
+            raise click.MissingParameter(why, error.ctx, error.param) from error
         check_paths(ctx)
         return rest
 
