@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from dcet.runtime.arrays import WINDOW_SAMPLES
+from dcet.synthetic.probes import speech
 from dcet.training.network.log_mel import FLOOR_DB, LogMel
 
 STEP_DB = 1.25
@@ -28,17 +29,6 @@ def recipe(pcm: NDArray[np.float32]) -> NDArray[np.float64]:
     steps = np.round((10 * np.log10(pairs) + 80) / STEP_DB)
     decibels: NDArray[np.float64] = steps * STEP_DB - 80
     return decibels
-
-
-def synthetic(seed: int) -> NDArray[np.float32]:
-    """A gliding, humming tone with pauses, and noise under it."""
-    draw = np.random.default_rng(seed)
-    time = np.arange(WINDOW_SAMPLES) / 16_000
-    glide = np.cumsum(150 + 100 * np.sin(2 * np.pi * time * (seed + 1)))
-    hum = sum(np.sin(2 * np.pi * k * glide / 16_000) / k for k in range(1, 20))
-    loud = np.clip(np.sin(2 * np.pi * 2 * time), 0, 1)
-    pcm = 0.1 * hum * loud + draw.normal(0, 1e-3, WINDOW_SAMPLES)
-    return pcm.astype(np.float32)
 
 
 def real(name: str) -> NDArray[np.float32]:
@@ -63,20 +53,20 @@ REAL = (
 
 @pytest.mark.parametrize("sound", [0, 1, *REAL])
 def test_it_is_within_one_step_of_the_recipe(sound: int | str) -> None:
-    pcm = synthetic(sound) if isinstance(sound, int) else real(sound)
+    pcm = speech(3, seed=sound) if isinstance(sound, int) else real(sound)
     ours = log_mel(torch.from_numpy(pcm)[None])[0].numpy()
     assert np.abs(ours - recipe(pcm)).max() <= STEP_DB
 
 
 def test_gain_changes_nothing() -> None:
-    pcm = torch.from_numpy(synthetic(2))[None]
+    pcm = torch.from_numpy(speech(3, seed=2))[None]
     for gain in (0.03, 0.5, 3.0):
         assert torch.allclose(log_mel(pcm * gain), log_mel(pcm), atol=0.05)
 
 
 def test_the_range_is_that_of_the_levels() -> None:
     for pcm in (
-        synthetic(3),
+        speech(3, seed=3),
         np.zeros(WINDOW_SAMPLES, np.float32),
         np.ones(WINDOW_SAMPLES, np.float32),
     ):
@@ -88,7 +78,7 @@ def test_the_range_is_that_of_the_levels() -> None:
 
 
 def test_padding_is_silent() -> None:
-    pcm = torch.from_numpy(synthetic(4))[None].clone()
+    pcm = torch.from_numpy(speech(3, seed=4))[None].clone()
     pcm[:, 24_000:] = 0
     db = log_mel(pcm)
     last = (24_000 + 512) // 512 + 1  # the last frames that reach back into what sounds
@@ -97,13 +87,13 @@ def test_padding_is_silent() -> None:
 
 
 def test_windows_do_not_know_of_each_other() -> None:
-    both = torch.from_numpy(np.stack([synthetic(5), synthetic(6) * 0.01]))
+    both = torch.from_numpy(np.stack([speech(3, seed=5), speech(3, seed=6) * 0.01]))
     alone = torch.cat([log_mel(part[None]) for part in both])
     assert torch.allclose(log_mel(both), alone, atol=1e-3)
 
 
 def test_the_figures_are_those_of_a_fourier_transform() -> None:
-    pcm = torch.from_numpy(synthetic(7))[None]
+    pcm = torch.from_numpy(speech(3, seed=7))[None]
     power = librosa.feature.melspectrogram(
         y=pcm[0].numpy(), sr=16_000, n_fft=1024, hop_length=256, n_mels=128, pad_mode="constant"
     )
