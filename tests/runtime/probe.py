@@ -1,13 +1,14 @@
 """What a conversation remembers, seen from outside: what its next turn would feed an engine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from numpy.typing import NDArray
 
 from dcet.runtime import Bundle, Conversation
-from dcet.runtime.engines.engine import Engine
+from dcet.runtime.bundle.manifest import StatePair
+from dcet.runtime.engines.engine import DeviceState, Engine, States
 from dcet.runtime.errors import EngineError
 from dcet.synthetic.probes import speech
 
@@ -20,18 +21,26 @@ class Probe(Engine):
     def __init__(self, engine: Engine) -> None:
         self.name, self.reason = engine.name, engine.reason
         self._engine = engine
-        self._shown: dict[str, Array] | None = None
+        self._shown: dict[str, Any] | None = None
 
-    def run(self, graph: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def keep_states(self, state: Sequence[StatePair], slots: int) -> States | None:
+        """As the engine does."""
+        return self._engine.keep_states(state, slots)
+
+    def run(self, graph: str, inputs: Mapping[str, Any]) -> dict[str, Array]:
         """As the engine does, unless it is asked to show."""
         if self._shown is not None:
-            self._shown |= {name: array.copy() for name, array in inputs.items()}
+            self._shown |= {
+                name: given if isinstance(given, DeviceState) else given.copy()
+                for name, given in inputs.items()
+            }
             if graph == "step":
                 raise EngineError("this was shown")
         return self._engine.run(graph, inputs)
 
-    def fed(self, conversation: Conversation, speaker: str) -> dict[str, Array]:
-        """The inputs of a turn of this speaker, those of all graphs together."""
+    def fed(self, conversation: Conversation, speaker: str) -> dict[str, Any]:
+        """The inputs of a turn of this speaker, those of all graphs together: arrays, or where the
+        engine keeps states on its device, DeviceState."""
         self._shown = {}
         try:
             with pytest.raises(EngineError, match="this was shown"):
@@ -46,7 +55,7 @@ def probed(bundle: Bundle, engine: Engine | None = None, **options: Any) -> Conv
     return Conversation(bundle, Probe(engine or bundle.engine()), **options)
 
 
-def states(conversation: Conversation, speaker: str, per: str = "speaker") -> dict[str, Array]:
+def states(conversation: Conversation, speaker: str, per: str = "speaker") -> dict[str, Any]:
     """The states of the speaker, or those of the scene."""
     fed = _probe(conversation).fed(conversation, speaker)
     return {

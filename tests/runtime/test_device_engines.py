@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import dcet.runtime.conversation
 from dcet.finalize import tensorrt as builder
 from dcet.runtime import Bundle, Conversation, Estimate
 from dcet.runtime.bundle.golden import replay_golden, rows_too_far
@@ -19,6 +20,7 @@ from dcet.runtime.engines.onnxruntime import CPU, load_session
 from dcet.runtime.engines.registry import find_factory
 from dcet.runtime.errors import EngineError, UnknownSpeaker
 from dcet.synthetic.probes import speech
+from tests.runtime.probe import probed, states
 from tests.runtime.signals import face
 from tests.tiny_bundle import write_tiny_bundle
 
@@ -102,19 +104,20 @@ def test_golden_sequences(bundle: Bundle, engine: Engine) -> None:
     assert max(row.max_abs_probability for row in rows) < 1e-5
 
 
-def test_states_on_the_device_are_those_of_the_host(bundle: Bundle, engine: Engine) -> None:
-    here, there = talk(bundle), talk(bundle, engine)
+@pytest.mark.parametrize("per", ["speaker", "scene"])
+def test_states_on_the_device_are_those_of_the_host(
+    bundle: Bundle, engine: Engine, per: str
+) -> None:
+    here, there = probed(bundle, bundle.engine("onnxruntime")), probed(bundle, engine)
     for number in range(12):
         same(say(there, number), say(here, number))
     for speaker in ("Ann", "Ben", "Nobody"):
-        kept, recalled = (c._arena.recall(speaker).states for c in (there, here))
-        for graph, states in recalled.items():
-            for name, state in states.items():
-                lies = kept[graph][name]
-                assert isinstance(lies, DeviceState)
-                device_memory()
-                found = np.frombuffer(ctypes.string_at(lies.address, state.nbytes), np.float32)
-                np.testing.assert_allclose(found.reshape(state.shape), state, atol=1e-6)
+        kept = states(there, speaker, per)
+        for name, state in states(here, speaker, per).items():
+            assert isinstance(kept[name], DeviceState)
+            device_memory()
+            found = np.frombuffer(ctypes.string_at(kept[name].address, state.nbytes), np.float32)
+            np.testing.assert_allclose(found.reshape(state.shape), state, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -157,12 +160,14 @@ def test_forgetting_leaves_no_trace_on_the_device(bundle: Bundle, engine: Engine
 
 def test_between_turns_only_the_memory_knows_what_was_said(bundle: Bundle, engine: Engine) -> None:
     """Of all that is allocated, the block of states alone, and no buffer through which it went."""
-    conversation = talk(bundle, engine)
-    states = conversation._arena.recall("Ann").states["step"].values()
+    conversation = probed(bundle, engine)
     [block] = [
         address
         for address, content in device_memory().items()
-        if all(address <= state.address < address + len(content) for state in states)
+        if all(
+            address <= state.address < address + len(content)
+            for state in states(conversation, "Ann").values()
+        )
     ]
     for number in range(4):
         say(conversation, number)
@@ -189,6 +194,26 @@ def test_a_turn_that_fails_leaves_the_memory_on_the_device(
         patch.setattr(engine, "run", poisoned)
         for number in (5, 6):
             with pytest.raises(EngineError, match="expected finite estimates"):
+                say(there, number)
+    for number in range(7, 12):
+        same(say(there, number), say(here, number))
+
+
+def test_a_turn_interrupted_when_all_is_computed_leaves_the_memory_on_the_device(
+    bundle: Bundle, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = talk(bundle), talk(bundle, engine)
+    for conversation in (here, there):
+        for number in range(5):
+            say(conversation, number)
+
+    def interrupted(**values: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dcet.runtime.conversation, "Estimate", interrupted)
+        for number in (5, 6):
+            with pytest.raises(KeyboardInterrupt):
                 say(there, number)
     for number in range(7, 12):
         same(say(there, number), say(here, number))
@@ -273,12 +298,12 @@ def test_without_a_plan_tensorrt_says_how_to_get_one(
 def test_onnxruntime_that_leaves_cuda_unused_is_refused(
     bundle: Bundle, fake_device: pytest.MonkeyPatch
 ) -> None:
-    """As ONNX Runtime does without a word where cuDNN does not load."""
+    """As ONNX Runtime does silently where cuDNN does not load."""
     fake_device.setattr(onnxruntime_cuda, "_expect_cuda", lambda: None)
     fake_device.setattr(
         onnxruntime_cuda, "load_session", lambda bundle, id, providers: load_session(bundle, id)
     )
-    with pytest.raises(EngineError, match="fell back to the CPU without a word"):
+    with pytest.raises(EngineError, match="fell back to the CPU silently"):
         bundle.engine("onnxruntime-cuda")
 
 

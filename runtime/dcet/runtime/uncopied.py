@@ -1,4 +1,4 @@
-"""Objects that hold a memory, an engine or a lock: a copy would share them without a word."""
+"""Objects that hold a memory, an engine or a lock: a copy would silently share them."""
 
 from typing import NoReturn, SupportsIndex
 
