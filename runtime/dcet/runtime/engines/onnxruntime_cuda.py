@@ -38,7 +38,7 @@ class OnnxRuntimeCudaEngine(Engine):
             if PROVIDER not in session.get_providers():
                 raise EngineError(
                     "ONNX Runtime fell back to the CPU silently: its CUDA provider does not load; "
-                    " install the CUDA and cuDNN that this onnxruntime-gpu was made for"
+                    "install the CUDA and cuDNN that this onnxruntime-gpu was made for"
                 )
             sessions[id] = session
         self._sessions = Loaded(sessions)
