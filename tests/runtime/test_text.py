@@ -20,6 +20,8 @@ from dcet.runtime.senses.text import normalise_text, share_known
         ("‘I’ “you” ‚we‘ „they“", "'I' \"you\" 'we' \"they\""),
         ("cafe\u0301", "café"),
         ("  two \t\n\u00a0 words\u2003", "two words"),
+        ("hi\x1fthere\x1c", "hi there"),  # white space to Python, and not to other languages
+        ("hi\ufeffthere", "hi\ufeffthere"),  # the other way round
         ("\x81 ", ""),
         ("naïve 日本 🙂", "naïve 日本 🙂"),
     ],
