@@ -256,6 +256,15 @@ def test_leftovers_of_killed_processes_alone_are_removed(tmp_path: Path) -> None
     assert sorted(names(tmp_path)) == [".dcet-linked00.partial", ".dcet-mine"]
 
 
+def test_no_other_module_makes_temporary_folders() -> None:
+    """What is made without a lock is not removed after a kill."""
+    repo = Path(__file__).parents[2]
+    sources = [
+        path for path in repo.glob("*/dcet/**/*.py") if "tempfile" in path.read_text("utf-8")
+    ]
+    assert [path.name for path in sources] == ["files.py"]
+
+
 def test_a_temporary_folder_is_by_default_where_the_system_has_them() -> None:
     with temporary_folder() as folder:
         assert folder.parent == Path(tempfile.gettempdir())

@@ -8,7 +8,6 @@ BudgetError     no candidate holds the budget
 """
 
 import dataclasses
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from dcet.export.exporter import write_zip
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.errors import DcetError
-from dcet.runtime.files import atomic_path
+from dcet.runtime.files import atomic_path, temporary_folder
 from dcet.runtime.labels import MODALITIES
 from dcet.synthetic.probes import faces, speech_windows
 
@@ -138,10 +137,10 @@ def search_budget(
 
     Raises BudgetError where there is none, WriteError, and what `export` raises.
     """
-    with tempfile.TemporaryDirectory(prefix="dcet-budget-") as folder:
+    with temporary_folder() as folder:
         runners: list[_Runner] = []
         for student, precision in product(students, precisions):
-            file = Path(folder, f"{len(runners)}.dcet")
+            file = folder / f"{len(runners)}.dcet"
             progress(f"{student} in {precision}")
             export(student, precision, file)
             runners += _runners(student, precision, Bundle.open(file))

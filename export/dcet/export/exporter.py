@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import platform
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ from dcet.runtime.bundle.manifest import (
     TokenizerFile,
 )
 from dcet.runtime.engines.registry import open_engine
-from dcet.runtime.files import atomic_path
+from dcet.runtime.files import atomic_path, temporary_folder
 from dcet.runtime.labels import EMOTIONS
 from dcet.targets import Target
 from dcet.training.saved.checkpoint import MAX_TOKENS, Checkpoint
@@ -273,8 +272,8 @@ class Exporter:
     ) -> tuple[dict[str, list[Batch]], NDArray[np.float64]]:
         """Return what each graph is fed in the labelled turns, and the probabilities (n, 7)."""
         self.progress(f"float estimates of {len(self.bound.labelled)} turns")
-        with tempfile.TemporaryDirectory(prefix="dcet-float-") as folder:
-            bundle = self._candidate(Path(folder, "float.dcet"), form)
+        with temporary_folder() as folder:
+            bundle = self._candidate(folder / "float.dcet", form)
             return record_batches(bundle, self.bound.labelled, "onnxruntime")
 
     def _int8_graph(
@@ -294,15 +293,15 @@ class Exporter:
         wanted = [id for id in floats if precisions[id] == "int8"]
         _, before = self.float_estimates(form.in_float)
         quantised = {id: self.int8_graph(id, form.in_float, quantizer, symmetric) for id in wanted}
-        with tempfile.TemporaryDirectory(prefix="dcet-int8-") as folder:
+        with temporary_folder() as folder:
 
             def judged(models: Models) -> Judged:
                 self.progress("conversations and golden sequences in int8")
-                bundle = self._candidate(Path(folder, "int8.dcet"), form, models)
+                bundle = self._candidate(folder / "int8.dcet", form, models)
                 return judge(bundle, self.bound, engine, before)
 
             def ranked() -> list[Sensitivity]:
-                bundle = self._candidate(Path(folder, "float.dcet"), form)
+                bundle = self._candidate(folder / "float.dcet", form)
                 turns = self.bound.labelled
                 return sensitivities(bundle, turns, floats, quantised, self.progress)
 

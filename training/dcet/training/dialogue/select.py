@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from dcet.runtime.errors import ConfigError
+from dcet.runtime.files import temporary_folder
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.temperature import calibrate
 from dcet.training.run.run_folder import read_config
@@ -46,8 +46,8 @@ def select(
         ],
     }
     if len(candidates) > 1:
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place, "average")
+        with temporary_folder() as place:
+            folder = place / "average"
             checkpoint.save(folder, _average(list(candidates.values())))
             bias = next(iter(candidates.values())).model.step.heads.calibration_bias
             calibrate(folder, Corpus.of_meld(meld, "dev"), bias)
