@@ -57,7 +57,8 @@ def prepare(audio: Array, sample_rate_hz: int = 16_000) -> PreparedAudio:
 
 
 def voice(conversation: Conversation, speaker: str) -> Array:
-    return states(conversation, speaker)["voice"]
+    found: Array = states(conversation, speaker)["voice"]
+    return found
 
 
 # PreparedAudio
@@ -297,7 +298,8 @@ def test_a_known_voice_is_heard_otherwise(bundle: Bundle) -> None:
     def features(conversation: Conversation) -> Array:
         fed = Probe(bundle.engine())
         conversation.engine = fed
-        return fed.fed(conversation, "Ann")["audio"]
+        found: Array = fed.fed(conversation, "Ann")["audio"]
+        return found
 
     known, fresh = Conversation(bundle), Conversation(bundle)
     known.turn("Ann", audio=speech(3, seed=1))
