@@ -1,5 +1,7 @@
 """What `import dcet.runtime` gives, and what it costs."""
 
+import dataclasses
+import inspect
 import json
 import subprocess
 import sys
@@ -72,6 +74,19 @@ def test_all_is_what_is_visible() -> None:
     assert visible == set(dcet.runtime.__all__)
     assert list(dcet.runtime.__all__) == sorted(
         dcet.runtime.__all__, key=lambda name: (not name.isupper(), name)
+    )
+
+
+def test_a_turn_takes_and_an_estimate_gives_what_hosts_were_written_for() -> None:
+    """More may be added; none of these may go."""
+    turn = inspect.signature(dcet.runtime.Conversation.turn).parameters
+    assert list(turn)[:8] == (
+        "self speaker text audio faces sample_rate_hz colors whole_frames".split()
+    )
+    estimate = {field.name for field in dataclasses.fields(dcet.runtime.Estimate)}
+    assert estimate >= set(
+        "speaker turn emotion probabilities sentiment shift modality_weights quality latency_ms "
+        "engine engine_reason degraded".split()
     )
 
 
