@@ -74,6 +74,19 @@ def test_one_bit_of_a_graph_is_a_difference(bundle: Path) -> None:
     assert found.startswith("graphs/")
 
 
+@pytest.mark.parametrize(
+    ("xml", "count"),
+    [(b'<l name="Add_71"/><l name="Add_72" of="Add_71"/>', 0), (b'<l name="Add_1"/>', 1)],
+    ids=["numbered otherwise", "another graph"],
+)
+def test_openvino_may_number_nodes_otherwise(bundle: Path, xml: bytes, count: int) -> None:
+    ours = b'<l name="Add_4"/><l name="Add_5" of="Add_4"/>'
+    one = changed(bundle, lambda manifest, files: files.update({"openvino/text.xml": ours}))
+    one = one.rename(one.with_name("one.dcet"))
+    other = changed(one, lambda manifest, files: files.update({"openvino/text.xml": xml}))
+    assert len(list(differences(one, other))) == count
+
+
 def test_exit_codes(bundle: Path) -> None:
     def run(*paths: Path) -> int:
         command = [sys.executable, "tests/compare_bundles.py", *map(str, paths)]
