@@ -87,6 +87,13 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut weights": (lambda f: truncate(f / "model.safetensors"), "not a checkpoint"),
     "cut config": (lambda f: truncate(f / "config.json"), "not a checkpoint"),
     "config is a list": (lambda f: (f / "config.json").write_text("[]"), "not a checkpoint"),
+    "config is deep": (lambda f: (f / "config.json").write_text("[" * 99_999), "nested too deeply"),
+    "step of another type": (lambda f: change_step(f, width="wide"), "width: expected a whole"),
+    "metrics are a list": (
+        lambda f: (f / "metrics.json").write_text("[1]"),
+        r"metrics\.json: expected a JSON object, got \[1\]",
+    ),
+    "licences are a list": (lambda f: edit(f / "config.json", licences=["MIT"]), "licences: exp"),
     "no step": (lambda f: (f / "config.json").write_text('{"format": 3}'), "'step'"),
     "unknown step key": (lambda f: change_step(f, depth=3), "'depth'"),
     "heads do not divide": (lambda f: change_step(f, heads=3), "multiple of heads"),

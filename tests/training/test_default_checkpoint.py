@@ -14,8 +14,8 @@ from dcet.training.corpora.speech import read_speech
 from dcet.training.evaluate import evaluate, evaluate_meld
 from dcet.training.fusion.clips import encode_faces, encode_speech, halves
 from dcet.training.fusion.encoded_dialogues import encode_dialogues
+from dcet.training.fusion.figures import constructed_figures
 from dcet.training.fusion.generator import Generator
-from dcet.training.fusion.judging import constructed_figures
 from dcet.training.saved.checkpoint import Checkpoint, default_folder, load
 
 pytestmark = pytest.mark.skipif(

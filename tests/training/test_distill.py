@@ -14,7 +14,7 @@ from torch import nn
 
 from dcet.runtime.errors import ConfigError, DataError
 from dcet.training.encoders.distill import DistillConfig, disagreement, distill
-from dcet.training.encoders.students import Answer
+from dcet.training.encoders.students import StudentAnswer
 from dcet.training.encoders.teacher_protocol import TeacherAnswer
 from dcet.training.encoders.teachers import find_teacher
 from dcet.training.evaluate import evaluate_meld
@@ -187,15 +187,17 @@ def test_agreement_is_nought_and_disagreement_is_not() -> None:
     config = distillation("audio", [], Path())
     features, logits = torch.randn(50, 8), torch.randn(50, 7)
     same, projections = TeacherAnswer(features, logits), nn.ModuleList([nn.Identity()])
-    assert disagreement(Answer(features, logits), [same], projections, config).item() < 1e-6
-    assert disagreement(Answer(features, logits + 5), [same], projections, config).item() < 1e-5
-    for other in (Answer(features + 1, logits), Answer(features, logits.flip(1))):
+    assert disagreement(StudentAnswer(features, logits), [same], projections, config).item() < 1e-6
+    assert (
+        disagreement(StudentAnswer(features, logits + 5), [same], projections, config).item() < 1e-5
+    )
+    for other in (StudentAnswer(features + 1, logits), StudentAnswer(features, logits.flip(1))):
         assert disagreement(other, [same], projections, config) > 0.1
     # In units of the variance: what counts is how much of it is missed.
     larger = TeacherAnswer(features * 100, logits)
-    missed = disagreement(Answer(features * 0, logits), [same], projections, config)
+    missed = disagreement(StudentAnswer(features * 0, logits), [same], projections, config)
     assert disagreement(
-        Answer(features * 0, logits), [larger], projections, config
+        StudentAnswer(features * 0, logits), [larger], projections, config
     ) == pytest.approx(missed.item(), rel=1e-3)
 
 
@@ -206,9 +208,9 @@ def test_an_ensemble_answers_with_its_mean() -> None:
     heat = config.temperature
     mean = ((one / heat).softmax(-1) + (other / heat).softmax(-1)) / 2
     answers = [TeacherAnswer(features, one), TeacherAnswer(features, other)]
-    agreed = disagreement(Answer(features, mean.log() * heat), answers, projections, config)
+    agreed = disagreement(StudentAnswer(features, mean.log() * heat), answers, projections, config)
     assert agreed.item() < 1e-5
-    alone = disagreement(Answer(features, one), answers, projections, config)
+    alone = disagreement(StudentAnswer(features, one), answers, projections, config)
     assert alone > agreed + 1e-3
 
 

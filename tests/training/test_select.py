@@ -82,6 +82,24 @@ def test_a_checkpoint_without_its_run_is_refused(run: Path, meld: Path, tmp_path
         select([run / "checkpoint"], meld, tmp_path / "kept")
 
 
+def test_a_card_that_is_no_text_is_refused(run: Path, meld: Path, tmp_path: Path) -> None:
+    (tmp_path / "card.md").write_bytes(b"\xff")
+    for card in (tmp_path / "card.md", tmp_path):
+        with pytest.raises(ConfigError, match="expected a model card as UTF-8 text"):
+            select([run], meld, tmp_path / "kept", card)
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("config", ["", "[1]", '{"seed": "one"}', '{"seed": [1]}'])
+def test_a_run_with_a_broken_configuration_is_refused(
+    run: Path, meld: Path, tmp_path: Path, config: str
+) -> None:
+    broken = Path(shutil.copytree(run, tmp_path / "run"))
+    (broken / "config.json").write_text(config)
+    with pytest.raises(ConfigError, match=r"run.*: expected"):
+        select([broken], meld, tmp_path / "kept")
+
+
 def test_the_same_seed_twice_is_refused(run: Path, meld: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="different seeds, got 0, 0"):
         select([run, pretend(run, tmp_path / "run", 0.5)], meld, tmp_path / "kept")

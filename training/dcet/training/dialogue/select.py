@@ -26,6 +26,7 @@ def select(
     The metrics say which was `kept`, and gain `ablation`: for every seed the dev weighted F1, and
     that of the same weights with the memory reset before every turn. Returns the metrics.
     """
+    text = None if card is None else _read_card(card)
     seeds = {run: _seed(run) for run in runs}
     if len(set(seeds.values())) < len(runs):
         raise ConfigError(
@@ -55,8 +56,9 @@ def select(
     kept = max(candidates, key=lambda name: _weighted_f1(candidates[name]))
     best = candidates[kept]
     metrics = {"kept": kept, **best.metrics, "ablation": ablation}
-    text = best.card if card is None else card.read_text(encoding="utf-8")
-    checkpoint.save(output, dataclasses.replace(best, metrics=metrics, card=text))
+    checkpoint.save(
+        output, dataclasses.replace(best, metrics=metrics, card=best.card if text is None else text)
+    )
     return metrics
 
 
@@ -77,6 +79,13 @@ def _average(candidates: Sequence[Checkpoint]) -> Checkpoint:
     model = copy.deepcopy(first.model)
     model.load_state_dict(mean)
     return dataclasses.replace(first, model=model)
+
+
+def _read_card(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: expected a model card as UTF-8 text ({error})") from error
 
 
 def _seed(run: Path) -> int:

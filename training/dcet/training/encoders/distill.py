@@ -16,7 +16,7 @@ from torch.nn.functional import cosine_similarity, kl_div, log_softmax
 from dcet.training.encoders.encoder_config import EncoderConfig
 from dcet.training.encoders.encoder_training import EncoderTraining
 from dcet.training.encoders.new_student import new_student
-from dcet.training.encoders.students import Answer, Student
+from dcet.training.encoders.students import Student, StudentAnswer
 from dcet.training.encoders.teacher_protocol import Teacher, TeacherAnswer
 from dcet.training.encoders.teachers import find_teacher
 from dcet.training.run.loop import train
@@ -99,7 +99,7 @@ class Distillation(EncoderTraining):
 
 
 def disagreement(
-    student: Answer,
+    student: StudentAnswer,
     teachers: Sequence[TeacherAnswer],
     projections: nn.ModuleList,
     config: DistillConfig,

@@ -29,7 +29,7 @@ from dcet.training.saved.encoder_run import EncoderRun
 Figures = Mapping[str, Any]
 
 
-class Answer(NamedTuple):
+class StudentAnswer(NamedTuple):
     """A student's features and logits for N inputs."""
 
     features: Tensor  # (N, width)
@@ -45,7 +45,7 @@ class Student(Protocol):
     @property
     def network(self) -> nn.Module: ...
 
-    def __call__(self, inputs: Any) -> Answer: ...
+    def __call__(self, inputs: Any) -> StudentAnswer: ...
 
     def keep(self, folder: Path) -> Figures:
         """Write the network to `folder` and return its figures on every dev split there is."""
@@ -70,10 +70,10 @@ class CheckpointStudent:
         self.teacher, self.tokenizer, self.dataset, self.dev = teacher, tokenizer, dataset, dev
         self.licences = licences
 
-    def __call__(self, inputs: Sequence[str]) -> Answer:
+    def __call__(self, inputs: Sequence[str]) -> StudentAnswer:
         self.network.step.eval()  # it is not trained
         features = encode_texts(self.network, self.tokenizer, inputs)
-        return Answer(features, first_turn_logits(self.network.step, features))
+        return StudentAnswer(features, first_turn_logits(self.network.step, features))
 
     def keep(self, folder: Path) -> Figures:
         """Write a whole checkpoint, its temperature fitted anew where there is a dev split."""
@@ -107,9 +107,9 @@ class TextStudent:
         self.width = network.head.in_features
         self.licences = licences
 
-    def __call__(self, inputs: Sequence[str]) -> Answer:
+    def __call__(self, inputs: Sequence[str]) -> StudentAnswer:
         features = encode_texts(self.network, self.tokenizer, inputs)
-        return Answer(features, self.network.head(features))
+        return StudentAnswer(features, self.network.head(features))
 
     def keep(self, folder: Path) -> Figures:
         figures = {}
@@ -140,11 +140,11 @@ class AudioStudent:
         self.network, self.dataset, self.dev, self.licences = network, dataset, dev, licences
         self.width = network.config.width
 
-    def __call__(self, inputs: AudioBatch) -> Answer:
+    def __call__(self, inputs: AudioBatch) -> StudentAnswer:
         with mixed_precision():
             features = self.network.encode(inputs.level, inputs.voice)
             logits = self.network.head(features)
-        return Answer(features.float(), logits.float())
+        return StudentAnswer(features.float(), logits.float())
 
     def keep(self, folder: Path) -> Figures:
         figures = {
@@ -168,11 +168,11 @@ class FaceStudent:
         self.network, self.dataset, self.dev, self.licences = network, dataset, dev, licences
         self.width = network.config.width
 
-    def __call__(self, inputs: Tensor) -> Answer:
+    def __call__(self, inputs: Tensor) -> StudentAnswer:
         with mixed_precision():
             features = self.network.encode(inputs)
             logits = self.network.head(features)
-        return Answer(features.float(), logits.float())
+        return StudentAnswer(features.float(), logits.float())
 
     def keep(self, folder: Path) -> Figures:
         figures = {corpus: judge_faces(self.network, faces) for corpus, faces in self.dev.items()}

@@ -25,12 +25,12 @@ from dcet.training.dialogue.batches import collate, shuffled_chunks
 from dcet.training.dialogue.objective import Objective
 from dcet.training.fusion.clips import Clips, encode_faces, encode_speech, halves
 from dcet.training.fusion.encoded_dialogues import encode_dialogues
-from dcet.training.fusion.generator import Generator
-from dcet.training.fusion.judging import (
+from dcet.training.fusion.figures import (
     constructed_figures,
     forward_constructed,
     judge_constructed,
 )
+from dcet.training.fusion.generator import Generator
 from dcet.training.fusion.outcomes import random_outcomes
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder

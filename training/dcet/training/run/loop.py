@@ -16,7 +16,7 @@ from dcet.training.run.resume import load_resume, save_resume
 from dcet.training.run.run_config import RunConfig
 from dcet.training.run.run_folder import claim, log
 
-Batch = TypeVar("Batch")
+B = TypeVar("B")  # a batch, whatever the training makes of it
 
 
 class Judgement(NamedTuple):
@@ -26,7 +26,7 @@ class Judgement(NamedTuple):
     summary: str  # for people, one line
 
 
-class Training(ABC, Generic[Batch]):
+class Training(ABC, Generic[B]):
     """The parts of a training that differ: what learns, from what, and how it is judged."""
 
     network: nn.Module  # whose running average is judged and kept
@@ -39,14 +39,14 @@ class Training(ABC, Generic[Batch]):
     notes: dict[str, Any]  # JSON that `judge` keeps from epoch to epoch, also when resumed
 
     @abstractmethod
-    def batches(self, seed: int) -> Iterator[Batch]:
+    def batches(self, seed: int) -> Iterator[B]:
         """Yield the batches of an epoch, in an order drawn from `seed`.
 
         Torch's global generator has just been seeded with it, too.
         """
 
     @abstractmethod
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: B) -> Tensor:
         """Return the loss of a batch, which draws noise from torch's global generator."""
 
     @abstractmethod
@@ -57,7 +57,7 @@ class Training(ABC, Generic[Batch]):
         """
 
 
-def train(training: Training[Batch], config: RunConfig, run: Path, progress: Progress) -> None:
+def train(training: Training[B], config: RunConfig, run: Path, progress: Progress) -> None:
     """Run all epochs that `run` lacks; what was killed ends as if it had never been.
 
     Order and noise depend on seed and epoch alone, so a resumed run sees what an unbroken one sees.
@@ -84,7 +84,7 @@ def train(training: Training[Batch], config: RunConfig, run: Path, progress: Pro
 
 
 def _train_epoch(
-    training: Training[Batch],
+    training: Training[B],
     config: RunConfig,
     epoch: int,
     rates: Sequence[float],

@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from dcet.runtime.errors import ConfigError, DcetError
-from dcet.runtime.files import atomic_folder
+from dcet.runtime.files import atomic_folder, read_json
 from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.network.model import Dcet, ModelConfig
@@ -119,6 +119,13 @@ def _dump(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
+def an_object(value: Any, name: str) -> dict[str, Any]:
+    """Return a JSON object. Raises TypeError for anything else."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{name}: expected a JSON object, got {value!r:.80}")
+    return value
+
+
 def default_folder() -> Path:
     """Return the folder of the checkpoint that ships with the package."""
     return Path(str(files("dcet.training"))) / "checkpoints" / "default"
@@ -133,7 +140,7 @@ def load(name: str | Path) -> Checkpoint:
     if (folder / "checkpoint").is_dir():
         folder = folder / "checkpoint"
     try:
-        spec = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        spec = read_json(folder / "config.json")
         if spec["format"] != FORMAT:
             raise CheckpointError(
                 f"{folder}: format {spec['format']}, this version of DCET reads "
@@ -142,12 +149,12 @@ def load(name: str | Path) -> Checkpoint:
         config, trained = ModelConfig(**spec["step"]), tuple(spec["trained"])
         audio = None if spec["audio"] is None else AudioEncoder(AudioConfig(**spec["audio"]))
         face = None if spec["face"] is None else FaceEncoder(FaceConfig(**spec["face"]))
-        licences = spec["licences"]
+        licences = an_object(spec["licences"], "licences")
         encoder = AutoConfig.from_pretrained(folder / "encoder", local_files_only=True)
         backbone = AutoModel.from_config(encoder, attn_implementation="eager", dtype=torch.float32)
         weights = load_weights(folder / "model.safetensors")
         tokenizer = Tokenizer.from_buffer((folder / "tokenizer.json").read_bytes())
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        metrics = an_object(read_json(folder / "metrics.json"), "metrics.json")
         card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
         digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     except CheckpointError:

@@ -20,12 +20,12 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel
 
 from dcet.runtime.errors import ConfigError
-from dcet.runtime.files import atomic_folder
+from dcet.runtime.files import atomic_folder, read_json
 from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.network.text_classifier import TextClassifier
 from dcet.training.saved import checkpoint
-from dcet.training.saved.checkpoint import CheckpointError, without_pooler
+from dcet.training.saved.checkpoint import CheckpointError, an_object, without_pooler
 from dcet.training.saved.weights import load_weights, save_weights
 
 FORMAT = 1
@@ -76,7 +76,7 @@ def save(folder: Path, run: EncoderRun) -> None:
 def kind_of(folder: Path) -> str | None:
     """Tell an 'encoder' from a 'checkpoint', also in a run; None for anything that is neither."""
     try:
-        spec = json.loads((_inner(folder) / "config.json").read_text(encoding="utf-8"))
+        spec = read_json(_inner(folder) / "config.json")
     except (OSError, ValueError):
         return None
     if not isinstance(spec, dict) or "format" not in spec:
@@ -88,7 +88,7 @@ def load(folder: Path) -> EncoderRun:
     """Load an encoder's folder or a run that holds one. Raises CheckpointError."""
     folder = _inner(folder)
     try:
-        spec = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        spec = read_json(folder / "config.json")
         if spec["format"] != FORMAT:
             raise CheckpointError(
                 f"{folder}: format {spec['format']}, this version of DCET reads "
@@ -96,8 +96,8 @@ def load(folder: Path) -> EncoderRun:
             )
         model, tokenizer = _empty(spec["modality"], spec["shape"], folder)
         weights = load_weights(folder / "model.safetensors")
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        licences = spec["licences"]
+        metrics = an_object(read_json(folder / "metrics.json"), "metrics.json")
+        licences = an_object(spec["licences"], "licences")
     except CheckpointError:
         raise
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

@@ -1,4 +1,4 @@
-"""The model on constructed conversations: a forward pass, and figures for every kind of outcome."""
+"""Figures on constructed conversations, for every kind of outcome."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,13 +10,11 @@ import torch
 from dcet.data.metrics import emotion_metrics
 from dcet.runtime.labels import MODALITIES
 from dcet.training.dialogue.batches import collate
-from dcet.training.dialogue.forward import Outputs, Senses, converse
+from dcet.training.dialogue.forward import DIALOGUES_AT_ONCE, Outputs, Senses, converse
 from dcet.training.fusion.encoded_dialogues import WORD_ERROR_RATES, EncodedDialogues
 from dcet.training.fusion.generator import Generator
 from dcet.training.fusion.outcomes import CORRUPT, MISSING, WRONG, Outcomes, random_outcomes
 from dcet.training.network.model import Dcet
-
-DIALOGUES_AT_ONCE = 16
 
 
 def forward_constructed(
