@@ -274,11 +274,15 @@ def spoil(file: Path, samples: np.ndarray, rate: int = 16_000) -> None:
 
 def test_broken_media_are_named(encoders: dict[str, Path], tmp_path: Path) -> None:
     for name, write, message in (
-        ("nan.wav", lambda f: spoil(f, np.full(900, np.nan, np.float32)), "NaN or infinite"),
+        (
+            "nan.wav",
+            lambda f: spoil(f, np.full(900, np.nan, np.float32)),
+            "expected finite numbers, got nan",
+        ),
         ("stereo.wav", lambda f: spoil(f, np.zeros((900, 2), np.float32)), "expected mono"),
         ("rate.wav", lambda f: spoil(f, np.zeros(900, np.float32), 8000), "8000 Hz; convert"),
         ("none.wav", lambda f: spoil(f, np.zeros(0, np.float32)), "expected mono"),
-        ("text.wav", lambda f: f.write_text("hello"), "cannot read the sound"),
+        ("text.wav", lambda f: f.write_text("hello"), "cannot read the audio"),
         ("text.png", lambda f: f.write_text("hello"), "cannot read the picture"),
     ):
         folder = tmp_path / name.replace(".", "_")

@@ -237,7 +237,7 @@ def no_space(_tensors: object, path: Path, metadata: object = None) -> None:
 def test_a_full_disk_while_logging_is_said(
     meld: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_self: Path, _text: str, encoding: str) -> None:
+    def full(_self: Path, _text: str, **_options: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     fit_config = tiny_config(meld, bert, epochs=1)

@@ -18,6 +18,7 @@ from tests.tiny_training import TINY
 
 ACTORS, EMOTIONS, KINDS = 4, 7, 3
 SURPRISE = 6
+TEXT = torch.zeros(1, TINY.text_width)  # the generator hands it on
 
 
 def clips(width: int, *, speakers: int, without: int | None = None) -> Clips:
@@ -61,44 +62,46 @@ def generator(without: int | None = None) -> Generator:
 def test_a_speaker_keeps_an_actor_and_every_turn_its_emotion() -> None:
     made = dialogue([1, 2, 1, 3, 2, 1], [0, 1, 2, 3, 4, 5])
     for _ in range(20):
-        senses = generator().senses(made, Outcomes.same(6))
-        actor = senses.audio[:, 0, 0].tolist()
+        inputs = generator().inputs(made, TEXT, Outcomes.same(6))
+        actor = inputs.audio[:, 0, 0].tolist()
         assert actor[0] == actor[2] == actor[5]
         assert len({actor[0], actor[1], actor[3]}) == 3
-        heard = senses.audio_mask.bool()
+        heard = inputs.audio_mask.bool()
         felt = made.emotion[:, None].expand_as(heard)
-        assert (senses.audio[..., 1][heard] == felt[heard]).all()
-        seen = senses.face_mask.bool()
-        assert (senses.face[..., 1][seen] == made.emotion[:, None].expand_as(seen)[seen]).all()
-        assert (senses.audio[..., 2][heard] == 0).all()
-        assert (senses.quality == 1).all()
-        assert (senses.modality_mask == 1).all()
+        assert (inputs.audio[..., 1][heard] == felt[heard]).all()
+        seen = inputs.face_mask.bool()
+        assert (inputs.face[..., 1][seen] == made.emotion[:, None].expand_as(seen)[seen]).all()
+        assert (inputs.audio[..., 2][heard] == 0).all()
+        assert (inputs.quality == 1).all()
+        assert (inputs.modality_mask == 1).all()
 
 
 def test_what_is_masked_is_zero_and_what_is_corrupt_says_so_in_its_quality() -> None:
     made = dialogue([1, 1, 1], [0, 0, 0])
-    senses = generator().senses(made, Outcomes.same(3, audio=CORRUPT, face=MISSING))
-    assert senses.modality_mask.tolist() == [[1, 1, 0]] * 3
-    assert not senses.face.any()
-    assert not senses.face_mask.any()
-    assert (senses.quality[:, 1] < 1).all()
-    assert (senses.quality[:, 2] == 1).all()
-    assert (senses.audio[..., 2][senses.audio_mask.bool()] > 0).all()
+    inputs = generator().inputs(made, TEXT, Outcomes.same(3, audio=CORRUPT, face=MISSING))
+    assert inputs.modality_mask.tolist() == [[1, 1, 0]] * 3
+    assert not inputs.face.any()
+    assert not inputs.face_mask.any()
+    assert (inputs.quality[:, 1] < 1).all()
+    assert (inputs.quality[:, 2] == 1).all()
+    assert (inputs.audio[..., 2][inputs.audio_mask.bool()] > 0).all()
 
 
 def test_a_wrong_face_is_fine_but_for_its_emotion() -> None:
+    torch.manual_seed(0)
     turns = 60
-    senses = generator().senses(
-        dialogue([1] * turns, [3] * turns), Outcomes.same(turns, face=WRONG)
-    )
-    shown = senses.face[:, 0, 1]
+    made = dialogue([1] * turns, [3] * turns)
+    inputs = generator().inputs(made, TEXT, Outcomes.same(turns, face=WRONG))
+    shown = inputs.face[:, 0, 1]
     assert 0.02 < (shown == 3).float().mean() < 0.4
-    assert (senses.quality[:, 2] == 1).all()
+    assert (inputs.quality[:, 2] == 1).all()
 
 
 def test_an_actor_who_lacks_an_emotion_is_not_heard() -> None:
-    senses = generator(without=SURPRISE).senses(dialogue([1, 1], [SURPRISE, 0]), Outcomes.same(2))
-    assert senses.modality_mask[:, 1].tolist() == [0, 1]
+    inputs = generator(without=SURPRISE).inputs(
+        dialogue([1, 1], [SURPRISE, 0]), TEXT, Outcomes.same(2)
+    )
+    assert inputs.modality_mask[:, 1].tolist() == [0, 1]
 
 
 def test_random_outcomes_leave_something_of_every_turn_and_tries_everything() -> None:

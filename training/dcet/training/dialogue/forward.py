@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,40 +26,29 @@ class Outputs:
     shift: Tensor  # (N,) logits
 
 
-class Senses(NamedTuple):
-    """The fusion's inputs for N turns, other than the text; see docs/bundle-format.md."""
-
-    audio: Tensor  # (N, audio_length, audio_width)
-    audio_mask: Tensor  # (N, audio_length)
-    face: Tensor  # (N, face_length, face_width)
-    face_mask: Tensor  # (N, face_length)
-    modality_mask: Tensor  # (N, 3)
-    quality: Tensor  # (N, 3)
-
-
-def text_alone(config: ModelConfig, count: int) -> Senses:
-    """Return the inputs of N turns that have text and nothing else."""
-    return Senses(
-        torch.zeros(count, config.audio_length, config.audio_width),
-        torch.zeros(count, config.audio_length),
-        torch.zeros(count, config.face_length, config.face_width),
-        torch.zeros(count, config.face_length),
-        torch.tensor([[1.0, 0.0, 0.0]]).expand(count, 3),
-        torch.ones(count, 3),
+def text_alone(config: ModelConfig, text: Tensor) -> FusionInputs:
+    """Return the inputs of turns that have text features (N, text_width) and nothing else."""
+    count = len(text)
+    return FusionInputs(
+        text=text,
+        audio=torch.zeros(count, config.audio_length, config.audio_width),
+        audio_mask=torch.zeros(count, config.audio_length),
+        face=torch.zeros(count, config.face_length, config.face_width),
+        face_mask=torch.zeros(count, config.face_length),
+        modality_mask=torch.tensor([[1.0, 0.0, 0.0]]).expand(count, 3),
+        quality=torch.ones(count, 3),
     )
 
 
 def forward(model: Dcet, batch: Batch, *, remember: bool = True) -> Outputs:
     """Run a batch of dialogues, text alone."""
     text = encode_tokens(model, batch.tokens)
-    return converse(model, batch, text, text_alone(model.config, len(text)), remember=remember)
+    return converse(model, batch, text_alone(model.config, text), remember=remember)
 
 
-def converse(
-    model: Dcet, batch: Batch, text: Tensor, senses: Senses, *, remember: bool = True
-) -> Outputs:
-    """Fuse text features (N, text_width) with the other inputs and run the memory."""
-    utterances, weights = model.step.fusion(FusionInputs(text, *senses))
+def converse(model: Dcet, batch: Batch, inputs: FusionInputs, *, remember: bool = True) -> Outputs:
+    """Fuse the inputs of the N turns of a batch and run the memory."""
+    utterances, weights = model.step.fusion(inputs)
     contexts = model.converse(utterances[batch.place], batch.speakers, remember=remember)
     logits, sentiment, shift = model.step.heads(contexts[batch.valid])
     return Outputs(utterances, weights, logits, sentiment.squeeze(-1), shift.squeeze(-1))
@@ -69,7 +57,7 @@ def converse(
 def first_turn_logits(step: Step, features: Tensor) -> Tensor:
     """Classify text features (N, text_width), each as the first turn of a conversation: (N, 7)."""
     config, count = step.config, len(features)
-    utterance, _ = step.fusion(FusionInputs(features, *text_alone(config, count)))
+    utterance, _ = step.fusion(text_alone(config, features))
     context, _ = step.memory(
         utterance,
         torch.ones(count, 1),

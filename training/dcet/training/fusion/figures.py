@@ -10,11 +10,11 @@ import torch
 from dcet.data.metrics import emotion_metrics
 from dcet.runtime.labels import MODALITIES
 from dcet.training.dialogue.batches import collate
-from dcet.training.dialogue.forward import DIALOGUES_AT_ONCE, Outputs, Senses, converse
+from dcet.training.dialogue.forward import DIALOGUES_AT_ONCE, Outputs, converse
 from dcet.training.fusion.encoded_dialogues import WORD_ERROR_RATES, EncodedDialogues
 from dcet.training.fusion.generator import Generator
 from dcet.training.fusion.outcomes import CORRUPT, MISSING, WRONG, Outcomes, random_outcomes
-from dcet.training.network.model import Dcet
+from dcet.training.network.model import Dcet, FusionInputs
 
 
 def forward_constructed(
@@ -25,17 +25,16 @@ def forward_constructed(
     outcomes_for: Callable[[int], Outcomes],
 ) -> Outputs:
     """Construct conversations of the dialogues with the numbers in `chunk` and run them."""
-    texts, senses = [], []
+    parts = []
     for i in chunk:
         item, features = dialogues.items[i], dialogues.features[i]
         outcomes = outcomes_for(len(item.emotion))
         errors = torch.randint(1, len(WORD_ERROR_RATES), (len(item.emotion),))
         variant = torch.where(outcomes.table[:, 0] == CORRUPT, errors, 0)
-        texts.append(features[variant, torch.arange(len(variant))])
-        senses.append(generator.senses(item, outcomes))
-    joined = Senses(*map(torch.cat, zip(*senses, strict=True)))
-    batch = collate([dialogues.items[i] for i in chunk])
-    return converse(model, batch, torch.cat(texts), joined)
+        text = features[variant, torch.arange(len(variant))]
+        parts.append(generator.inputs(item, text, outcomes))
+    inputs = FusionInputs(*map(torch.cat, zip(*parts, strict=True)))
+    return converse(model, collate([dialogues.items[i] for i in chunk]), inputs)
 
 
 @torch.inference_mode()

@@ -13,10 +13,9 @@ from torch import Tensor
 
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.dialogue.batches import Example
-from dcet.training.dialogue.forward import Senses
 from dcet.training.fusion.clips import Clips
 from dcet.training.fusion.outcomes import CORRUPT, MISSING, WRONG, Outcomes
-from dcet.training.network.model import ModelConfig
+from dcet.training.network.model import FusionInputs, ModelConfig
 
 
 @dataclass(slots=True)
@@ -42,8 +41,11 @@ class Generator:
                 places[key].append(place)
             self._rows |= {(name, *key): torch.tensor(found) for key, found in places.items()}
 
-    def senses(self, dialogue: Example, outcomes: Outcomes) -> Senses:
-        """Give every speaker an actor, and every turn clips and faces as its outcomes say."""
+    def inputs(self, dialogue: Example, text: Tensor, outcomes: Outcomes) -> FusionInputs:
+        """Give every speaker an actor, and every turn clips and faces as its outcomes say.
+
+        text: the features of the dialogue's turns, (N, text_width)
+        """
         count, config = len(dialogue.emotion), self.config
         actors = self.audio.speaker.unique()
         cast = actors[torch.randperm(len(actors))]
@@ -71,7 +73,7 @@ class Generator:
         text_mask = (outcomes.table[:, 0] != MISSING).float()
         present = torch.stack([text_mask, audio_mask[:, 0], face_mask[:, 0]], dim=1)
         present[present.sum(dim=1) == 0, 0] = 1
-        return Senses(audio, audio_mask, face, face_mask, present, quality)
+        return FusionInputs(text, audio, audio_mask, face, face_mask, present, quality)
 
     def _rows_of(self, name: str, speaker: int, emotion: int, outcome: int) -> Tensor | None:
         """Return the rows of the clips to choose from; None where there are none."""

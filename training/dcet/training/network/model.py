@@ -5,7 +5,7 @@ adds the encoders and runs the same modules over whole dialogues for training.
 
 The memory follows the Recurrent Memory Transformer (Bulatov et al., NeurIPS 2022, arXiv
 2207.06881): memory tokens enter with the current segment and what comes out at their places is what
-the next turn reads. Here there is one set of tokens per speaker and one per scene, a turn is a
+the next turn is given. Here there is one set of tokens per speaker and one per scene, a turn is a
 segment, the write goes through a gate, and the rings of past utterances are read-only keys, so that
 the cost of a turn never changes.
 
@@ -45,7 +45,7 @@ class ModelConfig(Settings):
     speaker_tokens: Count = 4
     scene_tokens: Count = 4
     speaker_ring: Count = 4  # past utterances of this speaker
-    scene_ring: Count = 8  # past utterances of anybody
+    scene_ring: Count = 8  # past utterances of all speakers
     episodes: Count = 4  # retrieved from the long-term bank
     dropout: Share = 0.1
 
@@ -56,7 +56,7 @@ class ModelConfig(Settings):
 
 
 class State(NamedTuple):
-    """Everything a conversation remembers that a turn reads; see docs/bundle-format.md."""
+    """All that a conversation remembers for a turn; see docs/bundle-format.md."""
 
     speaker_memory: Tensor  # (B, M, d)
     speaker_ring: Tensor  # (B, K, d), oldest first
@@ -103,7 +103,7 @@ SCENE_STATES = State._fields[3:]
 
 
 def initial_state(config: ModelConfig, batch: int = 1, device: torch.device | None = None) -> State:
-    """The state before anything was said."""
+    """Return the state before the first turn: zeros."""
     shapes = (
         (config.speaker_tokens, config.width),
         (config.speaker_ring, config.width),
@@ -127,7 +127,10 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """queries (B, Q, d), keys (B, K, d), mask (B, K) with 1 where a key counts -> (B, Q, d)."""
+        """Attend from queries (B, Q, d) to keys (B, K, d): (B, Q, d).
+
+        mask: (B, K), 1 where a key counts
+        """
         q = self._split(self.query(queries))
         k, v = (self._split(part) for part in self.key_value(keys).chunk(2, dim=-1))
         logits = q @ k.transpose(-1, -2) * (q.shape[-1] ** -0.5)
@@ -142,7 +145,7 @@ class Attention(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Text-conditioned attention over audio and face, mixed by weights that the user can read."""
+    """Text-conditioned attention over audio and face, mixed by weights that are an output."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -185,9 +188,9 @@ class Fusion(nn.Module):
         return self.dropout(mixed), weights
 
     def _agreement(self, senses: Tensor, modality_mask: Tensor) -> Tensor:
-        """senses (B, 3, d) -> (B, 3): how well the others that are there bear each of them out.
+        """Score how well each modality of senses (B, 3, d) agrees with the others: (B, 3).
 
-        A face that shows something else than is said and heard is probably somebody else's.
+        A face that shows another emotion than text and audio is probably another person's.
         """
         opinions = torch.tanh(self.opinion(senses)) * modality_mask[..., None]
         others = opinions.sum(dim=1, keepdim=True) - opinions
@@ -196,7 +199,7 @@ class Fusion(nn.Module):
 
 
 class MemoryLayer(nn.Module):
-    """One pre-norm block: memory and the current utterance look at each other and at the rings."""
+    """A pre-norm block: memory and the current utterance attend to each other and to the rings."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -220,7 +223,7 @@ class MemoryLayer(nn.Module):
 
 
 class Memory(nn.Module):
-    """Reads the state for one utterance and writes the next state."""
+    """The recurrent memory: it reads the state for an utterance and writes the next state."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -230,9 +233,7 @@ class Memory(nn.Module):
         self.place = nn.Parameter(torch.randn(tokens + 1, width) * 0.02)
         self.speaker_age = nn.Parameter(torch.randn(config.speaker_ring, width) * 0.02)
         self.scene_age = nn.Parameter(torch.randn(config.scene_ring, width) * 0.02)
-        self.same_speaker = nn.Parameter(
-            torch.randn(2, width) * 0.02
-        )  # somebody else, this speaker
+        self.same_speaker = nn.Parameter(torch.randn(2, width) * 0.02)  # another speaker, this one
         self.episode = nn.Parameter(torch.randn(width) * 0.02)
         self.layers = nn.ModuleList(MemoryLayer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
@@ -247,8 +248,11 @@ class Memory(nn.Module):
         episodes_mask: Tensor,
         state: State,
     ) -> tuple[Tensor, State]:
-        """utterance (B, d), speaker (B, 1), episodes (B, k, d), episodes_mask (B, k)
-        -> the utterance in context (B, d) and the next state."""
+        """Return the utterance in context (B, d) and the next state.
+
+        utterance: (B, d) fused; speaker: (B, 1) numbers from 1
+        episodes: (B, k, d) from the long-term bank; episodes_mask: (B, k), 1 where there is one
+        """
         memory = torch.cat([state.speaker_memory, state.scene_memory], dim=1) + self.empty
         tokens = torch.cat([memory, utterance[:, None]], dim=1) + self.place
 
@@ -293,7 +297,7 @@ def _push(ring: Tensor, item: Tensor) -> Tensor:
 
 
 class Heads(nn.Module):
-    """Emotion logits, sentiment in [-1, 1] and the logit of an emotion shift."""
+    """The heads: emotion logits, sentiment in [-1, 1] and the logit of an emotion shift."""
 
     calibration_bias: Tensor
     calibration_scale: Tensor
@@ -309,13 +313,13 @@ class Heads(nn.Module):
         self.register_buffer("calibration_scale", torch.ones(()))
 
     def forward(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(…, d) -> calibrated logits (…, 7), sentiment (…, 1), shift logit (…, 1)."""
+        """Return calibrated logits (…, 7), sentiment (…, 1), shift logit (…, 1) of (…, d)."""
         logits = (self.emotion(context) + self.calibration_bias) * self.calibration_scale
         return logits, torch.tanh(self.sentiment(context)), self.shift(context)
 
 
 class Step(nn.Module):
-    """One turn: fusion, memory and heads as a pure function of features and state."""
+    """A turn: fusion, memory and heads as a pure function of features and state."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -345,7 +349,7 @@ class TextEncoder(nn.Module):
         self.backbone = backbone
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """input_ids and attention_mask (B, tokens), integers -> features (B, text_width)."""
+        """Encode input_ids and attention_mask (B, tokens), integers: features (B, text_width)."""
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.to(hidden.dtype)[..., None]
         features: Tensor = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
@@ -353,7 +357,7 @@ class TextEncoder(nn.Module):
 
 
 class Dcet(nn.Module):
-    """Encoders and step together, over whole dialogues. What has no encoder is masked."""
+    """Encoders and step, over whole dialogues. A modality without an encoder is masked."""
 
     def __init__(
         self,
@@ -370,9 +374,9 @@ class Dcet(nn.Module):
         self.step = Step(config)
 
     def converse(self, utterances: Tensor, speakers: Tensor, *, remember: bool = True) -> Tensor:
-        """Run the memory over dialogues, turn by turn.
+        """Run the memory over dialogues, turn by turn; return contexts (B, T, d).
 
-        utterances (B, T, d) fused, speakers (B, T) numbers from 1 -> contexts (B, T, d).
+        utterances: (B, T, d) fused; speakers: (B, T) numbers from 1
         With `remember=False` the memory is reset before every turn, as the ablation does.
         """
         batch, turns, _ = utterances.shape
