@@ -283,7 +283,7 @@ def test_broken_media_are_named(encoders: dict[str, Path], tmp_path: Path) -> No
         ("rate.wav", lambda f: spoil(f, np.zeros(900, np.float32), 8000), "8000 Hz; convert"),
         ("none.wav", lambda f: spoil(f, np.zeros(0, np.float32)), "expected mono"),
         ("text.wav", lambda f: f.write_text("hello"), "cannot read the audio"),
-        ("text.png", lambda f: f.write_text("hello"), "cannot read the picture"),
+        ("text.png", lambda f: f.write_text("hello"), "cannot use the picture"),
     ):
         folder = tmp_path / name.replace(".", "_")
         folder.mkdir()
