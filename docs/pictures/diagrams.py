@@ -159,7 +159,7 @@ def bundle_anatomy(bundle: Path) -> Canvas:
 
 
 def _part_of(name: str, manifest: dict[str, Any]) -> str:
-    graphs = {graph["file"]: id for id, graph in manifest["graphs"].items()}
+    graphs: dict[str, str] = {graph["file"]: id for id, graph in manifest["graphs"].items()}
     if name in graphs:
         return graphs[name]
     if name in ("manifest.json", "tokenizer.json"):

@@ -8,7 +8,15 @@ REPO = Path(__file__).parents[2]
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--site-dir",
+        str(tmp_path / "site"),
+    ]
     built = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     reference = (tmp_path / "site" / "reference" / "runtime" / "index.html").read_text("utf-8")
