@@ -63,5 +63,5 @@ def test_nothing_else_is_overwritten(data: Path, tmp_path: Path) -> None:
     (output / "thesis.txt").write_text("All of it.")
     result = run(data, output)
     assert result.exit_code == 2
-    assert "name another --output" in result.stderr
+    assert "one with turns.jsonl" in result.stderr
     assert [file.name for file in output.iterdir()] == ["thesis.txt"]
