@@ -169,7 +169,7 @@ class TritonStep(nn.Module):
                 for name, value in zip(State._fields, state, strict=True)
             )
         )
-        episodes = features.text.new_zeros(len(features.text), config.episodes, config.width)
+        episodes = features.text.new_zeros(features.text.shape[0], config.episodes, config.width)
         inputs = StepInputs(*features, episodes, episodes[..., 0], speaker.to(features.text.dtype))
         results = self.step(inputs, before)
         estimates, following = results[:4], results[4:]
