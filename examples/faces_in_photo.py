@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import cv2.data
 import numpy as np
 
 from dcet.data.media import read_picture

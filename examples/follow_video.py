@@ -28,7 +28,7 @@ def read_video(path: Path) -> tuple[np.ndarray, dict[int, Arrays]]:
         for frame in container.decode(video=0, audio=0):
             if isinstance(frame, av.AudioFrame):
                 sound += [part.to_ndarray()[0] for part in to_mono.resample(frame)]
-            elif frame.time >= next_s:
+            elif isinstance(frame, av.VideoFrame) and frame.time >= next_s:
                 pictures[int(frame.time // TURN_S)].append(frame.to_ndarray(format="rgb24"))
                 next_s += TURN_S / FRAMES_PER_TURN
     return np.concatenate(sound), pictures
