@@ -41,56 +41,53 @@ def check_promises(
     """Judge the closed loops of one fixed turn, growth over turns and sizes, and the cold start."""
     first, last = growth[0], growth[-1]
     judged = max((point for point in growth if point.at <= JUDGED_TURN), key=lambda p: p.at)
-    promises = [
-        Promise(
-            name="Step, p50",
-            value=text_turn.latency_ms["step"].p50,
-            limit=STEP_P50_MS,
-            unit="ms",
-        ),
-        Promise(
-            name=f"Text turn of {max(text_turn.tokens)} tokens, p50",
-            value=text_turn.latency_ms["turn"].p50,
-            limit=TEXT_TURN_P50_MS,
-            unit="ms",
-        ),
-        Promise(
-            name=f"Turn {judged.at:,} against turn {first.at:,}, median",
-            value=100 * (judged.ratio - 1),
-            limit=GROWTH_P50_PERCENT,
-            unit="%",
-        ),
-        Promise(
-            name=f"Memory growth to turn {last.at:,}",
-            value=max(0, last.rss_bytes - first.rss_bytes) / 1024,
-            limit=MEMORY_GROWTH_KIB,
-            unit="KiB",
-        ),
-        Promise(
-            name=f"Memory growth to turn {sizes[-1].at:,}, every turn of another size",
-            value=max(0, sizes[-1].rss_bytes - sizes[0].rss_bytes) / 2**20,
-            limit=SIZES_GROWTH_MIB,
-            unit="MiB",
-        ),
-        Promise(
-            name="import dcet.runtime",
-            value=cold_start.import_s,
-            limit=IMPORT_S,
-            unit="s",
-        ),
-        Promise(
-            name="Open and first estimate",
-            value=cold_start.open_and_first_estimate_s,
-            limit=FIRST_ESTIMATE_S,
-            unit="s",
+    tokens = max(text_turn.tokens)
+    latency = [
+        ("Step, p50", text_turn.latency_ms["step"].p50, STEP_P50_MS, "ms"),
+        (
+            f"Text turn of {tokens} tokens, p50",
+            text_turn.latency_ms["turn"].p50,
+            TEXT_TURN_P50_MS,
+            "ms",
         ),
     ]
     if three_senses is not None:
-        of_all_senses = Promise(
-            name="Turn with text, sound and faces, p50",
-            value=three_senses.latency_ms["turn"].p50,
-            limit=THREE_SENSE_TURN_P50_MS,
-            unit="ms",
+        p50_ms = three_senses.latency_ms["turn"].p50
+        latency.append(
+            ("Turn with text, sound and faces, p50", p50_ms, THREE_SENSE_TURN_P50_MS, "ms")
         )
-        promises.insert(2, of_all_senses)
-    return tuple(promises)
+    rest = [
+        (
+            f"Turn {judged.at:,} against turn {first.at:,}, median",
+            100 * (judged.ratio - 1),
+            GROWTH_P50_PERCENT,
+            "%",
+        ),
+        (
+            f"Memory growth to turn {last.at:,}",
+            _grown_bytes(growth) / 2**10,
+            MEMORY_GROWTH_KIB,
+            "KiB",
+        ),
+        (
+            f"Memory growth to turn {sizes[-1].at:,}, every turn of another size",
+            _grown_bytes(sizes) / 2**20,
+            SIZES_GROWTH_MIB,
+            "MiB",
+        ),
+        ("import dcet.runtime", cold_start.import_s, IMPORT_S, "s"),
+        (
+            "Open and first estimate",
+            cold_start.open_and_first_estimate_s,
+            FIRST_ESTIMATE_S,
+            "s",
+        ),
+    ]
+    return tuple(
+        Promise(name=name, value=value, limit=limit, unit=unit)
+        for name, value, limit, unit in (*latency, *rest)
+    )
+
+
+def _grown_bytes(points: Sequence[MemoryPoint]) -> int:
+    return max(0, points[-1].rss_bytes - points[0].rss_bytes)
