@@ -144,7 +144,7 @@ def compare_accuracy(before: Report, after: Report, tolerance: float) -> Iterato
 
 def _figures(report: Report) -> Sequence[str]:
     return (
-        f"{report['data']}{', memory reset' if report['reset_memory'] else ''}",
+        f"{report['corpus']}, {report['data']}{', memory reset' if report['reset_memory'] else ''}",
         f"{report['n']:,}",
         *(f"{report[name]:.3f}" for name in ("weighted_f1", "accuracy", "uar", "ece")),
         f"{report['unusable']['n']:,}",
