@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -238,6 +239,22 @@ def test_a_conversation_that_is_over_leaves_nothing_on_the_device(
     assert device_memory().keys() > before
     del conversation
     assert device_memory().keys() == before
+
+
+def test_a_forked_child_neither_uses_nor_frees_the_device(
+    bundle: Bundle, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = talk(bundle, engine)
+    say(conversation, 0)
+    before = device_memory().keys()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(EngineError, match="from which process -1 was forked"):
+            say(conversation, 1)
+        with pytest.raises(EngineError, match="from which process -1 was forked"):
+            conversation.reset()
+        del conversation
+        assert device_memory().keys() == before
 
 
 def test_states_are_not_sent_again(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dcet.runtime.engines.loaded import check_process
 from dcet.runtime.errors import EngineError
 from dcet.runtime.extras import need
 
@@ -100,8 +101,8 @@ class Pinned:
 class Cuda:
     """A stream of the device. Every call returns at once, but for `wait`.
 
-    Raises EngineError where a call fails. A forked child has no part in the device: there, nothing
-    is freed.
+    Raises EngineError where a call fails. In a forked child, which has no part in the device, all
+    do, and nothing is freed.
     """
 
     def __init__(self) -> None:
@@ -115,6 +116,7 @@ class Cuda:
 
     def ask(self, function: str, *arguments: Any) -> Any:
         """Call a function of the CUDA runtime, and return what it gives."""
+        check_process(self._process)
         return ask(self._runtime, function, *arguments)
 
     def free(self, function: str, address: int) -> None:

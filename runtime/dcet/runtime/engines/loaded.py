@@ -27,14 +27,19 @@ class Loaded(Generic[T]):
         _all_loaded.add(self)
 
     def __getitem__(self, graph: str) -> T:
-        if os.getpid() != self._process:
-            raise EngineError(
-                f"this engine was opened by process {self._process}, from which process "
-                f"{os.getpid()} was forked, without the engine's threads; open a conversation of "
-                "its own in each child, Conversation(bundle), or start processes by spawn: "
-                "multiprocessing.get_context('spawn')"
-            )
+        check_process(self._process)
         return self._graphs[graph]
+
+
+def check_process(opener: int) -> None:
+    """Raise EngineError unless this is the process that opened the engine."""
+    if os.getpid() != opener:
+        raise EngineError(
+            f"this engine was opened by process {opener}, from which process {os.getpid()} was "
+            "forked, without the engine's threads; open a conversation of its own in each child, "
+            "Conversation(bundle), or start processes by spawn: "
+            "multiprocessing.get_context('spawn')"
+        )
 
 
 _all_loaded: "weakref.WeakSet[Loaded[Any]]" = weakref.WeakSet()
