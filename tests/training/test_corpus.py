@@ -18,7 +18,7 @@ def csv(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "dev_sent_emo.csv", ROWS)
 
 
-def test_without_opinions_nobody_was_asked(csv: Path) -> None:
+def test_without_soft_labels_they_are_zeros(csv: Path) -> None:
     corpus = Corpus.read(csv)
     assert corpus.soft.shape == (2, 7)
     assert not corpus.soft.any()

@@ -107,7 +107,7 @@ def test_a_corrupted_modality_weighs_less_and_costs_little(
     assert constructed[others]["weighted_f1"] - struck["weighted_f1"] <= 0.02
 
 
-def test_a_face_of_somebody_else_is_trusted_less(constructed: dict[str, Any]) -> None:
+def test_the_face_of_another_person_is_trusted_less(constructed: dict[str, Any]) -> None:
     """There is nothing wrong with it but what the others say."""
     whole, struck = constructed["text+audio+face"], constructed["face of somebody else"]
     assert struck["modality_weights"]["face"] < 0.7 * whole["modality_weights"]["face"]

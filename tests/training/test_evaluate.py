@@ -77,7 +77,7 @@ def test_ravdess_is_heard_as_sound_with_the_voice_so_far(
     assert figures["nll"] == pytest.approx(expected["nll"], abs=1e-3)
 
 
-def test_what_nobody_acts_is_no_answer() -> None:
+def test_an_emotion_that_a_corpus_lacks_is_no_answer() -> None:
     logits = torch.zeros(3, 7)
     logits[:, EMOTIONS.index("surprise")] = 9
     logits[:, EMOTIONS.index("joy")] = 1

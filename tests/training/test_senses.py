@@ -90,7 +90,7 @@ def test_what_is_said_later_changes_nothing_before() -> None:
         after = earlier_voice(Speech(changed, torch.zeros(8), speaker, None))
         assert torch.equal(after[: later + 1], voice[: later + 1])  # nor itself
         assert torch.equal(after[speaker != speaker[later]], voice[speaker != speaker[later]])
-    assert not voice[[0, 1, 5]].any()  # nobody was heard before they spoke
+    assert not voice[[0, 1, 5]].any()  # there is no speech before the first clip
     assert torch.allclose(voice[6], sums(level[[0, 2, 3]]).sum(dim=0), atol=1e-4)
 
 

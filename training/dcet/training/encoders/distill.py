@@ -85,6 +85,7 @@ class Distillation(EncoderTraining):
                 [student.network, self.projections], config.learning_rate, config.weight_decay
             )
         )
+        # "bridges" is the projections' name in the state of runs begun by earlier versions.
         super().__init__(config, student, optimizer, kept, bridges=self.projections)
 
     def loss(self, batch: Tensor) -> Tensor:
