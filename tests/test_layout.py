@@ -15,6 +15,7 @@ FOLDERS = {
     "export": {"export"},
     "benchmarks": {"benchmarks"},
 }
+LONGEST = 60  # lines of a function
 PACKAGES = [REPO / folder / "dcet" / name for folder in FOLDERS for name in sorted(FOLDERS[folder])]
 
 
@@ -51,6 +52,17 @@ def test_no_circles_between_modules() -> None:
             name: others.difference(ends) for name, others in imports.items() if name not in ends
         }
     assert imports == {}
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = [
+        f"{path.relative_to(REPO)}: {node.name}"
+        for package in PACKAGES
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= LONGEST
+    ]
+    assert long == []
 
 
 def _name(path: Path) -> str:

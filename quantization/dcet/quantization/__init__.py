@@ -1,7 +1,8 @@
 """The precision of ONNX graphs, and what they cost. Needs `pip install 'dcet[export]'`.
 
 Names are imported when they are first asked for (PEP 562): a device without onnx may import the
-package, and is told which extra is missing once it uses it.
+package, and is told which extra is missing once it uses it. It may import `dcet.data`,
+`dcet.targets` and `dcet.runtime`.
 """
 
 from importlib import import_module

@@ -1,1 +1,1 @@
-"""Labelled turns and corpora, without torch. It may import `dcet.runtime` and `dcet.synthetic`."""
+"""Labelled turns and corpora, without torch. It may import `dcet.synthetic` and `dcet.runtime`."""

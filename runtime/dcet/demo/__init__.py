@@ -1,4 +1,7 @@
-"""A scripted conversation, and `python -m dcet.demo [BUNDLE]`, which plays it."""
+"""A scripted conversation, and `python -m dcet.demo [BUNDLE]`, which plays it.
+
+It may import `dcet.synthetic` and `dcet.runtime`.
+"""
 
 import json
 from importlib.resources import files

@@ -1,9 +1,10 @@
 """Run a DCET bundle: the emotion of every speaker of a conversation, turn by turn, on the device.
 
-bundle = Bundle.open("dcet-default-cpu.dcet")
-conversation = Conversation(bundle)
-estimate = conversation.turn("Mara", "I got the job!")
-estimate.emotion, estimate.sentiment, conversation.trajectory("Mara").probabilities
+    conversation = Conversation(Bundle.default())
+    estimate = conversation.turn("Mara", "I got the job!")
+    estimate.emotion, estimate.sentiment, conversation.trajectory("Mara").probabilities
+
+It imports no other package of DCET.
 """
 
 from dcet.runtime.bundle.bundle import Bundle

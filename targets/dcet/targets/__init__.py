@@ -1,4 +1,7 @@
-"""Targets: each device is a row of data that export, the runtime and the benchmarks agree on."""
+"""Targets: each device is a row of data that export, the runtime and the benchmarks agree on.
+
+It may import `dcet.runtime`.
+"""
 
 from dcet.targets.target import (
     Device,
