@@ -1,4 +1,4 @@
-"""From a folder of labelled turns to figures: python examples/labelled_folder.py FOLDER
+"""Evaluate a folder of labelled turns: python examples/labelled_folder.py FOLDER
 
 docs/turns.md has the format: one line of JSON a turn, with the names of its sound and pictures.
 """

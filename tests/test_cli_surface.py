@@ -1,4 +1,4 @@
-"""What all commands have in common: help, versions, exit codes, outputs, encodings, signals."""
+"""The common surface of all commands: help, versions, exit codes, outputs, encodings, signals."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def start(name: str, *arguments: object, **settings: Any) -> "subprocess.Popen[b
 
 
 def script(main: str) -> str:
-    """What the installed command does."""
+    """Return the program of an installed command."""
     return f"from {MAINS[main].callback.__module__} import main; main(prog_name={main!r})"
 
 

@@ -1,4 +1,4 @@
-"""What the folder layout promises: one `dcet` namespace, packages, no circles between modules."""
+"""The promises of the folder layout: one `dcet` namespace, packages, no circles between modules."""
 
 import ast
 from collections.abc import Collection, Iterator

@@ -47,7 +47,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Enviro
 
 
 def run(environment: Environment, program: str, *arguments: str) -> str:
-    """What a program of the environment printed, in the empty folder and with an empty home."""
+    """Run a program of the environment in the empty folder, without a home; return its output."""
     programs, empty = environment
     kept = {key: value for key, value in os.environ.items() if key in ("PATH", "SYSTEMROOT")}
     done = subprocess.run(

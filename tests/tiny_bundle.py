@@ -1,8 +1,8 @@
 """A bundle of a few kilobytes that obeys docs/bundle-format.md, for tests without a trained model.
 
 Its `step` is an honest function of every input: memories are running averages, rings shift by one,
-and the speaker's number decides which past of the scene counts. Its `audio` hears how loud a window
-is beside all that this voice said before, its `face` sees the mean colour of a face. Nothing here
+and the speaker's number decides which past of the scene counts. Its `audio` compares the loudness of
+a window with all that this voice said before, its `face` takes the mean colour of a face. Nothing here
 uses the manifest's dataclasses, so that writer and reader are checked against the specification and
 not each other.
 """
@@ -315,7 +315,7 @@ def text_graph() -> onnx.ModelProto:
 
 
 def audio_graph() -> onnx.ModelProto:
-    """Mean, power and peak of each window beside those of the voice, to which they are added."""
+    """Make the graph of mean, power and peak of each window, next to the voice's running sums."""
     g = _Nodes()
     loudness = g.op("Abs", "pcm")
     measures = [
@@ -333,7 +333,7 @@ def audio_graph() -> onnx.ModelProto:
 
 
 def face_graph() -> onnx.ModelProto:
-    """What the mean colour of a face says."""
+    """Make the graph that judges a face by its mean colour."""
     g = _Nodes()
     pixels = g.op("Cast", "pixels", to=TensorProto.FLOAT)
     colour = g.op("ReduceMean", pixels, g.constant([1, 2], np.int64), keepdims=0)

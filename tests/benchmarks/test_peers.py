@@ -51,7 +51,7 @@ def tiny_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the quantised peers are kept; the tests after the first find them there."""
+    """Keep the quantised peers in one folder, where the tests after the first find them."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
@@ -153,8 +153,8 @@ def test_peers_are_given_the_same_turn(bundle: Path) -> None:
 
 
 def test_a_peer_says_the_same_in_both_stacks(bundle: Path, cache: Path) -> None:
-    """As nearly as int8 can: among others, both scale and normalise the faces alike. Of random
-    convolutions of sound int8 leaves little, so that one is judged by its shape."""
+    """They agree as nearly as int8 can: among others, both scale and normalise the faces alike.
+    Int8 leaves little of random convolutions of audio, so that peer is judged by its shape."""
     peers = build_peers(three_sense_turn(Bundle.open(bundle)), threads=1)
     for stage, infer in openvino_peers(peers, 1, untracked).items():
         expected, found = peers[stage].run().numpy(), infer()

@@ -100,7 +100,7 @@ def test_every_condition_is_there(report: dict[str, Any]) -> None:
 
 
 def test_whole_figures_are_those_of_the_turns(folder: Path, report: dict[str, Any]) -> None:
-    """With all senses as they are, the report equals a conversation played here."""
+    """The report equals a conversation played here, with all modalities as they are."""
     material = read_material(folder / "data", SPLIT)
     bundle = Bundle.open(folder / "tiny.dcet")
     labels, probabilities, weights = [], [], []

@@ -35,7 +35,7 @@ def write(folder: Path, *rows: dict[str, Any] | str) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """With a sound and a picture."""
+    """Make a folder with a recording and a picture."""
     write_wav(tmp_path / "ann.wav", TONE, 16_000)
     cv2.imwrite(str(tmp_path / "ann.png"), FACE[..., ::-1])
     return tmp_path

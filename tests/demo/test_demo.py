@@ -178,7 +178,7 @@ def test_sad_people_speak_slowly_and_softly() -> None:
 
 
 def test_faces_of_different_emotions_differ() -> None:
-    """By more than two pictures of one emotion do; the head is held alike by equal seeds."""
+    """They differ by more than two pictures of one emotion do; equal seeds hold the head alike."""
     look = ACTORS["Noor"].look
     faces = {
         emotion: draw_face(expression, look, np.random.default_rng(5)).astype(float)

@@ -1,4 +1,4 @@
-"""What the tests of export share: a checkpoint with random weights and its two bundles."""
+"""Fixtures of the tests of export: a checkpoint with random weights and its two bundles."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ __all__ = ["one_thread"]  # a fixture: pytest finds it by its name here
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the checkpoint lies."""
+    """Write the checkpoint, and return its folder."""
     place = tmp_path_factory.mktemp("checkpoint")
     tiny = with_senses(untrained(write_bert(place / "bert")))
     # Emotions of an untrained model are nearly tied: int8, which processors compute differently,

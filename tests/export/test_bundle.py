@@ -118,7 +118,7 @@ def test_golden_sequences_hold_what_they_are_named_for(bundle: Bundle) -> None:
 
 
 def test_golden_features_are_those_of_the_encoders(bundle: Bundle) -> None:
-    """Where the step hears and sees something, it is what the encoders make of golden inputs."""
+    """Audio and face features of the step are those that the encoders make of golden inputs."""
     inputs = arrays(bundle, bundle.manifest.golden.inputs)
     expected = arrays(bundle, bundle.manifest.golden.expected)
     said = expected["text/features"].reshape(30, -1)

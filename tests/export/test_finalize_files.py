@@ -77,7 +77,7 @@ def test_there_is_a_script_for_each_major_version() -> None:
 
 
 def test_the_script_runs_where_a_bundle_was_unpacked(tmp_path: Path) -> None:
-    """With a trtexec that notes what it was told."""
+    """A stand-in for trtexec notes its arguments."""
     tool, bundle = tmp_path / "bin" / "trtexec", tmp_path / "a bundle"
     for folder in (tool.parent, bundle / "finalize", bundle / "graphs"):
         folder.mkdir(parents=True)

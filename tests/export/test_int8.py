@@ -221,7 +221,7 @@ def test_a_bound_that_cannot_be_held_names_layers_and_writes_nothing(
 def test_every_int8_layer_has_its_sensitivity(
     cpu: Path, int8: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That of a layer is what happens when it alone is int8."""
+    """The sensitivity of a layer is the effect when it alone is int8."""
     monkeypatch.setattr(dcet.quantization.sensitivity, "WORTH_A_SEARCH", 0)
     plainly = Bundle.open(cpu)
     floats, quantised = (

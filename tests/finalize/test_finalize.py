@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def device(fake_device: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """With a home folder of its own."""
+    """Give the fake device a home folder of its own."""
     fake_device.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     fake_device.setenv("DCET_FAKE_MARKER", str(tmp_path / "marker"))
     return fake_device
@@ -55,7 +55,7 @@ def finalize(*arguments: object) -> Result:
 
 
 def result(*arguments: object) -> dict[str, Any]:
-    """What it prints as JSON."""
+    """Run dcet-finalize, and return the JSON that it prints."""
     done = finalize(*arguments, "--json")
     assert done.exit_code == 0, done.output
     row: dict[str, Any] = json.loads(done.stdout)
@@ -527,7 +527,7 @@ def test_ended_while_it_builds_it_takes_the_builder_along(
     assert gone(builder)
     assert Bundle.open(folder).engine().name == "onnxruntime-cpu"
     device.delenv("DCET_FAKE_TENSORRT")
-    assert result(folder)["outcome"] == "built"  # nobody holds the lock any more
+    assert result(folder)["outcome"] == "built"  # the lock is free again
     assert len(published(folder)) == 1
 
 

@@ -34,7 +34,7 @@ def drawn(rng: np.random.Generator, dtype: str, shape: list[int]) -> Any:
 
 @pytest.mark.parametrize("id", ["text", "audio", "face", "step"])
 def test_graphs(cpu: Any, id: str) -> None:
-    """As they are, and as a compiler takes them, which sees no value of any input."""
+    """Graphs run as they are, and exported as for a compiler, which sees no value of any input."""
     bundle = Bundle.open(cpu)
     graph = bundle.manifest.graphs[id]
     module = TorchProgram(onnx.load_from_string(bundle.read(graph.file)))
@@ -74,7 +74,7 @@ def inputs_of(graph: Graph, change: int) -> dict[str, Any]:
 
 
 def model(nodes: list[onnx.NodeProto], **constants: Any) -> onnx.ModelProto:
-    """Of one input x (2, 4), a product with w or not, and one output y."""
+    """Make a graph of one input x (2, 4), with or without a product with w, and one output y."""
     graph = helper.make_graph(
         nodes,
         "graph",

@@ -1,4 +1,4 @@
-"""What a graph costs, against figures computed by hand and shapes that an engine really gives."""
+"""The cost of graphs, against figures computed by hand and shapes that an engine really gives."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -180,7 +180,7 @@ def made_by(made: ModelProto) -> set[str]:
 
 
 def shapes_in_onnxruntime(made: ModelProto, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Of everything that a node makes, in a real run."""
+    """Return the shapes of all outputs of nodes, in a real run."""
     feed = {}
     for value in made.graph.input:
         tensor = value.type.tensor_type
@@ -273,7 +273,7 @@ def test_weights_that_are_quantised_in_the_graph_are_read_as_int8() -> None:
 
 
 def test_kernels_are_in_an_order_in_which_they_can_run() -> None:
-    """What a kernel reads was made by an earlier one, though fusing moves nodes."""
+    """A kernel reads only what earlier ones made, though fusing moves nodes."""
     for name in ("text", "audio", "face", "step"):
         made: ModelProto = getattr(tiny_bundle, f"{name}_graph")()
         found = graph_cost(made, SIZES)

@@ -1,4 +1,4 @@
-"""What a conversation remembers, seen from outside: what its next turn would feed an engine."""
+"""The memory of a conversation, seen from outside: what its next turn would feed an engine."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,11 +24,11 @@ class Probe(Engine):
         self._shown: dict[str, Any] | None = None
 
     def keep_states(self, state: Sequence[StatePair], slots: int) -> States | None:
-        """As the engine does."""
+        """Keep states as the engine does."""
         return self._engine.keep_states(state, slots)
 
     def run(self, graph: str, inputs: Mapping[str, Any]) -> dict[str, Array]:
-        """As the engine does, unless it is asked to show."""
+        """Run the graph as the engine does, unless it is asked to show."""
         if self._shown is not None:
             self._shown |= {
                 name: given if isinstance(given, DeviceState) else given.copy()

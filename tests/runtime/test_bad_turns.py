@@ -314,7 +314,7 @@ def test_a_bundle_without_encoders_says_so(reader: Bundle) -> None:
 
 
 def test_ten_minutes_do_not_stall_a_turn(bundle: Bundle) -> None:
-    """Of 10 minutes at 48 kHz in stereo only the last 24 s are resampled and encoded."""
+    """Only the last 24 s of 10 minutes at 48 kHz in stereo are resampled and encoded."""
     minutes = np.tile(np.stack([speech(30)] * 2, axis=1), (60, 1))
     assert len(minutes) == 600 * 48_000
     started = time.process_time()

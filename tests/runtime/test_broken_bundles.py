@@ -187,7 +187,7 @@ def test_a_folder_that_is_not_of_the_bundle_is_not_gone_through(
 def test_a_name_that_points_outside(
     tmp_path: Path, manifest: Manifest, files: Files, name: str
 ) -> None:
-    """In the list of files; of a zip also as a member."""
+    """It is refused in the list of files, and in a zip also as a member."""
     listed = {**manifest, "files": describe_files({**files, name: b"x"})}
     with pytest.raises(BundlePathOutside, match="expected a relative path inside"):
         Bundle.open(write_container(tmp_path / "dir", listed, files, as_zip=False))
@@ -206,7 +206,7 @@ def test_a_graph_whose_path_points_outside(write: Write, manifest: Manifest, fil
 def test_a_symbolic_link_in_a_directory(
     tmp_path: Path, manifest: Manifest, files: Files, link: str
 ) -> None:
-    """To a file or to a folder; even one that holds the right bytes."""
+    """A link to a file or a folder is refused, even if that holds the right bytes."""
     path = write_container(tmp_path / "broken.dcet", manifest, files, as_zip=False)
     (path / link).rename(tmp_path / "outside")
     (path / link).symlink_to(tmp_path / "outside")

@@ -1,4 +1,4 @@
-"""What a conversation promises about its memory."""
+"""The promises of a conversation about its memory."""
 
 import copy
 import itertools
@@ -128,7 +128,7 @@ def test_the_memory_matters(bundle: Bundle) -> None:
 
 
 def test_forgetting_leaves_no_trace(bundle: Bundle) -> None:
-    """What only Ann said is nowhere afterwards; Ben's own memory is as it was."""
+    """Nothing that only Ann said is left; Ben's own memory is as it was."""
     conversation = play(bundle, [("Ben", "you are fine"), ("Ann", "i am angry"), ("Ben", "!")])
     ben = voices(conversation, "Ben")
     assert any(map(any, voices(conversation, "Ann")))

@@ -126,7 +126,7 @@ def test_states_on_the_device_are_those_of_the_host(
     [
         lambda conversation: conversation.forget("Ben"),
         lambda conversation: conversation.reset(),
-        lambda conversation: conversation.turn("Dan", "i am happy"),  # somebody must make room
+        lambda conversation: conversation.turn("Dan", "i am happy"),  # one speaker must make room
     ],
     ids=["forget", "reset", "evict"],
 )
@@ -160,7 +160,7 @@ def test_forgetting_leaves_no_trace_on_the_device(bundle: Bundle, engine: Engine
 
 
 def test_between_turns_only_the_memory_knows_what_was_said(bundle: Bundle, engine: Engine) -> None:
-    """Of all that is allocated, the block of states alone, and no buffer through which it went."""
+    """Only the block of states holds it, and no buffer through which it went."""
     conversation = probed(bundle, engine)
     [block] = [
         address
@@ -260,7 +260,7 @@ def test_a_forked_child_neither_uses_nor_frees_the_device(
 def test_states_are_not_sent_again(
     bundle: Bundle, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What goes into the step from the host is features alone."""
+    """The host gives the step features alone."""
     conversation = talk(bundle, engine)
     taken: list[set[str]] = []
     run = engine.run
@@ -315,7 +315,7 @@ def test_without_a_plan_tensorrt_says_how_to_get_one(
 def test_onnxruntime_that_leaves_cuda_unused_is_refused(
     bundle: Bundle, fake_device: pytest.MonkeyPatch
 ) -> None:
-    """As ONNX Runtime does silently where cuDNN does not load."""
+    """ONNX Runtime falls back silently where cuDNN does not load."""
     fake_device.setattr(onnxruntime_cuda, "_expect_cuda", lambda: None)
     fake_device.setattr(
         onnxruntime_cuda, "load_session", lambda bundle, id, providers: load_session(bundle, id)

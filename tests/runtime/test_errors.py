@@ -1,4 +1,4 @@
-"""What every error of DCET's own has in common."""
+"""The common traits of all of DCET's own errors."""
 
 import pytest
 

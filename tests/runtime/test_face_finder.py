@@ -247,7 +247,7 @@ def test_the_conversations_of_a_thread_share_a_finder_and_threads_do_not() -> No
 
 
 def place(conversation: Conversation, finder: Boxes, speaker: str) -> list[float] | None:
-    """Where a face of this speaker is looked for first; nothing of that is remembered."""
+    """Return where this speaker's face is searched for first, and leave the memory as it was."""
     finder.is_blind = True
     with pytest.raises(EmptyTurn):
         conversation.turn(speaker, faces=[frame()], whole_frames=True)

@@ -257,7 +257,7 @@ def test_leftovers_of_killed_processes_alone_are_removed(tmp_path: Path) -> None
 
 
 def test_no_other_module_makes_temporary_folders() -> None:
-    """What is made without a lock is not removed after a kill."""
+    """A folder that is made without a lock is not removed after a kill."""
     repo = Path(__file__).parents[2]
     sources = [
         path for path in repo.glob("*/dcet/**/*.py") if "tempfile" in path.read_text("utf-8")

@@ -27,7 +27,7 @@ def schema() -> Any:
 
 @pytest.fixture(params=["tiny", "tiny_openvino"])
 def manifest(request: pytest.FixtureRequest) -> Any:
-    """As JSON."""
+    """Read a manifest as JSON."""
     with zipfile.ZipFile(request.getfixturevalue(request.param)) as archive:
         return json.loads(archive.read("manifest.json"))
 

@@ -87,7 +87,7 @@ def test_the_state_of_a_graph_that_did_not_run_stays() -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_forgetting_leaves_no_byte(fails: bool) -> None:
-    """Not even of a turn that failed; the other's own memory is as it was."""
+    """No byte is left even of a turn that failed; the other's own memory is as it was."""
     talk = Talk()
     for speaker in ("Ben", "Ann", "Ann", "Ben"):
         talk.say(speaker)

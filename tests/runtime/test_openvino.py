@@ -37,7 +37,7 @@ class AllDevices:
 
 @pytest.fixture
 def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, Any]]:
-    """What was compiled, as (device, config, model), on a machine with all devices."""
+    """Record what is compiled, as (device, config, model), on a machine with all devices."""
     real = openvino.Core
     monkeypatch.setattr(openvino, "Core", lambda: AllDevices(real))
     monkeypatch.setattr(AllDevices, "compiled", [])

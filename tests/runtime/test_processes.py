@@ -1,4 +1,4 @@
-"""What an engine does to its process: memory, cores, forks, and what it imports."""
+"""Effects of an engine on its process: memory, cores, forks, and imports."""
 
 import json
 import os
@@ -22,7 +22,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc"
 def run(code: str, *arguments: object, seconds: float = 180, cpus: set[int] | None = None) -> str:
     """Run code in a process of its own, which must end in time, and return what it prints."""
     done = subprocess.run(
-        # Python 3.12 warns of a fork beside threads, which is what is tested.
+        # Python 3.12 warns of a fork while threads run, which is what is tested.
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *map(str, arguments)],
         capture_output=True,
         text=True,
@@ -85,7 +85,7 @@ def scaling_face_graph() -> onnx.ModelProto:
 def test_memory_does_not_grow_with_the_sizes_of_inputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
-    """In 300 turns with a size of their own each, for which OpenVINO would keep 240 MiB."""
+    """It stays bounded over 300 turns of 300 sizes, for which OpenVINO would keep 240 MiB."""
     monkeypatch.setattr(tiny_bundle, "face_graph", scaling_face_graph)
     path = write_tiny_bundle(tmp_path / "tiny.dcet", target="openvino-cpu", engines=ENGINES)
     assert float(run(VARIED_SIZES, path, engine)) < 20

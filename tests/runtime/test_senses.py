@@ -1,4 +1,4 @@
-"""From sound, pictures and words to what the step is fed."""
+"""Preparation of audio, pictures and text for the step."""
 
 import struct
 import sys
@@ -164,7 +164,7 @@ def test_a_peak_at_full_scale_is_not_clipping() -> None:
 
 @pytest.mark.parametrize("scale", [2.0**15, 1e30, 1e300])
 def test_numbers_beyond_full_scale_are_scaled_and_named(scale: float) -> None:
-    """What is too loud for 32 bits as well."""
+    """This holds for samples too loud for 32 bits as well."""
     loud = speech(1).astype(np.float64) * scale
     sound = prepare(loud)
     assert sound.notes == (
@@ -523,7 +523,7 @@ def test_a_header_may_be_long_or_endless() -> None:
 def test_a_picture_too_large_is_left_out_before_it_is_decoded(
     bundle: Bundle, whole_frames: bool
 ) -> None:
-    """Of 1,200 megapixels in some bytes, and of 70 in an array."""
+    """Such are 1,200 megapixels in a few bytes, and 70 in an array."""
     png = encoded(".png", 20, 30)
     huge = png[:16] + struct.pack(">II", 40_000, 30_000) + png[24:]
     array = np.broadcast_to(np.uint8(7), (7_000, 10_000, 3))

@@ -1,4 +1,4 @@
-"""What `import dcet.runtime` gives, and what it costs."""
+"""Names that `import dcet.runtime` gives, and its cost."""
 
 import dataclasses
 import inspect

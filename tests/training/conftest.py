@@ -1,4 +1,4 @@
-"""What the tests of training share: encoders, a corpus and one run, each made once."""
+"""Fixtures of the tests of training: encoders, a corpus and one run, each made once."""
 
 from pathlib import Path
 

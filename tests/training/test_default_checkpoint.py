@@ -1,4 +1,4 @@
-"""What ships: small enough, and as good as it says."""
+"""The shipped checkpoint is small enough, and as good as it says."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Of several seeds, or their average, what is best on dev is kept."""
+"""The best on dev of several seeds and their average is kept."""
 
 import json
 import shutil

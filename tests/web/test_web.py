@@ -84,7 +84,7 @@ def _as_json(turn: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="session", params=["node", "chromium-wasm", "chromium-webgpu"])
 def played(request: pytest.FixtureRequest, node: str, bundle: Bundle, turns: Path) -> Any:
-    """What came out in a host."""
+    """Play the turns in a host, and return its answers."""
     if request.param == "node":
         ran, engine = run(node, "test/node.js", bundle.path, turns), "wasm"
     else:
@@ -105,7 +105,7 @@ def run(node: str, script: str, *arguments: str | Path) -> subprocess.CompletedP
 
 @pytest.fixture(scope="session")
 def estimates(bundle: Bundle) -> list[Estimate | None]:
-    """What dcet.runtime says of the turns; None where it refuses one."""
+    """Play the turns in dcet.runtime; None where it refuses one."""
     conversation = Conversation(bundle, max_speakers=3)
     made: list[Estimate | None] = []
     for turn in TURNS:

@@ -1,4 +1,4 @@
-"""Where and when the figures were measured."""
+"""The machine and the time of a measurement."""
 
 import os
 import platform

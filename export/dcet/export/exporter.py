@@ -1,4 +1,4 @@
-"""From a checkpoint to bundles: graphs, golden sequences, parity, one file for each target."""
+"""Export a checkpoint to bundles: graphs, golden sequences, parity, one file for each target."""
 
 import dataclasses
 import hashlib

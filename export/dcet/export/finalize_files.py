@@ -1,4 +1,4 @@
-"""What a device needs to build TensorRT engines: shapes to build for, and lines that build them."""
+"""The files that a device builds TensorRT engines from: shapes to build for, and command lines."""
 
 from collections.abc import Mapping
 

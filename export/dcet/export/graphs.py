@@ -245,8 +245,8 @@ def _cast_bytes_first(graph: onnx.GraphProto) -> None:
 
 
 def _leave_last_size(graph: onnx.GraphProto) -> None:
-    """Where a shape is the tensor's own but for a last size that is computed, let Reshape find that
-    one: ONNX Runtime Web computes it wrongly on WebGPU."""
+    """Let Reshape find a last size that is computed, where the rest of the shape is the tensor's
+    own: ONNX Runtime Web computes it wrongly on WebGPU."""
     made_by = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
         shape = made_by.get(node.input[1]) if node.op_type == "Reshape" else None

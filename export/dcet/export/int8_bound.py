@@ -1,4 +1,4 @@
-"""What int8 may cost, what it does cost on labelled conversations, and the evidence of it."""
+"""The bound on the cost of int8, the cost on labelled conversations, and the evidence of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ Models = Mapping[str, ModelProto]  # by graph
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What quantisation may cost, and on which conversations."""
+    """The most that quantisation may cost, and the conversations that it is measured on."""
 
     turns: Turns | None = None  # None: those that ship with the checkpoint
     max_drop: float = MAX_DROP

@@ -1,4 +1,4 @@
-"""What the manifest of a bundle says of the model: its graphs, states and modalities."""
+"""The rows of a manifest that describe the model: its graphs, states and modalities."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What bundles and their files are called."""
+"""Names of bundles and of their files."""
 
 from pathlib import Path
 

@@ -19,7 +19,7 @@ class Verdict(Protocol):
 
     @property
     def misses(self) -> str | None:
-        """What does not hold, and by how much; None where everything does."""
+        """The bounds that do not hold, and by how much; None where all of them do."""
 
 
 V = TypeVar("V", bound=Verdict)

@@ -78,7 +78,7 @@ class NodeCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """What an engine computes in one pass over memory."""
+    """Operators that an engine computes in one pass over memory."""
 
     nodes: tuple[NodeCost, ...]
     weight_bytes: int  # read

@@ -1,4 +1,4 @@
-"""What a host knows after each turn of a labelled conversation, which is what figures are made of.
+"""The answer to each turn of a labelled conversation, as a host has it: the basis of all figures.
 
 One rule holds wherever a model is judged, in torch or through a bundle: every turn counts, also one
 of which nothing can be used. It counts with the speaker's last answer, or as neutral where there is
@@ -27,7 +27,7 @@ SHOWN = 5  # unusable utterances that a report names
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What a model says of one turn."""
+    """The answer of a model to one turn."""
 
     probabilities: NDArray[Any]  # (7,), in the order of EMOTIONS
     sentiment: float

@@ -1,4 +1,4 @@
-"""What a bundle answers when labelled conversations are played through it."""
+"""Labelled conversations, played through a bundle."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The clips of RAVDESS and the faces of FER+, by the `labels.csv` beside them.
+"""The clips of RAVDESS and the faces of FER+, by the `labels.csv` next to them.
 
 RAVDESS: Livingstone & Russo, PLoS ONE 2018. FER+: Barsoum et al., ICMI 2016.
 """

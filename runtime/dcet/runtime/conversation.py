@@ -76,12 +76,12 @@ class Conversation(Uncopied):
 
     @property
     def turns(self) -> int:
-        """How many turns were answered since the beginning or the last reset."""
+        """The number of turns answered since the beginning or the last reset."""
         return self._arena.index.turns
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """Who is remembered, the one unheard for longest first."""
+        """The speakers who are remembered, the one silent for longest first."""
         return self._arena.speakers
 
     def turn(

@@ -161,7 +161,7 @@ def user_cache_folder() -> Path | None:
 
 
 def _old(place: Path) -> Path:
-    """Where in a temporary folder the folder that is replaced waits."""
+    """Return the place in a temporary folder where the folder that is replaced waits."""
     return place / "old"
 
 

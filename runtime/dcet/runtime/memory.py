@@ -58,7 +58,7 @@ class Recalled:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What counts in the block, after so many turns."""
+    """The slots of the block that count, after so many turns."""
 
     slots: Mapping[str, int] = field(default_factory=dict)  # the one unheard for longest first
     spare: int = 0  # the slot that the next turn writes to
@@ -111,7 +111,7 @@ class Arena:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """Who is remembered, the one unheard for longest first."""
+        """The speakers who are remembered, the one silent for longest first."""
         return tuple(self.index.slots)
 
     def recall(self, speaker: str) -> Recalled:

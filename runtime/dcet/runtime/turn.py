@@ -1,4 +1,4 @@
-"""What a turn may be made of, checked before anything is computed.
+"""The inputs of a turn, checked before anything is computed.
 
 One rule decides what becomes of bad input. What is wrong with a whole argument, its type, its shape
 or its length, is a mistake in the host and raises an InputError. What an argument holds, a frame
@@ -55,7 +55,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """What an encoder would have made of a modality.
+    """The output of an encoder of your own, given in place of a modality's raw input.
 
     array: float32; text (width,), audio and face (n, width) with n up to the bundle's `length`
     """
@@ -76,7 +76,7 @@ class Turn:
 
     @property
     def given(self) -> dict[str, Any]:
-        """What there is, by modality."""
+        """The inputs that are present, by modality."""
         everything = {"text": self.text, "audio": self.audio, "face": self.face}
         return {name: given for name, given in everything.items() if given is not None}
 
@@ -229,7 +229,7 @@ def _expect_array(where: str, value: object, wanted: _Wanted) -> None:
 
 
 def _fault_of_array(value: object, wanted: _Wanted) -> str | None:
-    """What is wrong with the type of an array, and what to do about it."""
+    """Say what is wrong with the type of an array, and what to do about it."""
     expected = f"expected a NumPy array of {' or '.join(wanted.dtypes)}"
     if isinstance(value, np.ma.MaskedArray):
         return f"{expected}, got a masked array; fill it with array.filled(0)"

@@ -285,7 +285,7 @@ class _Drawing:
         height += 0.12 * _hill(side, 0.09) * ramp
         height += 0.07 * self.spot((0, 0.22), (0.11, 0.1))
         height += 0.06 * self.spots((0.13, 0.27), (0.05, 0.05))
-        # Cheeks, and the fold from the wings of the nose to beside the mouth.
+        # Cheeks, and the folds from the wings of the nose to the corners of the mouth.
         cheek = (0.41, 0.24 - 0.06 * e.cheeks)
         height += (0.05 + 0.07 * e.cheeks) * self.spots(cheek, (0.18, 0.14))
         along = np.clip((y - 0.22) / 0.34, 0, 1)

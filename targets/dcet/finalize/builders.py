@@ -1,4 +1,4 @@
-"""Which function builds which engine. Each is imported when its engine is built, and not before."""
+"""The function that builds each engine, imported when that engine is built and not before."""
 
 from functools import partial
 from pathlib import Path

@@ -167,8 +167,8 @@ def _try(
 
 
 def _is_lost(bundle: Bundle, engine: str, attempt: Attempt) -> bool:
-    """Whether a run that was cut short leaves no way to run the engine: it needs building, and no
-    earlier run built it."""
+    """Tell whether a run that was cut short leaves no way to run the engine: it needs building, and
+    no earlier run built it."""
     if not ENGINES[engine].is_built:
         return False
     worked = any(record.engine == engine for record in read_records(bundle))

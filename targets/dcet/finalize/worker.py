@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: engines have no class of their own for it."""
+    """Tell whether an error says that memory ran out: engines have no class of their own for it."""
     return isinstance(error, MemoryError) or any(word in str(error) for word in OUT_OF_MEMORY)
 
 

@@ -46,11 +46,11 @@ class TensorrtRange:
         return tuple(range(_numbers(self.min)[0], _numbers(self.max)[0] + 1))
 
     def admits(self, version: str) -> bool:
-        """Whether an installed TensorRT, such as 10.3.0.30, is in the range."""
+        """Tell whether an installed TensorRT, such as 10.3.0.30, is in the range."""
         return self.overlaps(f"{version}-{version}")
 
     def overlaps(self, versions: str) -> bool:
-        """Whether some version is in this range and in another, such as `10.1-10.4` or `10.5-`."""
+        """Tell whether this range shares a version with another, such as `10.1-10.4` or `10.5-`."""
         since, _, until = (_numbers(end) for end in versions.partition("-"))
         least, most = _numbers(self.min), _numbers(self.max)
         return since[: len(most)] <= most and (until == () or least[: len(until)] <= until)

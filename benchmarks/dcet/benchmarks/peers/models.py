@@ -51,7 +51,7 @@ class Peer:
 
 
 def build_peers(turn: RawTurn, threads: int) -> dict[str, Peer]:
-    """By the stage they stand for; they run on `threads` threads.
+    """Build the peers, by the stage that they stand for, to run on `threads` threads.
 
     Each takes what it gets in practice: BERT token ids, Wav2Vec2 the PCM, ResNet the crops, which
     are scaled to 224×224 and normalised within its time. Raises MissingExtra.

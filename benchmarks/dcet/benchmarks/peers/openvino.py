@@ -28,7 +28,7 @@ MADE_WITH = ("nncf", "openvino", "torch", "transformers")
 def openvino_peers(
     peers: Mapping[str, Peer], threads: int, track: Track
 ) -> dict[str, Callable[[], Any]]:
-    """By stage, one turn's forward pass: its hidden states, a NumPy array.
+    """Convert the peers: by stage, one turn's forward pass to hidden states, a NumPy array.
 
     Weights and activations are int8 where NNCF's post-training quantisation makes them so. In what
     the rest is computed OpenVINO decides, as it does by default: in bfloat16 where the processor

@@ -14,7 +14,7 @@ class KernelCost(Protocol):
 
     @property
     def flops(self) -> Mapping[str, int]:
-        """By the type of the arithmetic."""
+        """Floating-point operations, by the type of the arithmetic."""
 
     @property
     def weight_bytes(self) -> int: ...

@@ -27,7 +27,7 @@ class Container(Protocol):
     """Named files of known size."""
 
     def __contains__(self, name: str) -> bool:
-        """Whether a file of this name is there."""
+        """Tell whether a file of this name is there."""
 
     def files(self, listed: Collection[str]) -> Iterator[tuple[str, int]]:
         """Go through all files: name, with `/` between folders, and size in bytes.

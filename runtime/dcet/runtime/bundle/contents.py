@@ -23,7 +23,7 @@ MANIFEST = "manifest.json"
 
 
 class BundleContents:
-    """What an engine reads of a bundle.
+    """The part of a bundle that an engine reads.
 
     path: where it lies
     manifest: what it says about itself

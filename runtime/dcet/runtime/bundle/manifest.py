@@ -62,7 +62,7 @@ class StatePair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modality:
-    """How one modality enters the step: text as one vector, audio and face as masked sequences."""
+    """One modality of the step's input: text as a vector, audio and face as masked sequences."""
 
     input: str
     width: int
@@ -76,7 +76,7 @@ class Modality:
 
     @property
     def most(self) -> int:
-        """How many windows or faces of a turn the encoder is given; 0 for text."""
+        """The most windows or faces of a turn that the encoder is given; 0 for text."""
         return self.limit or self.length or 0
 
 
@@ -195,7 +195,7 @@ class TensorrtBuild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finalize:
-    """What is left to be made on the device."""
+    """The work that is left for the device."""
 
     tensorrt: TensorrtBuild | None = None
 

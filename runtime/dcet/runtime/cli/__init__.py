@@ -1,1 +1,1 @@
-"""What the DCET commands share: options, exit codes, output. It imports click and rich."""
+"""Options, exit codes and output of the DCET commands. It imports click and rich."""

@@ -1,4 +1,4 @@
-"""What every DCET command does alike: help, version, exit codes, errors, signals, encodings."""
+"""The behaviour of every DCET command: help, version, exit codes, errors, signals, encodings."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What commands print: text in any encoding, JSON, tables; and files, of which `-` is stdout."""
+"""Output of commands: text in any encoding, JSON, tables; and files, of which `-` is stdout."""
 
 import codecs
 import io

@@ -123,7 +123,7 @@ def check_paths(ctx: click.Context) -> None:
 
 
 def is_lost(source: Path, output: Path, *, replaced: bool) -> bool:
-    """Whether writing `output` would overwrite `source`.
+    """Tell whether writing `output` would overwrite `source`.
 
     replaced: whether all that is in `output` goes
     """
@@ -133,7 +133,7 @@ def is_lost(source: Path, output: Path, *, replaced: bool) -> bool:
 
 
 def same_place(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file or folder that would be overwritten: no device or FIFO."""
+    """Tell whether two paths lead to one file or folder to overwrite, not to a device or FIFO."""
     if STDOUT in (one, other):
         return one == other
     if os.path.realpath(one) != os.path.realpath(other) and not (
@@ -149,7 +149,7 @@ def name_of(param: click.Parameter) -> str:
 
 
 def _is_standard_output(path: Path) -> bool:
-    """Whether it is the file or pipe that standard output goes to, such as /dev/stdout."""
+    """Tell whether it is the file or pipe that standard output goes to, such as /dev/stdout."""
     try:
         here, there = os.fstat(1), path.stat()
     except OSError:

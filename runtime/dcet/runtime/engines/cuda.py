@@ -125,7 +125,7 @@ class Cuda:
 
     @property
     def is_inherited(self) -> bool:
-        """Whether this process was forked from the one that opened the device."""
+        """True where this process was forked from the one that opened the device."""
         return os.getpid() != self._process
 
     def copy(self, to: int, source: int, size_bytes: int) -> None:

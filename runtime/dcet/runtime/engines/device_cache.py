@@ -31,7 +31,7 @@ FORMAT = 1  # of record.json and of what goes into a key
 
 
 class Outcome(StrEnum):
-    """What became of an engine that dcet-finalize tried."""
+    """The outcome of an engine that dcet-finalize tried."""
 
     BUILT = "built"  # and reproduced the golden sequences
     CHECKED = "checked"  # reproduced them, and there is nothing to build

@@ -71,7 +71,7 @@ class DeviceStates:
         self._cuda.wait()
 
     def _places(self, per: str, place: int | None, spare: int, scene: int) -> tuple[int, int]:
-        """Where the states of a speaker or the scene are read, and where they are written."""
+        """Return the addresses at which states of a speaker or the scene are read and written."""
         if per == "scene":
             here, there = (self._scenes + at * self._scene_bytes for at in (scene, 1 - scene))
             return here, there

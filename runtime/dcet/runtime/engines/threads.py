@@ -1,4 +1,4 @@
-"""How many threads an engine computes a graph with."""
+"""The number of threads that an engine computes a graph with."""
 
 import os
 import sys

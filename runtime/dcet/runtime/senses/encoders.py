@@ -28,7 +28,7 @@ STAGES = ("tokenize", "text", "audio", "find", "face", "step")
 
 @dataclass(slots=True, eq=False)
 class Encoded:
-    """What became of what was given, modality by modality."""
+    """The outcome of encoding a turn, modality by modality."""
 
     features: dict[str, Floats] = field(default_factory=dict)
     quality: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 1.0))

@@ -51,7 +51,7 @@ class TorchProgram(nn.Module):
                 self.register_buffer(self._places[name], value)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """As many tensors as the graph has inputs -> as many as it has outputs."""
+        """Run the graph: a tensor for each of its inputs -> one for each of its outputs."""
         values = dict(self._constants)
         values |= {name: getattr(self, place) for name, place in self._places.items()}
         values |= zip(self._inputs, inputs, strict=True)

@@ -63,7 +63,7 @@ def cudaMalloc(size: int) -> tuple[cudaError_t, int | None]:
     if mode() == "out of memory":
         return cudaError_t.cudaErrorMemoryAllocation, None
     memory = (ctypes.c_uint8 * (size + ALIGNMENT))()
-    ctypes.memset(memory, 0xA5, len(memory))  # what somebody else left there
+    ctypes.memset(memory, 0xA5, len(memory))  # as another program may leave it
     address = -(-ctypes.addressof(memory) // ALIGNMENT) * ALIGNMENT
     allocated[address] = (size, memory)
     return SUCCESS, address

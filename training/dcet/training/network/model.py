@@ -67,7 +67,7 @@ class State(NamedTuple):
 
 
 class FusionInputs(NamedTuple):
-    """What is said, heard and seen in a turn, as features; see docs/bundle-format.md."""
+    """Features of the text, audio and faces of a turn; see docs/bundle-format.md."""
 
     text: Tensor  # (B, text_width)
     audio: Tensor  # (B, audio_length, audio_width)
