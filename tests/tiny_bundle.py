@@ -1,10 +1,10 @@
 """A bundle of a few kilobytes that obeys docs/bundle-format.md, for tests without a trained model.
 
 Its `step` is an honest function of every input: memories are running averages, rings shift by one,
-and the speaker's number decides which past of the scene counts. Its `audio` compares the loudness of
-a window with all that this voice said before, its `face` takes the mean colour of a face. Nothing here
-uses the manifest's dataclasses, so that writer and reader are checked against the specification and
-not each other.
+and the speaker's number decides which past of the scene counts. Its `audio` compares how loud a
+window is with all that this voice said before; its `face` takes the mean colour of a face. Nothing
+here uses the manifest's dataclasses, so that writer and reader are checked against the
+specification and not each other.
 """
 
 import hashlib
