@@ -1,12 +1,14 @@
 """Reading MELD-style CSV: what is in it, and every way it can be wrong."""
 
 import os
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from dcet.data.meld import Dialogue, Utterance, read_meld
+from dcet.data.metrics import shift_labels
 from dcet.runtime import errors
 from dcet.runtime.labels import EMOTIONS
 
@@ -55,6 +57,14 @@ def test_byte_order_mark_is_no_part_of_the_first_column(csv: Path) -> None:
 def test_windows_1252_leftovers_become_text(csv: Path) -> None:
     (dialogue,) = read_meld(write(csv, "It\x92s \x93me\x94\x85,Ada,joy,positive,0,0"))
     assert dialogue.turns[0].text == 'It\'s "me"…'
+
+
+def test_a_name_is_one_speaker_however_its_accents_are_encoded(csv: Path) -> None:
+    names = [unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")]
+    rows = [f"hi,{name},joy,positive,0,{number}" for number, name in enumerate(names)]
+    dialogues = read_meld(write(csv, *rows))
+    assert {turn.speaker for turn in dialogues[0].turns} == {names[0]}
+    assert shift_labels(dialogues).tolist() == [-1, 0]
 
 
 def test_line_breaks_inside_quotes_belong_to_the_utterance(csv: Path) -> None:

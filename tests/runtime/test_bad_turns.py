@@ -44,6 +44,11 @@ BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
         "at most 8192 characters, got 60000",
     ),
     "long name": ({"speaker": "x" * 257, "text": "fine"}, TextTooLong, "at most 256 characters"),
+    "a name that is long once composed": (
+        {"speaker": "\u0344" * 129, "text": "fine"},
+        TextTooLong,
+        "at most 256 characters, got 258",
+    ),
     "bytes": ({"text": b"fine"}, WrongDtype, "text: expected a str, got bytes; decode it first"),
     "half a surrogate pair": ({"text": "fine \ud83d"}, WrongDtype, "half of a surrogate pair"),
     "numbered speaker": (
@@ -113,6 +118,14 @@ BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
         InputError,
         "colors: expected 'rgb' or 'bgr', got 'hsv'",
     ),
+    **{
+        f"{value!r} for whole_frames": (
+            {"faces": [face()], "whole_frames": value},
+            InputError,
+            "whole_frames: expected True or False, got",
+        )
+        for value in ("no", None, 1, np.array([True, False]))
+    },
     "float64 features": ({"text": Features(DOUBLE)}, WrongDtype, "text: .* got float64"),
     **{
         f"{rate!r} Hz": (

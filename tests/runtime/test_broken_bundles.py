@@ -83,6 +83,20 @@ def test_nothing_there(tmp_path: Path) -> None:
     assert isinstance(raised.value, FileNotFoundError)
 
 
+def test_a_path_that_the_system_refuses(tmp_path: Path) -> None:
+    loop, fifo = tmp_path / "loop.dcet", tmp_path / "fifo.dcet"
+    loop.symlink_to(loop)
+    os.mkfifo(fifo)
+    for path, found in {
+        "x" * 5000: r"it cannot be read \(File name too long\)",
+        str(loop): r"it cannot be read \(Too many levels of symbolic links\)",
+        "nul\0.dcet": r"it cannot be read \(embedded null byte\)",
+        str(fifo): "it is a device, a FIFO or a socket",
+    }.items():
+        with pytest.raises(BundleNotFound, match=f"a file or a directory, but {found}; check the"):
+            Bundle.open(path)
+
+
 @pytest.mark.parametrize("path", [None, 3, b"tiny.dcet"])
 def test_what_is_no_path(path: Any) -> None:
     with pytest.raises(ConfigError, match="path: expected a str or a Path, got"):

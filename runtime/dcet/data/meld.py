@@ -1,5 +1,6 @@
 """Conversations in the CSV format of MELD (Poria et al., ACL 2019, arXiv 1810.02508)."""
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def _utterance(row: Row, number: int) -> Utterance:
     if not text:
         raise EmptyUtterance(f"{row.where}: Utterance is empty; remove the row or give its text")
     return Utterance(
-        speaker=row.cells["Speaker"] or "",
+        # As a conversation keeps names: however its accents are encoded, it is one speaker.
+        speaker=unicodedata.normalize("NFC", row.cells["Speaker"] or ""),
         text=text,
         emotion=row.emotion("Emotion"),
         sentiment=SENTIMENT_VALUES[row.label("Sentiment", SENTIMENT_VALUES)],

@@ -90,19 +90,20 @@ class Turn:
             elif name == "audio":
                 check_audio(given, self.sample_rate_hz)
             else:
-                check_faces(given, self.colors)
+                check_faces(given, self.colors, self.whole_frames)
 
 
 def check_speaker(speaker: str) -> str:
     """Return a name in the form in which it is kept: composed (NFC), so that however it was typed
     it is one speaker. Raises WrongDtype or TextTooLong."""
     _expect_text("speaker", speaker)
-    if len(speaker) > MAX_SPEAKER_CHARS:
+    name = unicodedata.normalize("NFC", speaker)  # may be longer, and is what is given back
+    if len(name) > MAX_SPEAKER_CHARS:
         raise TextTooLong(
             f"speaker: expected a name of at most {MAX_SPEAKER_CHARS} characters, "
-            f"got {len(speaker)}; use a shorter one"
+            f"got {len(name)}; use a shorter one"
         )
-    return unicodedata.normalize("NFC", speaker)
+    return name
 
 
 def check_text(text: str) -> None:
@@ -166,13 +167,15 @@ def check_sample_rate(sample_rate_hz: float) -> int:
     return int(sample_rate_hz)
 
 
-def check_faces(faces: Sequence[Image], colors: Colors) -> None:
+def check_faces(faces: Sequence[Image], colors: Colors, whole_frames: bool) -> None:
     """Check that there are images to go through; `check_image` judges each of them.
 
     Raises InputError, WrongDtype or WrongShape.
     """
     if not isinstance(colors, str) or colors not in get_args(Colors):
         raise InputError(f"colors: expected 'rgb' or 'bgr', got {colors!r}")
+    if not isinstance(whole_frames, bool | np.bool_):
+        raise InputError(f"whole_frames: expected True or False, got {whole_frames!r}")
     if isinstance(faces, np.ndarray):
         if faces.ndim != 4 or faces.shape[3] not in (1, 3, 4):
             raise WrongShape(

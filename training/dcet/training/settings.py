@@ -20,8 +20,8 @@ class Range(NamedTuple):
 
     def __str__(self) -> str:
         if self.high == math.inf:
-            return f"of at least {self.low:g}"
-        return f"from {self.low:g} to {self.high:g}"
+            return f"of at least {self.low}"
+        return f"from {self.low} to {self.high}"
 
 
 Count = Annotated[int, Range(1)]

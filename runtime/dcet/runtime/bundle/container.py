@@ -1,5 +1,6 @@
 """Reads a bundle's bytes: from a directory, or from a zip with stored members."""
 
+import errno
 import os
 import stat
 import struct
@@ -42,12 +43,23 @@ class Container(Protocol):
 
 def open_container(path: Path) -> Container:
     """Open a directory or a zip. Raises a BundleError for what is neither, or may not be in one."""
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:  # ValueError: what no path can hold, such as NUL
+        found = "there is nothing"
+        if isinstance(error, ValueError) or error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            found = f"it cannot be read ({getattr(error, 'strerror', error)})"
+        raise _not_found(path, found) from error
+    if stat.S_ISDIR(mode):
         return Folder(path)
-    if path.is_file():
+    if stat.S_ISREG(mode):
         return Archive(path)
-    raise BundleNotFound(
-        f"{path}: expected a bundle, a file or a directory, but there is nothing; "
+    raise _not_found(path, "it is a device, a FIFO or a socket")
+
+
+def _not_found(path: Path, found: str) -> BundleNotFound:
+    return BundleNotFound(
+        f"{path}: expected a bundle, a file or a directory, but {found}; "
         "check the path, or make one with: dcet-export --target cpu"
     )
 
