@@ -1,11 +1,13 @@
 """Hooks of MkDocs: pages that lie outside `docs/` join the site, and their links stay right there.
 
 In the repository a link is relative to its file, as GitHub shows it. On the site, a link to a page
-points to that page, and one to a file of code becomes plain text.
+points to that page, and one to a file of code becomes plain text. The examples in the help of
+commands become code: mkdocs-click hands them over as a paragraph.
 """
 
 import posixpath
 import re
+import textwrap
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -23,6 +25,7 @@ OUTSIDE = (
     "web/README.md",
 )
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+_EXAMPLE = re.compile(r"<p>\x08?\s*(Examples?:)\n(.*?)</p>", re.DOTALL)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -48,3 +51,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"[{words}]({posixpath.relpath(page_of, posixpath.dirname(here) or '.')}{anchor})"
 
     return _LINK.sub(pointed, markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Set the examples of commands as code, line by line."""
+
+    def coded(example: re.Match[str]) -> str:
+        return f"<p>{example[1]}</p>\n<pre><code>{textwrap.dedent(example[2])}</code></pre>"
+
+    return _EXAMPLE.sub(coded, html)
