@@ -39,7 +39,7 @@ html_option = click.option(
     "--html",
     "html_path",
     type=OutputFile(stdout=True),
-    help="Write a page with plots; - for standard output.",
+    help="Write an HTML page with plots to this file; - for standard output.",
 )
 
 
@@ -70,35 +70,35 @@ def main(context: click.Context) -> None:
     default=LatencySettings.turns,
     show_default=True,
     type=click.IntRange(min=20),
-    help="Turns of each closed loop, rounds of each growth measurement.",
+    help="Turns of each closed loop, and rounds of each growth measurement.",
 )
 @click.option(
     "--growth-turns",
     default=LatencySettings.growth_turns,
     show_default=True,
     type=click.IntRange(min=100),
-    help="Age of the oldest conversation.",
+    help="Turns of the longest conversation.",
 )
 @click.option(
     "--speakers",
     default=LatencySettings.speakers,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Speakers of the largest conversation.",
+    help="Speakers in the largest conversation.",
 )
 @click.option(
     "--size-turns",
     default=LatencySettings.size_turns,
     show_default=True,
     type=click.IntRange(min=40),
-    help="Raw turns, each of another size, over which memory is measured.",
+    help="Raw turns, each of a different size, over which memory is measured.",
 )
 @click.option(
     "--seed",
     default=LatencySettings.seed,
     show_default=True,
     type=SEED,
-    help="Order of the texts.",
+    help="Seed of the order of the texts.",
 )
 def latency(
     bundle: Path | None,
@@ -155,7 +155,7 @@ def _latency(
     type=click.Choice(["meld"]),
     default="meld",
     show_default=True,
-    help="The format of the data.",
+    help="Format of the data.",
 )
 @click.option(
     "--data",
@@ -164,7 +164,7 @@ def _latency(
     help="Dialogues in the CSV format of MELD.",
 )
 @engine_option
-@click.option("--reset-memory", is_flag=True, help="Forget everything after every turn.")
+@click.option("--reset-memory", is_flag=True, help="Forget everything after every turn (ablation).")
 @write_option
 def accuracy(
     bundle: Path | None,
@@ -196,20 +196,20 @@ def accuracy(
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder with meld/, ravdess/ and ferplus/.",
 )
-@click.option("--split", default="dev", show_default=True, help="Part of the data that is played.")
+@click.option("--split", default="dev", show_default=True, help="Part of the data to play.")
 @click.option(
     "--dialogues",
     default=RobustnessSettings.dialogues,
     show_default=True,
     type=click.IntRange(min=1),
-    help="At most so many of MELD's dialogues.",
+    help="Maximum number of MELD's dialogues.",
 )
 @click.option(
     "--seed",
     default=RobustnessSettings.seed,
     show_default=True,
     type=SEED,
-    help="Choice of dialogues, clips, faces and errors.",
+    help="Seed of the choice of dialogues, clips, faces and errors.",
 )
 @engine_option
 @write_option
@@ -224,7 +224,7 @@ def robustness(
     json_path: Path | None,
     html_path: Path | None,
 ) -> None:
-    """Measure what BUNDLE is worth when senses are missing or bad.
+    """Measure the accuracy of BUNDLE when modalities are missing or corrupted.
 
     Plays constructed conversations: MELD's text, with clips of RAVDESS and faces of FER+ that
     have the label of the turn and were never recorded with it.
@@ -250,26 +250,26 @@ def robustness(
     default=PeerSettings.threads,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Threads of the peers, and cores for everything.",
+    help="Threads of the peers, and cores for all.",
 )
 @click.option(
     "--repeats",
     default=PeerSettings.repeats,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Rounds: half a second of turns by each.",
+    help="Rounds, each of half a second of turns by each model.",
 )
 @click.option(
     "--audio-s",
     default=PeerSettings.audio_s,
     show_default=True,
     type=FiniteRange(min=0.1, max=24),
-    help="Seconds of sound in the turn, for all.",
+    help="Seconds of audio in the turn.",
 )
 @click.option(
     "--versus",
     type=click.Path(path_type=Path),
-    help="Another bundle of ours in the same rounds, such as this one in FP32.",
+    help="Another DCET bundle to run in the same rounds, such as BUNDLE in FP32.",
 )
 @engine_option
 def peers(
@@ -303,9 +303,9 @@ def peers(
 @main.command()
 @bundle_argument
 @click.option(
-    "--target", required=True, help="A target that states figures of a device, or its .toml."
+    "--target", required=True, help="A target that states the figures of a device, or its .toml."
 )
-@click.option("--power-mode", help="One of the device's; default: that of its peak figures.")
+@click.option("--power-mode", help="Power mode of the device  [default: that of its peak figures]")
 @click.option(
     "--repeats",
     default=PredictSettings.repeats,
@@ -352,11 +352,11 @@ def predict(
     default=LATENCY_TOLERANCE,
     show_default=True,
     type=FiniteRange(min=0),
-    help="Share by which a latency may be slower.",
+    help="Fraction by which a latency may grow.",
 )
 @write_option
 def compare(before: Path, after: Path, tolerance: float, json_path: Path | None) -> None:
-    """Compare two reports of one kind; exits 1 when AFTER is worse than BEFORE.
+    """Compare two reports of one kind; exit with 1 where AFTER is worse than BEFORE.
 
     \b
     Example:

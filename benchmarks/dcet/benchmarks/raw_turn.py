@@ -1,4 +1,4 @@
-"""The turn with all three senses whose latency is measured: words, sound and faces, all raw."""
+"""The turn of text, audio and faces whose latency is measured, all of it raw."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

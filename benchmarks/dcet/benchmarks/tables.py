@@ -9,8 +9,17 @@ from dcet.benchmarks.identity import BundleIdentity, EngineIdentity
 
 
 def new_table(title: str, *columns: str) -> Table:
-    """Make an empty table; the first column holds names, the others figures."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    """Make an empty table; the first column holds names, the others figures.
+
+    It is as wide as its title, where the console is.
+    """
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        min_width=len(title),
+    )
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left")
     return table

@@ -31,31 +31,31 @@ PRECISIONS = ("fp32", "fp16", "int8")
     "--target",
     "targets",
     multiple=True,
-    help="What the bundle is for: a name of --list-targets, or a .toml file. May be repeated: "
+    help="Target of the bundle: a name from --list-targets, or a .toml file. May be repeated: "
     "bundles share what is equal in them.",
 )
 @click.option(
     "--checkpoint",
     default="default",
     show_default=True,
-    help="Checkpoint or run folder, or the one that ships with DCET.",
+    help="Checkpoint or run folder; `default` is the one that ships with DCET.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="The bundle to write, or of several targets the folder to write them into  "
+    help="The bundle to write or, for several targets, the folder to write them into  "
     "[default: NAME-TARGET.dcet, or NAME-TARGET-PRECISION.dcet]",
 )
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    help="Of every graph  [default: the target's]. fp16 halves the bytes, and is computed in where "
-    "the target says so. int8 is computed in; the step, which would gain nothing, is fp16.",
+    help="Precision of every graph  [default: the target's]. fp16 halves the bytes; arithmetic is "
+    "fp16 too where the target says so. With int8 the step, which would gain nothing, is fp16.",
 )
 @click.option(
     "--quantizer",
     type=click.Choice(["nncf", "onnxruntime"]),
-    help="Of int8 graphs  [default: the target's]",
+    help="Quantiser of int8 graphs  [default: the target's]",
 )
 @click.option(
     "--max-drop",
@@ -75,7 +75,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
     "--student",
     "students",
     multiple=True,
-    help="With --budget-ms: a checkpoint to try, instead of --checkpoint; may be given again.",
+    help="With --budget-ms: a checkpoint to try instead of --checkpoint; repeatable.",
 )
 @click.option(
     "--calibration",
@@ -88,7 +88,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder with ferplus/, ravdess/ and crema_d/: measure what int8 costs the encoders there.",
 )
-@click.option("--list-targets", "is_list", is_flag=True, help="Show the targets and leave.")
+@click.option("--list-targets", "is_list", is_flag=True, help="Show the targets and exit.")
 @json_option("Write the result as JSON")
 def main(
     targets: tuple[str, ...],

@@ -28,7 +28,7 @@ PAUSE_S = 0.25  # between turns, in a terminal
 @click.option("--engine", default="auto", show_default=True, help="auto, onnxruntime or openvino.")
 @json_option("Write estimates and trajectories as JSON")
 @click.option(
-    "--svg", type=OutputFile(), metavar="FILE", help="Draw the terminal into this file instead."
+    "--svg", type=OutputFile(), metavar="FILE", help="Draw the terminal into this SVG file instead."
 )
 def main(bundle: Path | None, engine: str, json_path: Path | None, svg: Path | None) -> None:
     """Play a conversation of three people through BUNDLE and show each one's trajectory.

@@ -13,14 +13,14 @@ from dcet.runtime.cli.output import STDOUT, output_json
 
 @click.command(cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--strict", is_flag=True, help="Take the first engine of the target's or fail.")
+@click.option("--strict", is_flag=True, help="Fail unless the target's first engine works.")
 @click.option("--engine", help="Try this engine and no other  [default: all of the target's].")
 @click.option(
     "--timeout-s",
     type=FiniteRange(min=0, min_open=True, max=MAX_TIMEOUT_S),
     default=3600,
     show_default=True,
-    help="Limit for each engine. TensorRT takes minutes on a small device.",
+    help="Time limit for each engine. TensorRT takes minutes on a small device.",
 )
 @json_option("Write the result as JSON")
 def main(

@@ -22,7 +22,7 @@ from dcet.training.corpora.registry import MODALITY_OF
 RUN = OutputFolder()
 MODEL = click.Path(path_type=str)  # a folder, or a name that is none
 EPOCHS, EPOCHS_HELP = click.IntRange(min=1), "Passes over the training data."
-SEED_HELP = "Of initial weights and of the order of the data."
+SEED_HELP = "Seed of the initial weights and of the order of the data."
 RUN_HELP = "The run to write, or to resume."
 KEEP_ALL_WORDS = "keep all of it with --vocabulary 0"
 
@@ -142,8 +142,8 @@ def fit(output: Path, json_path: Path | None, vocabulary: int, **options: Any) -
     type=click.IntRange(min=2),
     help="Parts of the data, each labelled by a model trained on the others.",
 )
-@click.option("--runs", required=True, type=RUN, help="Where the folds' runs go.")
-@click.option("--output", required=True, type=OutputFile(), help="The npz to write.")
+@click.option("--runs", required=True, type=RUN, help="Folder for the runs of the folds.")
+@click.option("--output", required=True, type=OutputFile(), help="The .npz file to write.")
 def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options: Any) -> None:
     """Predict every training turn by a model that was not trained on it (out-of-fold).
 
@@ -176,7 +176,7 @@ def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options
     type=OutputFolder(replaces="config.json"),
     help="The checkpoint to write.",
 )
-@click.option("--card", type=click.Path(exists=True, path_type=Path), help="Its model card.")
+@click.option("--card", type=click.Path(exists=True, path_type=Path), help="Model card to add.")
 @json_option("Write the figures as JSON")
 def select(
     runs: tuple[Path, ...], meld: Path, output: Path, card: Path | None, json_path: Path | None
@@ -229,7 +229,9 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
                 help="Folder that holds the corpora's folders, such as crema_d.",
             ),
             click.option("--output", required=True, type=RUN, help=RUN_HELP),
-            click.option("--epochs", type=EPOCHS, help="Instead of the recipe's."),
+            click.option(
+                "--epochs", type=EPOCHS, help="Passes over the data  [default: the recipe's]"
+            ),
             click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP),
             click.option(
                 "--config",
@@ -255,7 +257,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
 @main.command()
 @run_options
 @click.option(
-    "--text-encoder", type=MODEL, help="Of text: a Hugging Face encoder, by hub id or folder."
+    "--text-encoder", type=MODEL, help="For text: a Hugging Face encoder, by hub id or folder."
 )
 def encoder(
     output: Path,
@@ -300,7 +302,7 @@ def encoder(
     "--student",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON: its shape. For text: encoder (an id, a folder or 'teacher'), layers, vocabulary.",
+    help="JSON with its shape. For text: encoder (id, folder or 'teacher'), layers, vocabulary.",
 )
 def distill(
     output: Path,
@@ -356,8 +358,8 @@ def _settings(file: Path) -> dict[str, Any]:
     type=MODEL,
     help="Checkpoint with a text encoder: a folder, a run or `default`.",
 )
-@click.option("--audio", required=True, type=MODEL, help="Run of `encoder` or `distill`.")
-@click.option("--face", required=True, type=MODEL, help="Run of `encoder` or `distill`.")
+@click.option("--audio", required=True, type=MODEL, help="Audio run of `encoder` or `distill`.")
+@click.option("--face", required=True, type=MODEL, help="Face run of `encoder` or `distill`.")
 @click.option(
     "--data",
     required=True,
@@ -409,13 +411,13 @@ def fuse(output: Path, json_path: Path | None, commercial: bool, **options: Any)
     "--corpus",
     type=click.Choice(list(MODALITY_OF)),
     required=True,
-    help="The corpus that is in DATA.",
+    help="Corpus to evaluate on.",
 )
 @click.option(
     "--data",
     required=True,
     type=click.Path(exists=True, path_type=Path),
-    help="Folder of the corpus, or that which holds it; of MELD, a CSV file too.",
+    help="Folder of the corpus, or its parent folder; for MELD also a CSV file.",
 )
 @click.option("--split", default="dev", show_default=True, help="Part of the corpus.")
 @click.option(
@@ -423,7 +425,7 @@ def fuse(output: Path, json_path: Path | None, commercial: bool, **options: Any)
     "left_out",
     multiple=True,
     type=click.Choice(EMOTIONS),
-    help="Neither count this emotion nor let it be an answer; repeatable.",
+    help="Neither count this emotion nor allow it as an answer; repeatable.",
 )
 @click.option("--reset-memory", is_flag=True, help="Reset the memory before every turn (ablation).")
 @json_option("Write all figures as JSON")
@@ -464,7 +466,13 @@ def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: An
     type=click.IntRange(min=1),
     help="Maximum number of dialogues.",
 )
-@click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=SEED,
+    help="Seed of the choice of dialogues, clips and faces.",
+)
 @click.option(
     "--output",
     required=True,

@@ -9,7 +9,7 @@ MEMORY = (  # its name, its key, and the KiB by which it may grow more
     ("memory growth over turns", "growth_over_turns", 1024),
     ("memory growth over sizes", "memory_over_sizes", 16 * 1024),
 )
-LOOPS = {"mixed": "mixed texts", "fixed": "text turn", "three_senses": "three-sense turn"}
+LOOPS = {"mixed": "mixed texts", "fixed": "text turn", "three_senses": "turn with audio and faces"}
 
 
 def compare_latency(before: Report, after: Report, tolerance: float) -> Iterator[Row]:

@@ -76,7 +76,7 @@ def growth_over_speakers(
     conversations, memory = [], {}
     for mark in marks:
         conversation = Conversation(bundle, engine, max_speakers=mark)
-        for number in track(range(mark), f"{mark:,} speakers join"):
+        for number in track(range(mark), f"up to speaker {mark:,}"):
             conversation.turn(f"speaker {number}", features[number % len(features)])
         conversations.append(conversation)
         memory[mark] = _settled_rss_bytes()

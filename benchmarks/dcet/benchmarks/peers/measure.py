@@ -1,4 +1,4 @@
-"""One turn with three senses: the bundle's, compared with three large encoders in two stacks."""
+"""A turn of three modalities: the bundle's, compared with three large encoders in two stacks."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

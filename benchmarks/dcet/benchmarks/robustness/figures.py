@@ -27,14 +27,14 @@ def _row(report: Report) -> Sequence[str]:
 
 
 ROBUSTNESS_FIGURES = FigureTable(
-    title="Senses that fail (constructed conversations, weighted F1)",
+    title="Modalities that fail (constructed conversations, weighted F1)",
     command="dcet-bench robustness BUNDLE --data DATA --json F",
     columns=(
         "turns",
-        "all three senses",
+        "all three modalities",
         "text alone",
         *(f"each missing in {rate:.0%} of the turns" for rate in MISSING),
-        "most that a bad sense cost, against none",
+        "most that a corrupted modality cost, against none",
     ),
     row=_row,
 )

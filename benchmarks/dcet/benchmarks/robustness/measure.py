@@ -1,4 +1,4 @@
-"""The robustness report: senses that are missing or bad, on constructed conversations."""
+"""The robustness report: modalities that are missing or corrupted, on constructed conversations."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -121,7 +121,7 @@ class RobustnessReport:
 
     @property
     def whole(self) -> Outcome:
-        """The outcome with all senses as they are."""
+        """The outcome with all modalities as they are."""
         return self.masks[-1].outcome
 
     def missing_by_mask(self) -> dict[tuple[tuple[str, ...], str], list[Missing]]:

@@ -31,7 +31,7 @@ def _header(report: RobustnessReport) -> str:
     name = escape(f"{report.bundle.name} {report.bundle.version}")
     played = report.constructed
     return (
-        f"<h1>{name}: senses that fail</h1>"
+        f"<h1>{name}: modalities that fail</h1>"
         f'<p class="lead">Weighted F1 on {played.turns:,} turns of {played.dialogues} constructed '
         f"conversations, through the runtime. Measured {escape(report.created[:10])}.</p>"
         '<p class="note">Constructed: the text is MELD’s; the voices are clips of RAVDESS and the '
@@ -48,12 +48,12 @@ def _masks(report: RobustnessReport) -> str:
         [" + ".join(mask.modalities), *_figures(mask.outcome)[1:], *_weights(mask.outcome)]
         for mask in report.masks
     ]
-    head = ["senses", *_names()[1:], *MODALITIES]
+    head = ["modalities", *_names()[1:], *MODALITIES]
     return (
-        "<h2>With some of the senses (constructed)</h2>"
-        '<p class="note">Only these senses exist, in every turn.</p>'
+        "<h2>With some of the modalities (constructed)</h2>"
+        '<p class="note">Only these modalities exist, in every turn.</p>'
         '<div class="grid">'
-        + card("Weighted F1", str(score_bars("Weighted F1 by senses", rows)))
+        + card("Weighted F1", str(score_bars("Weighted F1 by modalities", rows)))
         + card("Other figures, and the mean weight of each sense", table(head, figures))
         + "</div>"
     )
@@ -75,16 +75,16 @@ def _missing(report: RobustnessReport) -> str:
         [f"{' + '.join(mask)}, {pattern}", *(f"{f1:.3f}" for f1 in _f1(found))]
         for (mask, pattern), found in report.missing_by_mask().items()
     ]
-    head = ["senses that there are, missing in", *labels]
+    head = ["modalities present, missing in", *labels]
     note = (
         "Of an empty turn nothing arrived. It counts with the speaker’s last estimate, or as "
         "neutral where there is none."
     )
     return (
-        "<h2>With senses that come and go (constructed)</h2>"
+        "<h2>With modalities that come and go (constructed)</h2>"
         '<p class="note">Each sense is missing by itself, in this share of the turns.</p>'
         '<div class="grid">'
-        + card("With all three senses", f"{plot}{colours}")
+        + card("With all three modalities", f"{plot}{colours}")
         + card("Weighted F1 over the share that is missing", table(head, rows), note)
         + "</div>"
     )

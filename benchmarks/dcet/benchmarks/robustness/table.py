@@ -12,16 +12,21 @@ def print_robustness(report: RobustnessReport, console: Console) -> None:
     played = report.constructed
     print_identity(report.bundle, report.engine, console)
     console.print(f"{played.turns:,} turns of {played.dialogues} dialogues, {played.what}\n")
-    masks = new_table("senses (constructed)", "", *FIGURES, *MODALITIES)
+    masks = new_table("modalities (constructed)", "", *FIGURES, *MODALITIES)
     for mask in report.masks:
         masks.add_row("+".join(mask.modalities), *_outcome(mask.outcome))
     rates = [f"{rate:.0%}" for rate in (0, *MISSING_RATES)]
-    missing = new_table("weighted_f1 with missing senses (constructed)", "", "in", *rates)
+    missing = new_table("weighted_f1 with missing modalities (constructed)", "", "in", *rates)
     for (senses, pattern), rows in report.missing_by_mask().items():
         scores = (f"{row.outcome.figures['weighted_f1']:.4f}" for row in rows)
         missing.add_row("+".join(senses), pattern, *scores)
     bad = new_table(
-        "bad senses (constructed)", "", "strength", "weighted_f1", "lost against absent", "weight"
+        "corrupted modalities (constructed)",
+        "",
+        "strength",
+        "weighted_f1",
+        "lost against absent",
+        "weight",
     )
     for curve in report.corruptions:
         bad.add_row(f"{curve.corruption}: {curve.measure}")
