@@ -26,7 +26,7 @@ def main(photo: Path, marked: Path) -> None:
     canvas = np.ascontiguousarray(picture)
     for number, (x, y, width, height) in enumerate(sorted(map(tuple, boxes)), start=1):
         face = picture[y : y + height, x : x + width]
-        estimate = Conversation(bundle).turn("person", faces=[face])  # without a past
+        estimate = Conversation(bundle).turn("person", faces=[face])  # each without a past
         label = f"{estimate.emotion} {estimate.probabilities[estimate.emotion]:.0%}"
         print(f"face {number}, {width} pixels wide at {x}, {y}: {label}")
         cv2.rectangle(canvas, (x, y), (x + width, y + height), GREEN, thickness=2)
@@ -36,4 +36,6 @@ def main(photo: Path, marked: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,7 +1,7 @@
 """Follow a voice through a recording: python examples/follow_wav.py interview.wav
 
-As nothing says here who speaks when, every three seconds are a turn of one speaker. Sounds other
-than WAV of 16 bits at 16 kHz need: pip install 'dcet[audio]'
+Nothing here tells speakers apart: every three seconds are a turn of one speaker. Files other than
+WAV of 16 bits at 16 kHz need: pip install 'dcet[audio]'
 """
 
 import sys
@@ -34,4 +34,6 @@ def main(recording: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     main(Path(sys.argv[1]))

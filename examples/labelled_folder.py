@@ -1,6 +1,6 @@
 """Evaluate a folder of labelled turns: python examples/labelled_folder.py FOLDER
 
-docs/turns.md has the format: one line of JSON a turn, with the names of its sound and pictures.
+docs/turns.md has the format: one line of JSON a turn, with the names of its audio and image files.
 """
 
 import sys
@@ -24,4 +24,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     main(Path(sys.argv[1]))

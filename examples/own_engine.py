@@ -1,6 +1,6 @@
-"""Run the graphs of a bundle by an engine of your own: python examples/own_engine.py
+"""Run the graphs of a bundle on an engine of your own: python examples/own_engine.py
 
-It needs a name, a reason and `run`. This one lets ONNX Runtime do the work, and keeps the time.
+It needs a name, a reason and `run`. This one lets ONNX Runtime do the work, and times it.
 """
 
 from collections import defaultdict

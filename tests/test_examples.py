@@ -141,6 +141,31 @@ def test_follow_a_video(run: Run, video: Path) -> None:
         assert re.match(rf" *{3 * place} s  {EMOTION} +from audio \d+%, face \d+%", line), line
 
 
+def test_a_video_without_sound(run: Run, tmp_path: Path) -> None:
+    """A camera is followed alone; a moment that shows no face either is named and passed over."""
+    av = pytest.importorskip("av")
+    path = tmp_path / "silent.mp4"
+    with av.open(path, "w") as container:
+        pictures = container.add_stream("mpeg4", rate=FRAMES_PER_S)
+        pictures.width = pictures.height = 400
+        pictures.pix_fmt = "yuv420p"
+        for number in range(6 * FRAMES_PER_S):
+            shown = portrait(1) if number < 3 * FRAMES_PER_S else np.full((400, 400, 3), 128)
+            frame = av.VideoFrame.from_ndarray(shown.astype(np.uint8), format="rgb24")
+            container.mux(pictures.encode(frame))
+        container.mux(pictures.encode(None))
+    first, second = run("follow_video.py", path).splitlines()
+    assert re.match(rf"   0 s  {EMOTION} +from face 100% audio: empty", first)
+    assert "expected text, audio or faces" in second
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_an_example_that_lacks_its_arguments_says_how_to_run_it(name: str, run: Run) -> None:
+    if "sys.argv" in (EXAMPLES / name).read_text(encoding="utf-8"):
+        with pytest.raises(SystemExit, match=f"python examples/{name}"):
+            run(name)
+
+
 def test_every_face_of_a_photo(run: Run, photo: Path, tmp_path: Path) -> None:
     printed = run("faces_in_photo.py", photo, tmp_path / "marked.png").splitlines()
     faces = len(printed) - 1

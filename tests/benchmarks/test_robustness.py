@@ -254,5 +254,5 @@ def test_a_split_that_is_not_there_is_an_error(folder: Path) -> None:
 def test_the_page_of_figures_has_a_row_of_it(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "report.json", tmp_path / "it.json")
     page = render_figures(tmp_path)
-    assert "## Senses that fail" in page
+    assert "## Modalities that fail" in page
     assert page.count("`it.json`") == 1
