@@ -17,7 +17,7 @@ install: $(INSTALLED) ## Make .venv with DCET and every tool in it
 demo: $(INSTALLED) ## Play a scene with voices and faces through the shipped bundle, measure latency
 	@mkdir -p $(DEMO)
 	$(BIN)/python -m dcet.demo
-	$(BIN)/dcet-bench latency --turns 200 --growth-turns 10000 \
+	$(BIN)/dcet-bench latency --turns 200 --growth-turns 10000 --size-turns 300 \
 	  --html $(DEMO)/report.html --json $(DEMO)/report.json
 	@printf '\nReport:  %s\nFigures: %s\n' $(DEMO)/report.html $(DEMO)/report.json
 
