@@ -12,7 +12,7 @@ TITLE = "Where is Pixel?"
 
 
 def scripted_conversation() -> tuple[ScriptedTurn, ...]:
-    """Thirty turns of three people, one of whom joins late; all seven emotions occur.
+    """Read thirty turns of three people, one of whom joins late; all seven emotions occur.
 
     For some turns the camera is in the dark or off, for others the room is loud or the microphone
     off.

@@ -140,7 +140,7 @@ def _write_errors(path: Path) -> Iterator[None]:
 
 
 def _mode(path: Path) -> int | None:
-    """Type and permissions of what is at `path`, or where its links lead; None for nothing."""
+    """Return type and permissions of `path`, or of where its links lead; None for nothing."""
     try:
         return path.stat().st_mode
     except FileNotFoundError:

@@ -78,7 +78,7 @@ class Arena:
     def __init__(
         self, state: tuple[StatePair, ...], max_speakers: int, engine: Engine | None = None
     ) -> None:
-        """engine: that may keep the states on its device; else they are in the block"""
+        """Allocate the block, unless `engine` keeps the states on its device."""
         count = max_speakers + 1
         self._device = None if engine is None else engine.keep_states(state, count)
         self._state = state = state if self._device is None else ()
@@ -202,8 +202,8 @@ class Arena:
         )
 
     def _following(self, speaker: str) -> Index:
-        """The index after a turn of this speaker: the spare slot is theirs, and the last to be
-        evicted."""
+        """Return the index after a turn of this speaker: the spare slot is theirs, and the last to
+        be evicted."""
         index = self.index
         slots = dict(index.slots)
         is_new = speaker not in slots

@@ -251,17 +251,17 @@ class _Drawing:
         self.paint(_inside(np.minimum(front, temples)), self.strands)
 
     def _outline(self) -> Plane:
-        """Distance from that of the head, about."""
+        """Return the distance from the outline of the head, about."""
         width = 0.74 * (1 - (1 - self.look.jaw) * np.clip(self.y / 0.95, 0, 1) ** 2)
         height = np.where(self.y > 0, 0.93 + 0.08 * self.e.jaw, 0.98)
         return (np.hypot(self.x / width, self.y / height) - 1) * 0.7
 
     def _crown(self) -> Plane:
-        """Distance from the outline of the hair above the ears, about."""
+        """Return the distance from the outline of the hair above the ears, about."""
         return np.hypot(self.x / self.look.crown, (self.y + 0.05) / 1.06) - 1
 
     def _strands(self) -> Rgb:
-        """The colour of hair everywhere; strands fall from the crown."""
+        """Return the colour of hair everywhere; strands fall from the crown."""
         x, y, curl = self.x, self.y, self.look.curl
         waves = np.sin(
             60 * np.arctan2(x, 1.2 - y) + curl * (6 * np.sin(22 * y) + 3 * np.sin(31 * x))
@@ -272,7 +272,7 @@ class _Drawing:
         return colour
 
     def _relief(self) -> Plane:
-        """Height of the skin."""
+        """Return the height of the skin."""
         e, y, side = self.e, self.y, self.side
         height = 0.75 * np.sqrt(np.clip(1 - (self.outline / 0.7 + 1) ** 2, 0.02, 1))
         # Brow ridge, sockets, balls of the eyes.

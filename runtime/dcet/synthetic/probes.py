@@ -40,7 +40,7 @@ def speech_windows(windows: int, seed: int) -> NDArray[np.float32]:
 
 
 def _voiced(count: int, rng: np.random.Generator, sample_rate_hz: int) -> NDArray[np.float64]:
-    """Harmonics of a gliding pitch under three formants, in syllables."""
+    """Return harmonics of a gliding pitch under three formants, in syllables."""
     time_s = np.arange(count) / sample_rate_hz
     glide = 1 + 0.1 * np.sin(2 * np.pi * rng.uniform(0.3, 1.0) * time_s)
     pitch_hz = rng.uniform(90, 220) * glide

@@ -159,7 +159,7 @@ def _read(path: Path) -> Target:
 
 
 def _build(cls: Any, row: Mapping[str, Any], path: Path, table: str) -> Any:
-    """An object of `cls` from the keys of a table, whose dotted name begins every message."""
+    """Build an object of `cls` from the keys of a table, whose dotted name begins every message."""
     rules = _RULES[cls]
     kind = f"the table [{table.rstrip('.')}]" if table else "a target"
     for key in row.keys() - rules.keys():

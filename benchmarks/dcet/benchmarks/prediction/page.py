@@ -157,7 +157,7 @@ def _here(report: PredictReport) -> str:
 
 
 def _distances(report: PredictReport) -> Svg:
-    """One row a graph, from its limit to what was measured, on a log axis."""
+    """Draw one row a graph, from its limit to what was measured, on a log axis."""
     top, bottom, row, width = 6.0, 34.0, 44.0, 2 * WIDTH
     svg = Svg(width, top + row * len(report.graphs) + bottom, "Limit and measurement by graph")
     figures = {

@@ -103,8 +103,8 @@ def darken(faces: Pixels, light: float, rng: Generator) -> Pixels:
 
 
 def mishear(text: str, rate: float, words: Sequence[str], rng: Generator) -> str:
-    """`text` with an expected word error rate of `rate`: six errors of ten put another of `words`
-    in the place of a word, the others leave it out (2.5) or put one behind it (1.5)."""
+    """Corrupt `text` at an expected word error rate of `rate`: six errors of ten put another of
+    `words` in the place of a word, the others leave it out (2.5) or put one behind it (1.5)."""
     heard = []
     for word in text.split():
         struck, kind, pick = rng.random(3)

@@ -285,7 +285,7 @@ def _curve(
 
 
 def _lose(scenes: Sequence[ConstructedTurn], lost: NDArray[np.bool_]) -> list[ConstructedTurn]:
-    """lost: (turns, 3)."""
+    """Leave out of each turn the modalities that `lost` (turns, 3) marks."""
     return [
         _without(scene, [name for name, gone in zip(MODALITIES, row, strict=True) if gone])
         for scene, row in zip(scenes, lost, strict=True)

@@ -87,8 +87,10 @@ def remade(
     features: Mapping[str, NDArray[Any]],
     step_inputs: Mapping[str, str],
 ) -> Arrays:
-    """A case of the step with what encoders made, `features` (n, width) by modality, in the place
-    of what torch's made. `step_inputs`: by modality, the step's input for it."""
+    """Replace what torch's encoders made in a case of the step by `features` (n, width).
+
+    `features` and `step_inputs`, the names of the step's inputs, are by modality.
+    """
     made = dict(turns)
     for name, features_of in features.items():
         rows = turns.get(f"{name}_rows")

@@ -246,7 +246,7 @@ class Manifest:
         return manifest
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON that `from_json` reads; keys that hold nothing optional are left out."""
+        """Return the JSON that `from_json` reads; keys that hold nothing optional are left out."""
         written: dict[str, Any] = _write(self)
         return written
 
@@ -302,7 +302,7 @@ def _check_text(value: Any, where: str) -> None:
 
 @cache
 def _keys(cls: Any) -> tuple[tuple[str, str, Any, bool], ...]:
-    """(field, JSON key, type, is required) of a dataclass."""
+    """Return (field, JSON key, type, is required) of a dataclass."""
     hints = get_type_hints(cls)
     return tuple(
         (f.name, f.metadata.get("key", f.name), hints[f.name], f.default is MISSING)
@@ -311,7 +311,7 @@ def _keys(cls: Any) -> tuple[tuple[str, str, Any, bool], ...]:
 
 
 def _read(expected: Any, value: Any, where: str) -> Any:
-    """`value` as the type `expected`; `where` names it in messages."""
+    """Convert `value` to the type `expected`; `where` names it in messages."""
     origin, arguments = get_origin(expected), get_args(expected)
     if expected is Any:
         return value

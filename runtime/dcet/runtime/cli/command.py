@@ -121,9 +121,9 @@ def _why_stdout_fails() -> str | None:
 
 
 def _after_flushing(code: Any) -> Any:
-    """The exit code, once all that was printed is written: only then is it known to be.
+    """Return the exit code once all output is written: only then is it known to be.
 
-    Where it cannot be, what is left is dropped, or Python would complain at its end.
+    Where it cannot be written, the rest is dropped, or Python would complain at its end.
     """
     try:
         sys.stdout.flush()

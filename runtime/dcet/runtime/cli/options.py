@@ -24,7 +24,7 @@ class FiniteRange(click.FloatRange):
 
 
 def json_option(help: str) -> Callable[[F], F]:
-    """The option --json, of which the value, a file, may be left out for standard output."""
+    """Make the option --json, whose value, a file, may be left out for standard output."""
     return click.option(
         "--json",
         "json_path",

@@ -144,7 +144,7 @@ def same_place(one: Path, other: Path) -> bool:
 
 
 def name_of(param: click.Parameter) -> str:
-    """The name of an option or an argument as people type it."""
+    """Return the name of an option or an argument as people type it."""
     return param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
 
 

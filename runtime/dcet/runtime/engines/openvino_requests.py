@@ -65,7 +65,7 @@ class KeptRequests:
         self._idle: list[_Request] = []  # as many as ever ran at once
 
     def start(self, inputs: Arrays) -> Pending:
-        """It is done when this returns: another thread takes time, which small graphs feel."""
+        """Run the graph at once: another thread takes time, which small graphs feel."""
         made = self._run(inputs)
         return lambda: made
 

@@ -77,7 +77,7 @@ def cut_windows(mono: Floats, size: int) -> Floats:
 
 
 def _full_scale(audio: NDArray[Any]) -> tuple[Floats, float]:
-    """The samples in [-1, 1], and the peak that they had as numbers of a full scale of 1."""
+    """Return the samples in [-1, 1], and their peak before, as a multiple of full scale."""
     if audio.dtype == np.int16:
         return audio.astype(np.float32) / np.float32(2**15), 1.0
     check_finite(audio)

@@ -164,7 +164,7 @@ class Encoders:
     def _crops(
         self, images: Sequence[Image], turn: Turn, encoded: Encoded
     ) -> tuple[list[Pixels], list[float]]:
-        """The faces of those images that are used, and how sure it is that each is one."""
+        """Return the faces of the images that are used, and the confidence in each."""
         most = self._modalities["face"].most
         if len(images) == 0:
             raise Unusable("empty")
@@ -184,7 +184,7 @@ class Encoders:
         return crops, confidences
 
     def _crop(self, image: Image, turn: Turn, encoded: Encoded) -> tuple[Pixels, float]:
-        """The face of one image, and how sure it is that it is one."""
+        """Return the face of one image, and the confidence in it."""
         if not turn.whole_frames:
             with encoded.timed("face"):
                 return to_crop(to_rgb(image, turn.colors)), 1.0
@@ -204,7 +204,7 @@ class Encoders:
 
 
 def _usable(features: Features) -> Floats:
-    """The array, unless there is nothing in it, or NaN. Raises Unusable or NotFinite."""
+    """Return the array. Raises Unusable where it is empty, NotFinite where it holds NaN."""
     if len(features.array) == 0:
         raise Unusable("empty")
     check_finite(features.array)

@@ -26,7 +26,7 @@ def picture_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """ITU-T T.81, B.1 and B.2: segments of a marker and a length, until the first frame."""
+    """Read a size after ITU-T T.81, B.1 and B.2: segments of marker and length, up to a frame."""
     place = 2
     for _ in range(_MOST_SEGMENTS):
         lead, marker, length = struct.unpack_from(">BBH", data, place)
@@ -45,7 +45,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """RFC 9649, 2.5 to 2.7: a key frame of VP8, a lossless picture, or a canvas."""
+    """Read a size after RFC 9649, 2.5 to 2.7: a key frame of VP8, a lossless image, or a canvas."""
     kind = data[12:16]
     if kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", data, 26)

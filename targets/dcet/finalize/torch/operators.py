@@ -109,7 +109,7 @@ def _quantize(
 
 
 def _along(x: Any, dimensions: int, axis: int) -> Any:
-    """A value for each place along an axis, to be multiplied with a tensor."""
+    """Shape the values along an axis so that they multiply a tensor."""
     if x is None or x.ndim == 0:
         return x
     return x.reshape([-1 if i == axis % dimensions else 1 for i in range(dimensions)])

@@ -77,7 +77,7 @@ class _Node:
             self._attributes["parts"] = len(self._outputs)
 
     def run(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Its outputs by their names."""
+        """Return the outputs of the operator by their names."""
         made = self._operator(*(values[name] for name in self.inputs), **self._attributes)
         return dict(zip(self._outputs, made if isinstance(made, tuple) else (made,), strict=True))
 
