@@ -31,7 +31,8 @@ def main(photo: Path, marked: Path) -> None:
         print(f"face {number}, {width} pixels wide at {x}, {y}: {label}")
         cv2.rectangle(canvas, (x, y), (x + width, y + height), GREEN, thickness=2)
         cv2.putText(canvas, label, (x, y - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.5, GREEN)
-    cv2.imwrite(str(marked), cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR))
+    if not cv2.imwrite(str(marked), cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR)):
+        sys.exit(f"{marked} cannot be written")
     print(f"{len(boxes)} faces, marked in {marked}")
 
 

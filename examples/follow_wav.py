@@ -29,6 +29,8 @@ def main(recording: Path) -> None:
             continue
         share = estimate.probabilities[estimate.emotion]
         print(f"{estimate.emotion:<9}{share:4.0%}  {'█' * round(20 * share)}")
+    if conversation.turns == 0:
+        sys.exit(f"{recording}: no turn of it holds a voice")
     mood = conversation.trajectory("voice").sentiment.mean()
     print(f"sentiment over {conversation.turns} turns: {mood:+.2f}, from -1 to 1")
 

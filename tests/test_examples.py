@@ -134,6 +134,13 @@ def test_follow_a_recording(run: Run, recording: Path) -> None:
     assert re.fullmatch(r"sentiment over \d+ turns: [+-]\d\.\d\d, from -1 to 1", printed[-1])
 
 
+def test_a_recording_of_silence(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "silence.wav"
+    write_wav(path, np.zeros(SAMPLE_RATE_HZ, np.int16), SAMPLE_RATE_HZ)
+    with pytest.raises(SystemExit, match=r"silence\.wav: no turn of it holds a voice"):
+        run("follow_wav.py", path)
+
+
 def test_follow_a_video(run: Run, video: Path) -> None:
     printed = run("follow_video.py", video).splitlines()
     assert len(printed) > 2
@@ -175,6 +182,11 @@ def test_every_face_of_a_photo(run: Run, photo: Path, tmp_path: Path) -> None:
     before, after = read_picture(photo), read_picture(tmp_path / "marked.png")
     assert before.shape == after.shape
     assert np.any(before != after)
+
+
+def test_a_photo_that_cannot_be_written_is_named(run: Run, photo: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"marked\.png cannot be written"):
+        run("faces_in_photo.py", photo, tmp_path / "nowhere" / "marked.png")
 
 
 def test_figures_of_a_labelled_folder(run: Run, tmp_path: Path) -> None:
