@@ -269,6 +269,21 @@ def test_text_and_what_is_being_done_go_where_they_should(tmp_path: Path) -> Non
         assert written.decode().rstrip() == "<p>Zoë</p>"
 
 
+@pytest.mark.parametrize("place", ["-", "page.html"])
+def test_a_name_that_is_not_utf_8_is_written_as_an_escape(tmp_path: Path, place: str) -> None:
+    path = Path(place) if place == "-" else tmp_path / place
+    name = os.fsdecode(b"b\xff.dcet")
+
+    @click.command(cls=Command)
+    def command() -> None:
+        output_text(path, f"<p>{name}</p>")
+
+    result = CliRunner().invoke(command, [])
+    assert result.exit_code == 0
+    written = result.stdout_bytes if place == "-" else path.read_bytes()
+    assert written.rstrip() == rb"<p>b\udcff.dcet</p>"
+
+
 def test_exit_codes_tell_a_regression_from_other_ends(report: Path, tmp_path: Path) -> None:
     worse = tmp_path / "worse.json"
     worse.write_text(json.dumps({**REPORT, "weighted_f1": 0.4}))

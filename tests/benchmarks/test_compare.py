@@ -195,6 +195,8 @@ def test_json_names_what_regressed_and_what_else_differs(tmp_path: Path) -> None
         ({"schema": "dcet-bench/latency/99"}, "latency/99"),
         (ACCURACY, "same kind"),
         ({"schema": LATENCY_SCHEMA}, "missing"),
+        ({**LATENCY, "engine": "onnxruntime"}, "of the wrong type"),
+        ({**LATENCY, "promises": ["fast"]}, "of the wrong type"),
     ],
 )
 def test_what_cannot_be_compared_is_bad_input(tmp_path: Path, after: Any, message: str) -> None:

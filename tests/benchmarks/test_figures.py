@@ -33,6 +33,17 @@ def write(folder: Path, **reports: dict[str, Any]) -> Path:
     return folder
 
 
+def recorded(rows: list[list[Any]]) -> dict[str, Any]:
+    """A report of one table with two columns."""
+    table = {"title": "t", "command": "c", "machine": "m", "note": "", "columns": ["a", "b"]}
+    return {"schema": RECORDED_SCHEMA, "tables": [{**table, "rows": rows}]}
+
+
+def test_a_cell_stays_in_its_place(tmp_path: Path) -> None:
+    page = render_figures(write(tmp_path, kept=recorded([["1|2\n3", "4"]])))
+    assert "| 1\\|2 3 | 4 |" in page.splitlines()
+
+
 def test_the_page_in_the_repository_is_what_the_command_makes(tmp_path: Path) -> None:
     output = tmp_path / "benchmarks.md"
     command = ["figures", str(REPO / "benchmarks" / "results"), str(output)]
@@ -70,6 +81,11 @@ def test_every_table_has_as_many_cells_in_every_line(tmp_path: Path) -> None:
             {"cut": {key: ROW[key] for key in ("schema", "engine", "bundle")}},
             "cut.json: KeyError('machine') is missing",
         ),
+        ({"typed": {**ROW, "engine": {"name": None}}}, "typed.json: AttributeError"),
+        ({"typed": {**ROW, "bundle": {**ROW["bundle"], "precision": []}}}, "typed.json: Attribute"),
+        ({"kept": {"schema": RECORDED_SCHEMA}}, "kept.json: KeyError('tables') is missing"),
+        ({"kept": recorded(rows=[["1", None]])}, "kept.json: AttributeError"),
+        ({"kept": recorded(rows=[["1"]])}, "a row of other length than its columns"),
     ],
 )
 def test_what_is_no_report_is_named_and_nothing_is_written(

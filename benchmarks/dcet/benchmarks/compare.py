@@ -7,7 +7,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from dcet.benchmarks.comparison import LATENCY_TOLERANCE, Comparison, Report, ReportError, Row
+from dcet.benchmarks.comparison import (
+    LATENCY_TOLERANCE,
+    Comparison,
+    Report,
+    ReportError,
+    Row,
+    report_errors,
+)
 from dcet.benchmarks.page.svg import figure
 from dcet.benchmarks.reports import KINDS, read_report
 from dcet.benchmarks.tables import new_table
@@ -37,16 +44,9 @@ def compare_reports(before: Path, after: Path, tolerance: float = LATENCY_TOLERA
             f"{before} is {first['schema']} and {after} is {second['schema']}; "
             "compare two reports of the same kind"
         )
-    try:
+    with report_errors(f"{before} or {after}", "write both reports"):
         rows = tuple(KINDS[first["schema"]].compare(first, second, tolerance))
         notes = tuple(_differences(first, second))
-    except ReportError as error:
-        raise ReportError(f"{before} and {after}: {error}") from error
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ReportError(
-            f"{before} or {after}: {error!r} is missing or of the wrong type; write both reports "
-            "again with this version of dcet-bench"
-        ) from error
     _check_names(before, rows)
     return Comparison(before=before.name, after=after.name, notes=notes, rows=rows)
 

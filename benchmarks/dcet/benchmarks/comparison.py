@@ -1,6 +1,7 @@
 """The figures of two reports of one kind, row by row, and which of them got worse."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +16,20 @@ Report = Mapping[str, Any]  # a report as its JSON has it
 
 class ReportError(DcetError, ValueError):
     """A report that cannot be read, or cannot be compared with the other."""
+
+
+@contextmanager
+def report_errors(where: str, cure: str) -> Iterator[None]:
+    """Raise a ReportError for what a value that is missing, or of the wrong type, leads to."""
+    try:
+        yield
+    except ReportError as error:
+        raise ReportError(f"{where}: {error}") from error
+    except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise ReportError(
+            f"{where}: {error!r} is missing or of the wrong type; {cure} again with this version "
+            "of dcet-bench"
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dcet.benchmarks.comparison import Report, ReportError
+from dcet.benchmarks.comparison import Report, ReportError, report_errors
 from dcet.benchmarks.reports import KINDS, read_report
 
 RECORDED_SCHEMA = "dcet-bench/recorded/1"  # figures of which no report was kept
@@ -30,7 +30,7 @@ def render_figures(folder: Path) -> str:
     if not paths:
         raise ReportError(f"{folder}: expected reports of dcet-bench, *.json, got none")
     found = {path: read_report(path, (*KINDS, RECORDED_SCHEMA)) for path in paths}
-    recorded = [report for report in found.values() if report["schema"] == RECORDED_SCHEMA]
+    recorded = {path: one for path, one in found.items() if one["schema"] == RECORDED_SCHEMA}
     sections = [HEAD]
     for schema in KINDS:
         of_kind = {path: report for path, report in found.items() if report["schema"] == schema}
@@ -38,7 +38,9 @@ def render_figures(folder: Path) -> str:
             sections.append(_section(schema, of_kind))
     if recorded:
         sections.append(EARLIER)
-        sections += [_earlier(table) for report in recorded for table in report["tables"]]
+        for path, report in recorded.items():
+            with report_errors(str(path), "write it"):
+                sections += map(_earlier, report["tables"])
     return "\n\n".join(sections) + "\n"
 
 
@@ -50,13 +52,9 @@ def _section(schema: str, reports: Mapping[Path, Report]) -> str:
 
 
 def _row(path: Path, report: Report, figures: Callable[[Report], Sequence[str]]) -> tuple[str, ...]:
-    try:
-        return (*_common(report), *figures(report), report["created"][:10], f"`{path.name}`")
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ReportError(
-            f"{path}: {error!r} is missing or of the wrong type; write the report again with this "
-            "version of dcet-bench"
-        ) from error
+    with report_errors(str(path), "write the report"):
+        cells = (*_common(report), *figures(report), report["created"][:10], f"`{path.name}`")
+        return tuple(map(_escaped, cells))
 
 
 def _common(report: Report) -> Iterator[str]:
@@ -82,14 +80,23 @@ def _earlier(table: Mapping[str, Any]) -> str:
     note = f"\n\n{table['note']}" if table["note"] else ""
     return (
         f"### {table['title']}\n\n`{table['command']}`. Machine: {table['machine']}.{note}\n\n"
-        f"{_markdown(table['columns'], table['rows'])}"
+        f"{_markdown(*_escaped_rows(table))}"
     )
+
+
+def _escaped_rows(table: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Give the columns and the rows of a table. Raises TypeError or ValueError."""
+    columns, *rows = ([*map(_escaped, cells)] for cells in (table["columns"], *table["rows"]))
+    if any(len(row) != len(columns) for row in rows):
+        raise ValueError(f"{table['title']}: a row of other length than its columns")
+    return columns, rows
 
 
 def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|")
+    """Keep a cell in its place: neither a bar nor a line break ends it."""
+    return " ".join(cell.replace("|", "\\|").splitlines())

@@ -81,9 +81,13 @@ def output_json(path: Path | None, value: Any) -> None:
 
 
 def output_text(path: Path | None, text: str) -> None:
-    """Write text in UTF-8 to a file, or to standard output. Raises WriteError."""
+    """Write text in UTF-8 to a file, or to standard output. Raises WriteError.
+
+    What of a name of a file is not UTF-8 becomes an escape, as write_json has it.
+    """
+    data = text.encode(errors="backslashreplace")
     if path == STDOUT:
-        click.echo(text.encode())
+        click.echo(data)
     elif path is not None:
         with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(data)
