@@ -33,7 +33,7 @@ def turn_section(report: LatencyReport) -> str:
         "<h2>A turn, from text to estimate</h2>"
         f'<p class="note">{turns.n:,} turns of everyday texts of {min(mixed.tokens)} to '
         f"{max(mixed.tokens)} tokens, back to back, after {report.warm_up.turns} turns of warm-up"
-        f"{'' if report.warm_up.stable else ' (not yet stable)'}. No sample was left out.</p>"
+        f"{'' if report.warm_up.stable else ' (not yet stable)'}. No outlier was removed.</p>"
         + card(title, histograms, "Orange: the slowest 5 % of the turns.")
         + f'<div class="grid"><div>{_stage_card(report)}{_pace_card(report)}</div>'
         + card("Percentiles, ms", _percentile_table(_back_to_back(report)))
@@ -68,8 +68,8 @@ def _pace_card(report: LatencyReport) -> str:
     colours = legend(
         [("fill-1", "p50"), ("fill-2", "p95"), ("fill-3", "p99"), ("fill-4", "maximum")]
     )
-    note = "People pause. Meanwhile the processor sleeps, clocks down and loses its caches."
-    return card("Back to back, and at the pace of people", f"{plot}{colours}", note)
+    note = "People pause between turns; meanwhile the processor clocks down and its caches go cold."
+    return card("Back to back, and at a natural pace", f"{plot}{colours}", note)
 
 
 def _percentile_table(loops: Sequence[Loop]) -> str:
@@ -92,13 +92,13 @@ def _percentile_rows(loop: Loop) -> Iterator[str]:
 def growth_section(report: LatencyReport) -> str:
     turns, speakers = report.growth_over_turns, report.growth_over_speakers
     sizes = report.memory_over_sizes
-    senses = ", length of sound, number and size of faces" if report.three_senses else ""
+    senses = ", length of audio, number and size of faces" if report.three_senses else ""
     age, known = "turns played before", "speakers in the conversation"
     return (
-        "<h2>A long conversation, a crowd</h2>"
-        '<p class="note">Conversations of every size side by side, in random order. The text '
-        "features are given, so this is all that a turn does with its memory. Line: p50; band: up "
-        "to p95.</p>"
+        "<h2>Long conversations and many speakers</h2>"
+        '<p class="note">Conversations of every size, measured in turn and in random order. '
+        "Text features are given, so this is the cost of fusion, memory and heads. Line: p50; "
+        "band: up to p95.</p>"
         '<div class="grid">'
         + card(
             "Cost of a turn over turns",
@@ -123,7 +123,7 @@ def growth_section(report: LatencyReport) -> str:
         + card(
             "Memory over turns of different sizes, since the first",
             str(memory_plot("Memory over sizes", sizes, age, 1024 * SIZES_GROWTH_MIB)),
-            f"Raw turns: every one has another text{senses}. "
+            f"Raw turns, each with a different text{senses}. "
             f"{sizes[-1].rss_bytes / 2**20:,.0f} MiB resident in all by then.",
         )
         + "</div>"

@@ -36,7 +36,8 @@ def _header(report: RobustnessReport) -> str:
         f"conversations, through the runtime. Measured {escape(report.created[:10])}.</p>"
         '<p class="note">Constructed: the text is MELD’s; the voices are clips of RAVDESS and the '
         "faces are of FER+, picked by the turn’s own label. They were never recorded together. The "
-        "figures compare conditions with each other and are no accuracy in the world.</p>"
+        "figures compare conditions with each other and say nothing about accuracy on real "
+        "conversations.</p>"
     )
 
 
@@ -54,7 +55,7 @@ def _masks(report: RobustnessReport) -> str:
         '<p class="note">Only these modalities exist, in every turn.</p>'
         '<div class="grid">'
         + card("Weighted F1", str(score_bars("Weighted F1 by modalities", rows)))
-        + card("Other figures, and the mean weight of each sense", table(head, figures))
+        + card("Other figures, and the mean weight of each modality", table(head, figures))
         + "</div>"
     )
 
@@ -77,12 +78,12 @@ def _missing(report: RobustnessReport) -> str:
     ]
     head = ["modalities present, missing in", *labels]
     note = (
-        "Of an empty turn nothing arrived. It counts with the speaker’s last estimate, or as "
+        "A turn of which nothing arrived counts with the speaker’s last estimate, or as "
         "neutral where there is none."
     )
     return (
         "<h2>With modalities that come and go (constructed)</h2>"
-        '<p class="note">Each sense is missing by itself, in this share of the turns.</p>'
+        '<p class="note">Each modality is missing independently, in this share of the turns.</p>'
         '<div class="grid">'
         + card("With all three modalities", f"{plot}{colours}")
         + card("Weighted F1 over the share that is missing", table(head, rows), note)
@@ -94,9 +95,9 @@ def _corruptions(report: RobustnessReport, modality: str) -> str:
     curves = [curve for curve in report.corruptions if curve.modality == modality]
     cards = "".join(_curve(report, curve) for curve in curves)
     return (
-        f"<h2>Bad {modality} (constructed)</h2>"
-        f'<p class="note">Dashed: the same turns without {modality}. Below that line, bad '
-        f"{modality} does more harm than none. Green: the mean weight that the model gives to it."
+        f"<h2>Corrupted {modality} (constructed)</h2>"
+        f'<p class="note">Dashed: the same turns without {modality}. Below that line, corrupted '
+        f"{modality} does more harm than having none. Green: the mean weight that it is given."
         f'</p><div class="grid">{cards}</div>'
     )
 
