@@ -173,6 +173,27 @@ def test_what_is_no_engine_is_named(bundle: Bundle, engine: Any) -> None:
         Conversation(bundle, engine)
 
 
+@pytest.mark.parametrize("missing", ["name", "reason"])
+def test_an_engine_of_your_own_says_what_it_is(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    engine = Doubled(bundle.engine("onnxruntime"))
+    monkeypatch.setattr(Doubled, missing, None)
+    with pytest.raises(ConfigError, match=rf"^engine: expected Doubled\.{missing} to be a str"):
+        Conversation(bundle, engine)
+
+
+@pytest.mark.parametrize("outputs", [None, [np.zeros(1, np.float32)], {"features": [1.0]}])
+def test_an_engine_of_your_own_that_gives_no_arrays_is_named(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, outputs: Any
+) -> None:
+    conversation = Conversation(bundle, Doubled(bundle.engine("onnxruntime")))
+    monkeypatch.setattr(Doubled, "run", lambda *_: outputs)
+    with pytest.raises(EngineError, match="expected a dict of float32 arrays by the names"):
+        conversation.turn("Ann", "fine")
+    assert conversation.turns == 0
+
+
 @pytest.mark.parametrize("take", [copy.copy, copy.deepcopy, ForkingPickler.dumps])
 def test_an_engine_is_neither_copied_nor_pickled(
     bundle_and_engine: tuple[Bundle, Engine], take: Any

@@ -62,6 +62,11 @@ class Conversation(Uncopied):
                 "engine: expected auto, the name of an engine, or an instance of a subclass of "
                 f"dcet.runtime.engines.engine.Engine, got {type(self.engine).__name__}"
             )
+        for name in ("name", "reason"):
+            if not isinstance(getattr(self.engine, name, None), str):
+                raise ConfigError(
+                    f"engine: expected {type(self.engine).__name__}.{name} to be a str; set it"
+                )
         self._arena = Arena(bundle.manifest.state, int(max_speakers), self.engine)
         self._encoders = Encoders(bundle, self.engine, face_finder)
         self._modalities = bundle.manifest.modalities

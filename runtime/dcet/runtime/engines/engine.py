@@ -92,12 +92,19 @@ class Engine(Uncopied, ABC):
 def start(engine: Engine, graph: str, inputs: Arrays) -> Pending:
     """Start a graph whose outputs may be remembered, so that they must be finite.
 
-    Raises EngineError, as may what it returns: where an output is NaN or infinite, too.
+    Raises EngineError, as may what it returns: where an output is NaN, infinite or no array of
+    float32, too.
     """
     pending = engine.start(graph, inputs)
 
     def finish() -> dict[str, NDArray[np.float32]]:
         outputs = pending()
+        is_mapping = isinstance(outputs, Mapping)  # an engine of a host's own may return anything
+        if not is_mapping or not all(map(_is_float32, outputs.values())):
+            raise EngineError(
+                f"{engine.name}: graph {graph!r}: expected a dict of float32 arrays by the names "
+                "of the graph's outputs, got something else; correct the engine's `run`"
+            )
         if not all(np.isfinite(array).all() for array in outputs.values()):
             raise EngineError(
                 f"{engine.name}: graph {graph!r}: expected finite estimates, got NaN or infinity; "
@@ -106,3 +113,7 @@ def start(engine: Engine, graph: str, inputs: Arrays) -> Pending:
         return outputs
 
     return finish
+
+
+def _is_float32(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == np.float32
