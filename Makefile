@@ -14,7 +14,7 @@ help: ## Show this list
 
 install: $(INSTALLED) ## Make .venv with DCET and every tool in it
 
-demo: $(INSTALLED) ## Play a scene with voices and faces through the shipped bundle, measure latency
+demo: $(INSTALLED) ## Play a scene with voices and faces through the shipped bundle, and measure latency
 	@mkdir -p $(DEMO)
 	$(BIN)/python -m dcet.demo
 	$(BIN)/dcet-bench latency --turns 200 --growth-turns 10000 --size-turns 300 \

@@ -10,7 +10,8 @@ from tests.tiny_bundle import write_tiny_bundle
 
 FAKES = Path(__file__).with_name("device_fakes")
 
-# What `make test-fast` runs: the tests that need neither training nor an export.
+# What `make test-fast` runs, but for single tests marked `slow`: the tests that need neither
+# training nor an export.
 FAST = {"runtime", "data", "targets", "quantization"}
 NOT_SLOW = "not slow"
 

@@ -4,11 +4,14 @@ import re
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from dcet.data import default_turns as calibration_turns
 from dcet.data.default_turns import PICTURES, default_turns
 from dcet.data.turns import check_classes
 from dcet.runtime.labels import EMOTIONS
+
+pytestmark = pytest.mark.slow  # it makes the whole set
 
 
 def test_every_emotion_and_every_gap_occurs() -> None:

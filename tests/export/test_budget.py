@@ -177,7 +177,7 @@ def test_a_budget_that_nothing_holds(folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "x.dcet"
     options = ("--budget-ms", 0.001, "--precision", "fp32", "--output", output)
     result = run(folder, tmp_path, *options)
-    assert result.exit_code == 2
+    assert result.exit_code == 1  # a bound that is not held
     assert "no candidate holds 0.001 ms on this machine; the fastest of 9" in result.stderr
     assert "Nothing was written" in result.stderr
     assert not list(tmp_path.iterdir())

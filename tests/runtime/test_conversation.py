@@ -212,6 +212,7 @@ def test_a_path_is_no_bundle(tiny: Any) -> None:
         Conversation(tiny)
 
 
+@pytest.mark.slow
 def test_nothing_grows_with_turns(bundle: Bundle) -> None:
     conversation = Conversation(bundle, max_speakers=8)
 
@@ -306,6 +307,7 @@ class Interrupt:
             sys.settrace(before)
 
 
+@pytest.mark.slow
 def test_an_interrupted_turn_is_never_kept(bundle: Bundle) -> None:
     """Wherever the interrupt comes, in a turn that also evicts a speaker."""
     conversation, undisturbed = (

@@ -16,6 +16,7 @@ from tests import tiny_bundle
 from tests.tiny_bundle import write_tiny_bundle
 
 ENGINES = ["onnxruntime", "openvino"]
+pytestmark = pytest.mark.slow
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 
 
