@@ -25,6 +25,7 @@ from tests.runtime.probe import probed, states
 from tests.runtime.signals import face
 from tests.tiny_bundle import write_tiny_bundle
 
+pytestmark = pytest.mark.slow
 ENGINES = ("tensorrt", "onnxruntime-cuda", "onnxruntime")
 
 
