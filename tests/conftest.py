@@ -3,10 +3,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from dcet.runtime import Bundle, Conversation
 from tests.tiny_bundle import write_tiny_bundle
+
+# A busy machine is no fault of what is tested.
+hypothesis.settings.register_profile("dcet", deadline=None)
+hypothesis.settings.load_profile("dcet")
 
 FAKES = Path(__file__).with_name("device_fakes")
 

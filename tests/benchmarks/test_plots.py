@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dcet.benchmarks.latency.growth import GrowthPoint, MemoryPoint
@@ -48,7 +48,6 @@ def test_the_unit_and_a_tick_at_the_top_leave_each_other_room() -> None:
     assert overlapping(svg) == []
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(SIZES),
     st.lists(st.floats(0.05, 50), min_size=5, max_size=5),
@@ -61,7 +60,6 @@ def test_labels_of_growth_leave_each_other_room(
     assert overlapping(growth_plot("cost", points, "turns", 0.05)) == []
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(SIZES),
     st.lists(st.integers(-(1 << 22), 1 << 28), min_size=5, max_size=5),

@@ -21,7 +21,7 @@ from dcet.runtime.labels import EMOTIONS
 
 Floats = NDArray[np.float64]
 CLASSES = range(len(EMOTIONS))
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 def draw(seed: int, n: int, classes: int) -> tuple[NDArray[np.int64], Floats]:

@@ -210,9 +210,7 @@ ROWS = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ROWS.map(json.dumps) | st.text(max_size=30), min_size=1, max_size=3))
 def test_any_table_is_read_or_one_error_names_it(folder: Path, lines: list[str]) -> None:
     loop = folder / "loop.png"

@@ -34,7 +34,7 @@ turns = st.lists(
     min_size=1,
     max_size=12,
 )
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 
 
 def play(bundle: Bundle, script: Turns, **options: Any) -> Conversation:

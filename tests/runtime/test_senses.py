@@ -26,7 +26,7 @@ from dcet.synthetic.probes import speech
 from tests.runtime.probe import Probe, probed, remembered, states
 from tests.runtime.signals import face
 
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 SIDE_BY_SIDE = ("text", "audio", "face", "face")  # faces of two sizes
 Array = NDArray[Any]
 

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -30,7 +30,6 @@ def test_text_as_it_should_be(text: str, clean: str) -> None:
     assert normalise_text(text) == clean
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_clean_text_is_clean_already(text: str) -> None:
     clean = normalise_text(text)
@@ -40,7 +39,6 @@ def test_clean_text_is_clean_already(text: str) -> None:
     assert "  " not in clean
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(max_codepoint=0x7E, categories=("L", "N", "P", "Zs"))))
 def test_plain_words_stay_as_they_are(text: str) -> None:
     assert normalise_text(text).split() == text.split()

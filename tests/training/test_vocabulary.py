@@ -50,7 +50,7 @@ def test_what_was_dropped_is_spelt_out_of_pieces() -> None:
     assert smaller.encode("angry").tokens == "[CLS] a ##n ##g ##r ##y [SEP]".split()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.text(st.sampled_from(LETTERS + "éß日 !?.,'[]#"), max_size=30)
     | st.lists(st.sampled_from([*FELT, "sunshine", "rainly", "[MASK]", "[unused0]"])).map(" ".join)
