@@ -167,7 +167,7 @@ def test_a_forked_child_is_told_at_once_and_can_open_its_own(
 ) -> None:
     """Neither its turn nor its end waits for threads that are not there; the parent goes on."""
     lines = run(FORKED, tiny_openvino, engine, way).splitlines()
-    assert lines[0].startswith("EngineError open a conversation of its own in each child")
+    assert lines[0].startswith("EngineError start processes by spawn")
     assert lines[1:] == ["True True", f"{status} 2"]
 
 

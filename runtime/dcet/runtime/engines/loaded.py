@@ -36,9 +36,9 @@ def check_process(opener: int) -> None:
     if os.getpid() != opener:
         raise EngineError(
             f"this engine was opened by process {opener}, from which process {os.getpid()} was "
-            "forked, without the engine's threads; open a conversation of its own in each child, "
-            "Conversation(bundle), or start processes by spawn: "
-            "multiprocessing.get_context('spawn')"
+            "forked, without the engine's threads; start processes by spawn, "
+            "multiprocessing.get_context('spawn'), or, if no thread was in a turn as it forked, "
+            "open a conversation of its own in each child: Conversation(bundle)"
         )
 
 
