@@ -202,3 +202,27 @@ def test_an_engine_is_neither_copied_nor_pickled(
     for each in (engine, Doubled(engine)):
         with pytest.raises(NotCopyable, match=r"^an? \w+ can be neither copied nor pickled"):
             take(each)
+
+
+@pytest.mark.parametrize(
+    ("graph", "left_out"),
+    [("text", "features"), ("step", "probabilities"), ("step", "shift"), ("step", None)],
+)
+def test_an_output_that_an_engine_of_your_own_leaves_out_is_named(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, graph: str, left_out: str | None
+) -> None:
+    """None stands for the last one, a state; the turn is not kept."""
+    inner = bundle.engine("onnxruntime")
+    conversation = Conversation(bundle, Doubled(inner))
+    conversation.turn("Ann", "i am happy")
+    left_out = left_out or bundle.manifest.state[-2].output
+
+    def run(_: Any, asked: str, inputs: Any) -> Any:
+        outputs = inner.run(asked, inputs)
+        return {k: v for k, v in outputs.items() if asked != graph or k != left_out}
+
+    monkeypatch.setattr(Doubled, "run", run)
+    with pytest.raises(EngineError, match=f"graph '{graph}': expected the output '{left_out}'"):
+        conversation.turn("Ann", "so sad")
+    assert conversation.turns == 1
+    assert len(conversation.trajectory("Ann").turns) == 1

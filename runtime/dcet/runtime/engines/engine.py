@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,8 +92,8 @@ class Engine(Uncopied, ABC):
 def start(engine: Engine, graph: str, inputs: Arrays) -> Pending:
     """Start a graph whose outputs may be remembered, so that they must be finite.
 
-    Raises EngineError, as may what it returns: where an output is NaN, infinite or no array of
-    float32, too.
+    Raises EngineError, as may what it returns: where an output is NaN, infinite, left out or no
+    array of float32, too.
     """
     pending = engine.start(graph, inputs)
 
@@ -110,9 +110,23 @@ def start(engine: Engine, graph: str, inputs: Arrays) -> Pending:
                 f"{engine.name}: graph {graph!r}: expected finite estimates, got NaN or infinity; "
                 "check the scale of Features, or try another engine"
             )
-        return outputs
+        return _Outputs(f"{engine.name}: graph {graph!r}", outputs)
 
     return finish
+
+
+class _Outputs(dict[str, NDArray[np.float32]]):
+    """Outputs of a graph, which name one that the engine left out."""
+
+    def __init__(self, where: str, outputs: Mapping[str, NDArray[np.float32]]) -> None:
+        super().__init__(outputs)
+        self._where = where
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise EngineError(
+            f"{self._where}: expected the output {name!r}, got {', '.join(self) or 'none'}; "
+            "correct the engine's `run`"
+        )
 
 
 def _is_float32(value: object) -> bool:
