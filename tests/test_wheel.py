@@ -90,7 +90,7 @@ def test_the_code_of_the_readme_runs(environment: Environment) -> None:
 
 
 def test_dcet_bench_runs(environment: Environment) -> None:
-    quick = "latency --turns 20 --growth-turns 100 --size-turns 20 --speakers 5"
+    quick = "latency --turns 20 --growth-turns 100 --size-turns 40 --speakers 5"
     printed = run(environment, "dcet-bench", *quick.split())
     assert "default.dcet" in printed
     assert "promises" in printed

@@ -237,7 +237,7 @@ def test_a_report_can_be_compared_with_itself(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", ["", "latency --turns 20 --growth-turns 100 --size-turns 20 --speakers 5"]
+    "options", ["", "latency --turns 20 --growth-turns 100 --size-turns 40 --speakers 5"]
 )
 def test_where_no_bundle_is_named_the_one_that_ships_is_measured(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, options: str
