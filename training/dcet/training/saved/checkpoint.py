@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from dcet.runtime.errors import ConfigError, DcetError
@@ -131,6 +132,23 @@ def default_folder() -> Path:
     return Path(str(files("dcet.training"))) / "checkpoints" / "default"
 
 
+def check_format(spec: Any, expected: int, folder: Path) -> None:
+    """Raise CheckpointError unless config.json is of the format that is read."""
+    if spec["format"] != expected:
+        raise CheckpointError(
+            f"{folder}: format {spec['format']}, this version of DCET reads "
+            f"{expected}; train it again or install the version that wrote it"
+        )
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Give a model the weights of its folder. Raises CheckpointError where they do not fit."""
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder}: weights and config.json disagree: {error}") from error
+
+
 def load(name: str | Path) -> Checkpoint:
     """Load a checkpoint folder, a run folder that holds one, or `default`, the one that ships.
 
@@ -141,11 +159,7 @@ def load(name: str | Path) -> Checkpoint:
         folder = folder / "checkpoint"
     try:
         spec = read_json(folder / "config.json")
-        if spec["format"] != FORMAT:
-            raise CheckpointError(
-                f"{folder}: format {spec['format']}, this version of DCET reads "
-                f"{FORMAT}; train it again or install the version that wrote it"
-            )
+        check_format(spec, FORMAT, folder)
         config, trained = ModelConfig(**spec["step"]), tuple(spec["trained"])
         audio = None if spec["audio"] is None else AudioEncoder(AudioConfig(**spec["audio"]))
         face = None if spec["face"] is None else FaceEncoder(FaceConfig(**spec["face"]))
@@ -166,10 +180,7 @@ def load(name: str | Path) -> Checkpoint:
             "`dcet-train fit` writes"
         ) from error
     model = Dcet(config, without_pooler(backbone), audio, face)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{folder}: weights and config.json disagree: {error}") from error
+    fill(model, weights, folder)
     return Checkpoint(
         model=model.eval(),
         tokenizer=tokenizer,

@@ -25,7 +25,13 @@ from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.network.text_classifier import TextClassifier
 from dcet.training.saved import checkpoint
-from dcet.training.saved.checkpoint import CheckpointError, an_object, without_pooler
+from dcet.training.saved.checkpoint import (
+    CheckpointError,
+    an_object,
+    check_format,
+    fill,
+    without_pooler,
+)
 from dcet.training.saved.weights import load_weights, save_weights
 
 FORMAT = 1
@@ -89,11 +95,7 @@ def load(folder: Path) -> EncoderRun:
     folder = _inner(folder)
     try:
         spec = read_json(folder / "config.json")
-        if spec["format"] != FORMAT:
-            raise CheckpointError(
-                f"{folder}: format {spec['format']}, this version of DCET reads "
-                f"{FORMAT}; train it again or install the version that wrote it"
-            )
+        check_format(spec, FORMAT, folder)
         model, tokenizer = _empty(spec["modality"], spec["shape"], folder)
         weights = load_weights(folder / "model.safetensors")
         metrics = an_object(read_json(folder / "metrics.json"), "metrics.json")
@@ -105,10 +107,7 @@ def load(folder: Path) -> EncoderRun:
             f"{folder}: not an encoder ({error}); expected a folder with config.json, "
             "model.safetensors and metrics.json, as `dcet-train encoder` writes"
         ) from error
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{folder}: weights and config.json disagree: {error}") from error
+    fill(model, weights, folder)
     return EncoderRun(model=model.eval(), tokenizer=tokenizer, metrics=metrics, licences=licences)
 
 
