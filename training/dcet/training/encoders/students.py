@@ -1,9 +1,10 @@
 """Encoders in training, each with its dataset and the dev splits it is judged on."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ from dcet.training.saved.checkpoint import Checkpoint
 from dcet.training.saved.encoder_run import EncoderRun
 
 Figures = Mapping[str, Any]
+Network = TypeVar("Network", AudioEncoder, FaceEncoder)
+Split = TypeVar("Split", Speech, Faces)
 
 
 class StudentAnswer(NamedTuple):
@@ -127,61 +130,59 @@ class TextStudent:
         return figures
 
 
-class AudioStudent:
+class _SingleInputStudent(ABC, Generic[Network, Split]):
+    """An audio or a face encoder with its own head."""
+
+    def __init__(
+        self,
+        network: Network,
+        dataset: Dataset,
+        dev: Mapping[str, Split],  # by the corpus's name
+        licences: Mapping[str, str],
+    ) -> None:
+        self.network: Network = network
+        self.dev: Mapping[str, Split] = dev
+        self.dataset, self.licences = dataset, licences
+        self.width = network.config.width
+
+    def __call__(self, inputs: Any) -> StudentAnswer:
+        with mixed_precision():
+            features = self._encode(inputs)
+            logits = self.network.head(features)
+        return StudentAnswer(features.float(), logits.float())
+
+    def keep(self, folder: Path) -> Figures:
+        figures = {corpus: self._judge(corpus, split) for corpus, split in self.dev.items()}
+        made = EncoderRun(
+            model=self.network, tokenizer=None, metrics=figures, licences=self.licences
+        )
+        encoder_run.save(folder, made)
+        return figures
+
+    @abstractmethod
+    def _encode(self, inputs: Any) -> Tensor:
+        """Return the features of a batch of the dataset."""
+
+    @abstractmethod
+    def _judge(self, corpus: str, split: Split) -> Figures:
+        """Return the figures on a dev split."""
+
+
+class AudioStudent(_SingleInputStudent[AudioEncoder, Speech]):
     """An audio encoder."""
 
-    def __init__(
-        self,
-        network: AudioEncoder,
-        dataset: Dataset,
-        dev: Mapping[str, Speech],  # by the corpus's name
-        licences: Mapping[str, str],
-    ) -> None:
-        self.network, self.dataset, self.dev, self.licences = network, dataset, dev, licences
-        self.width = network.config.width
+    def _encode(self, inputs: AudioBatch) -> Tensor:
+        return self.network.encode(inputs.level, inputs.voice)
 
-    def __call__(self, inputs: AudioBatch) -> StudentAnswer:
-        with mixed_precision():
-            features = self.network.encode(inputs.level, inputs.voice)
-            logits = self.network.head(features)
-        return StudentAnswer(features.float(), logits.float())
-
-    def keep(self, folder: Path) -> Figures:
-        figures = {
-            corpus: judge_speech(self.network, speech, NEVER_THERE.get(corpus, ()))
-            for corpus, speech in self.dev.items()
-        }
-        _save(folder, self.network, figures, self.licences)
-        return figures
+    def _judge(self, corpus: str, split: Speech) -> Figures:
+        return judge_speech(self.network, split, NEVER_THERE.get(corpus, ()))
 
 
-class FaceStudent:
+class FaceStudent(_SingleInputStudent[FaceEncoder, Faces]):
     """A face encoder."""
 
-    def __init__(
-        self,
-        network: FaceEncoder,
-        dataset: Dataset,
-        dev: Mapping[str, Faces],  # by the corpus's name
-        licences: Mapping[str, str],
-    ) -> None:
-        self.network, self.dataset, self.dev, self.licences = network, dataset, dev, licences
-        self.width = network.config.width
+    def _encode(self, inputs: Tensor) -> Tensor:
+        return self.network.encode(inputs)
 
-    def __call__(self, inputs: Tensor) -> StudentAnswer:
-        with mixed_precision():
-            features = self.network.encode(inputs)
-            logits = self.network.head(features)
-        return StudentAnswer(features.float(), logits.float())
-
-    def keep(self, folder: Path) -> Figures:
-        figures = {corpus: judge_faces(self.network, faces) for corpus, faces in self.dev.items()}
-        _save(folder, self.network, figures, self.licences)
-        return figures
-
-
-def _save(
-    folder: Path, network: AudioEncoder | FaceEncoder, figures: Figures, licences: Mapping[str, str]
-) -> None:
-    made = EncoderRun(model=network, tokenizer=None, metrics=figures, licences=licences)
-    encoder_run.save(folder, made)
+    def _judge(self, corpus: str, split: Faces) -> Figures:
+        return judge_faces(self.network, split)
