@@ -308,18 +308,19 @@ class Interrupt:
 
 
 @pytest.mark.slow
-def test_an_interrupted_turn_is_never_kept(bundle: Bundle) -> None:
+@pytest.mark.parametrize("bank_bytes", [0, 2000])
+def test_an_interrupted_turn_is_never_kept(bundle: Bundle, bank_bytes: int) -> None:
     """Wherever the interrupt comes, in a turn that also evicts a speaker."""
+    script = [("Ann", "happy"), ("Ben", "sad"), *[("Ann", "!")] * 3]
     conversation, undisturbed = (
-        play(bundle, [("Ann", "happy"), ("Ben", "sad"), ("Ann", "!")], max_speakers=2)
-        for _ in range(2)
+        play(bundle, script, max_speakers=2, bank_bytes=bank_bytes) for _ in range(2)
     )
     before = remembered(conversation)
     for line in itertools.count(1):
         try:
             Interrupt(line).during(lambda: conversation.turn("Cem", "fine", speech(1), [face(20)]))
         except KeyboardInterrupt:
-            assert (conversation.turns, conversation.speakers) == (3, ("Ben", "Ann")), line
+            assert (conversation.turns, conversation.speakers) == (5, ("Ben", "Ann")), line
             if line % 20 == 0:
                 assert remembered(conversation) == before, line
         else:

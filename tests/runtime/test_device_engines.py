@@ -122,6 +122,15 @@ def test_states_on_the_device_are_those_of_the_host(
             np.testing.assert_allclose(found.reshape(state.shape), state, atol=1e-6)
 
 
+def test_the_bank_holds_what_is_read_back(bundle: Bundle, engine: Engine) -> None:
+    here, there = talk(bundle, bank_bytes=4000), talk(bundle, engine, bank_bytes=4000)
+    plain = talk(bundle)
+    for number in range(12):
+        found = say(here, number)
+        same(say(there, number), found)
+        assert (say(plain, number).probabilities != found.probabilities) == (number >= 9)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
+from dcet.runtime.bank import Bank
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.engines.engine import Engine, start
 from dcet.runtime.errors import ConfigError, EmptyTurn
@@ -30,6 +31,8 @@ class Conversation(Uncopied):
         new one, and `degraded` of that turn's estimate names them
     face_finder: finds faces in whole frames; by default one with OpenCV's cascade, made on first
         need and shared by the conversations of a thread
+    bank_bytes: the most that the long-term bank may take, which reminds the model of a speaker's
+        earlier turns that are like this one; 0, no bank. Needs the extra `memory`
 
     Names that differ only in how their accents are encoded are one speaker. A turn that raises, or
     is interrupted, leaves the memory as it was. A conversation can be neither copied nor pickled.
@@ -43,18 +46,20 @@ class Conversation(Uncopied):
         *,
         max_speakers: int = 64,
         face_finder: FaceFinder | None = None,
+        bank_bytes: int = 0,
     ) -> None:
         if not isinstance(bundle, Bundle):
             raise ConfigError(
                 f"bundle: expected a Bundle, got {type(bundle).__name__}; "
                 "open one with Bundle.open(path)"
             )
-        is_whole = isinstance(max_speakers, int | np.integer) and not isinstance(max_speakers, bool)
-        if not is_whole or not 1 <= max_speakers <= MAX_SPEAKERS:
+        if not _is_whole(max_speakers) or not 1 <= max_speakers <= MAX_SPEAKERS:
             raise ConfigError(
                 f"max_speakers: expected a whole number from 1 to {MAX_SPEAKERS}, "
                 f"got {max_speakers!r}"
             )
+        if not _is_whole(bank_bytes):
+            raise ConfigError(f"bank_bytes: expected a whole number, got {bank_bytes!r}")
         self.bundle = bundle
         self.engine = bundle.engine(engine) if isinstance(engine, str) else engine
         if not isinstance(self.engine, Engine):
@@ -68,6 +73,7 @@ class Conversation(Uncopied):
                     f"engine: expected {type(self.engine).__name__}.{name} to be a str; set it"
                 )
         self._arena = Arena(bundle.manifest.state, int(max_speakers), self.engine)
+        self._bank = Bank(bundle.manifest, int(bank_bytes)) if bank_bytes else None
         self._encoders = Encoders(bundle, self.engine, face_finder)
         self._modalities = bundle.manifest.modalities
         self._speaker_input = bundle.manifest.speaker_input
@@ -146,20 +152,31 @@ class Conversation(Uncopied):
 
         Other speakers keep their own memory. Raises UnknownSpeaker.
         """
-        self._arena.forget(check_speaker(speaker))
+        speaker = check_speaker(speaker)
+        if self._bank is not None:  # first: once the arena knows no number, it cannot be told
+            self._bank.forget(self._arena.number(speaker))
+        self._arena.forget(speaker)
 
     def reset(self) -> None:
         """Forget all speakers and the scene, and count turns from 1 again."""
         self._arena.reset()
+        if self._bank is not None:
+            self._bank.reset()
 
     def _step(self, speaker: str, recalled: Recalled, encoded: Encoded, started: float) -> Estimate:
         """Run the step on what was encoded, and keep what it makes of the memory."""
+        bank, number = self._bank, recalled.number
         with encoded.timed("step"):
             inputs = {**self._step_inputs(encoded), **recalled.states["step"]}
-            inputs[self._speaker_input] = np.array([[recalled.number]], np.float32)
+            inputs[self._speaker_input] = np.array([[number]], np.float32)
+            if bank is not None:
+                inputs |= bank.recall(number, encoded.features)
             outputs = start(self.engine, "step", inputs)()
             graphs = {**encoded.outputs, "step": outputs}
             index = self._arena.draft(speaker, graphs, encoded.face_place)
+            if bank is not None:
+                evicted = self._arena.number(recalled.evicted)
+                rows = bank.draft(number, encoded.features, outputs, evicted)
         if recalled.evicted is not None:
             encoded.degraded.append(
                 f"memory: {recalled.evicted!r}, unheard for longest, was forgotten to make room"
@@ -167,11 +184,16 @@ class Conversation(Uncopied):
         estimate = self._estimate(speaker, index.turns, recalled, encoded, outputs)
         estimate.latency_ms["total"] = (time.perf_counter() - started) * 1000
         before = self._arena.index
+        rows_before = np.zeros(0, np.int64) if bank is None else bank.rows
         try:
             self._arena.index = index
+            if bank is not None:
+                bank.rows = rows
             return estimate
         except BaseException:  # an interrupt: the caller gets no estimate, so the turn was none
             self._arena.index = before
+            if bank is not None:
+                bank.rows = rows_before
             raise
 
     def _estimate(
@@ -215,3 +237,7 @@ class Conversation(Uncopied):
             inputs[modality.mask] = np.zeros_like(inputs[modality.mask])
             inputs[modality.mask][0, : len(array)] = 1
         return inputs
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -114,6 +114,11 @@ class Arena:
         """The speakers who are remembered, the one silent for longest first."""
         return tuple(self.index.slots)
 
+    def number(self, speaker: str | None) -> int:
+        """Return the number of a speaker who is remembered, or 0."""
+        place = self.index.slots.get(speaker) if speaker is not None else None
+        return 0 if place is None else int(self._slots[place]["number"])
+
     def recall(self, speaker: str) -> Recalled:
         """Return the states that this speaker's next turn reads."""
         index = self.index
