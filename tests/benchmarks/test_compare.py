@@ -15,6 +15,7 @@ from dcet.benchmarks.peers.measure import PEERS_SCHEMA
 from dcet.benchmarks.prediction.measure import PREDICT_SCHEMA
 from dcet.benchmarks.reports import KINDS
 from dcet.benchmarks.robustness.measure import ROBUSTNESS_SCHEMA
+from dcet.benchmarks.room.measure import ROOM_SCHEMA
 
 PERCENTILES_MS = {"p50": 1.0, "p95": 2.0, "p99": 3.0}
 LATENCY: dict[str, Any] = {
@@ -58,6 +59,17 @@ ROBUSTNESS: dict[str, Any] = {
     "missing": [{"modalities": ["text"], "pattern": "bursts", "rate": 0.3, "outcome": OUTCOME}],
     "corruptions": [{"corruption": "blur", "points": [{"strength": 2, "outcome": OUTCOME}]}],
 }
+ROOM: dict[str, Any] = {
+    "schema": ROOM_SCHEMA,
+    "bundle": {"sha256": "aa"},
+    "engine": {"name": "onnxruntime-cpu"},
+    "settings": {"spots": 100, "seed": 0},
+    "material": {"talk": ["a.wav"], "videos": [], "no_speech": 0},
+    "headlines": [
+        {"key": "moved_tv", "name": "moved: TV", "value": 0.02, "bar": 0.02},
+        {"key": "moved_silent", "name": "moved: silent", "value": 0.1, "bar": None},
+    ],
+}
 PEERS: dict[str, Any] = {
     "schema": PEERS_SCHEMA,
     "bundle": {"sha256": "aa"},
@@ -83,7 +95,7 @@ PREDICTION: dict[str, Any] = {
 # As measured, both turns of one text have names that begin alike.
 THREE_SENSES = {"name": "fixed, 3 s of sound", "latency_ms": LATENCY["fixed"]["latency_ms"]}
 WITH_THREE_SENSES = {**LATENCY, "three_senses": THREE_SENSES}
-REPORTS = (WITH_THREE_SENSES, ACCURACY, ROBUSTNESS, PEERS, PREDICTION)
+REPORTS = (WITH_THREE_SENSES, ACCURACY, ROBUSTNESS, ROOM, PEERS, PREDICTION)
 
 
 def changed(report: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -132,6 +144,9 @@ def test_two_figures_of_one_name_are_bad_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("report", "path", "value"),
     [
+        (ROOM, "headlines.0.value", 0.03),
+        (ROOM, "headlines.0.value", None),
+        (ROOM, "headlines.1.value", 0.2),
         (LATENCY, "fixed.latency_ms.step.p50", 1.11),
         (LATENCY, "mixed.latency_ms.turn.p99", 3.4),
         (LATENCY, "cold_start.import_s", 0.12),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dcet.benchmarks.latency.growth import GrowthPoint, MemoryPoint
 from dcet.benchmarks.latency.plots import growth_plot, memory_plot
+from dcet.benchmarks.page.scores import strength_plot
 from dcet.benchmarks.page.svg import Svg
-from dcet.benchmarks.robustness.plots import strength_plot
 from dcet.benchmarks.stats import Summary
 
 TEXT = re.compile(

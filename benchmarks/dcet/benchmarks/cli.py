@@ -1,4 +1,4 @@
-"""`dcet-bench`: latency, accuracy, robustness, peers, predictions, and what got worse."""
+"""`dcet-bench`: latency, accuracy, robustness, room, peers, predictions, and what got worse."""
 
 import sys
 from pathlib import Path
@@ -21,6 +21,9 @@ from dcet.benchmarks.progress import TrackOnStderr
 from dcet.benchmarks.robustness.measure import RobustnessSettings, measure_robustness
 from dcet.benchmarks.robustness.page import render_robustness
 from dcet.benchmarks.robustness.table import print_robustness
+from dcet.benchmarks.room.measure import RoomSettings, measure_room
+from dcet.benchmarks.room.page import render_room
+from dcet.benchmarks.room.table import print_room
 from dcet.runtime import Bundle
 from dcet.runtime.cli.command import Group
 from dcet.runtime.cli.options import SEED, FiniteRange, json_option
@@ -240,6 +243,61 @@ def robustness(
     output_json(json_path, report.as_dict())
     if html_path is not None:
         output_text(html_path, render_robustness(report))
+
+
+@main.command()
+@bundle_argument
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of recordings.",
+)
+@click.option(
+    "--spots",
+    default=RoomSettings.spots,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Places in the talk that are moved, and cut to lengths.",
+)
+@click.option(
+    "--seed",
+    default=RoomSettings.seed,
+    show_default=True,
+    type=SEED,
+    help="Seed of the places, and of the noise that is made.",
+)
+@engine_option
+@write_option
+@html_option
+def room(
+    bundle: Path | None,
+    data: Path,
+    spots: int,
+    seed: int,
+    engine: str,
+    json_path: Path | None,
+    html_path: Path | None,
+) -> None:
+    """Measure whether estimates of BUNDLE hold on recordings that nobody acted.
+
+    The same talk is moved by milliseconds and cut to lengths; the turns of meetings, noise, music
+    and silence are heard, and windows of talking heads compared with the next. DATA is searched
+    with its subfolders: videos are talking heads; sound files below a folder with "noise" or
+    "background" in its name hold no speech; other sound files are talk, and an .rttm next to them
+    has its turns. Folders with a labels.csv are left out, as acted.
+
+    \b
+    Example:
+      dcet-bench room my.dcet --data recordings --json room.json --html room.html
+    """
+    settings = RoomSettings(engine=engine, spots=spots, seed=seed)
+    with TrackOnStderr() as track:
+        report = measure_room(_open(bundle), data, settings, track)
+    print_room(report, report_console(json_path, html_path))
+    output_json(json_path, report.as_dict())
+    if html_path is not None:
+        output_text(html_path, render_room(report))
 
 
 @main.command()

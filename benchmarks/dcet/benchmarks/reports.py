@@ -19,6 +19,9 @@ from dcet.benchmarks.prediction.measure import PREDICT_SCHEMA
 from dcet.benchmarks.robustness.compare import compare_robustness
 from dcet.benchmarks.robustness.figures import ROBUSTNESS_FIGURES
 from dcet.benchmarks.robustness.measure import ROBUSTNESS_SCHEMA
+from dcet.benchmarks.room.compare import compare_room
+from dcet.benchmarks.room.figures import ROOM_FIGURES
+from dcet.benchmarks.room.measure import ROOM_SCHEMA
 from dcet.runtime.files import read_json
 
 
@@ -37,6 +40,7 @@ KINDS: Mapping[str, Kind] = {
     LATENCY_SCHEMA: Kind(compare=compare_latency, figures=LATENCY_FIGURES),
     ACCURACY_SCHEMA: Kind(compare=compare_accuracy, figures=ACCURACY_FIGURES),
     ROBUSTNESS_SCHEMA: Kind(compare=compare_robustness, figures=ROBUSTNESS_FIGURES),
+    ROOM_SCHEMA: Kind(compare=compare_room, figures=ROOM_FIGURES),
     PEERS_SCHEMA: Kind(compare=compare_peers, figures=PEERS_FIGURES),
     PREDICT_SCHEMA: Kind(compare=compare_predictions, figures=PREDICTION_FIGURES),
 }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from dcet.benchmarks.page.markup import card, legend, table, whole_page
+from dcet.benchmarks.page.scores import score_bars, strength_plot
 from dcet.benchmarks.robustness.measure import (
     FIGURES,
     Curve,
@@ -11,7 +12,6 @@ from dcet.benchmarks.robustness.measure import (
     Outcome,
     RobustnessReport,
 )
-from dcet.benchmarks.robustness.plots import score_bars, strength_plot
 from dcet.runtime.labels import MODALITIES
 
 

@@ -1,4 +1,4 @@
-"""The plots of the robustness report."""
+"""Plots of scores, from 0 to 1, that several reports share."""
 
 from collections.abc import Sequence
 
@@ -54,11 +54,17 @@ def strength_plot(
     return svg
 
 
-def score_bars(title: str, rows: Sequence[tuple[str, float]]) -> Svg:
-    """Draw scores from 0 on, one row each."""
-    row_height, left = 26.0, 128.0
+def score_bars(
+    title: str, rows: Sequence[tuple[str, float]], *, left: float = 128.0, full: float | None = None
+) -> Svg:
+    """Draw scores from 0 on, one row each.
+
+    left: where the bars begin, behind their names
+    full: the score of the longest possible bar, if not the highest
+    """
+    row_height = 26.0
     svg = Svg(WIDTH, row_height * len(rows), title)
-    x = Scale(0, max(score for _, score in rows), left, WIDTH - 52)
+    x = Scale(0, full or max(score for _, score in rows), left, WIDTH - 52)
     for index, (label, score) in enumerate(rows):
         top = row_height * index
         svg.text(0, top + 17, label, "muted")

@@ -1,0 +1,1 @@
+"""The room report: whether estimates hold on recordings that nobody acted."""
