@@ -65,6 +65,7 @@ STATES: dict[str, tuple[str, tuple[int, ...]]] = {
     "speaker_memory": ("speaker", (1, 2, WIDTH)),
     "speaker_ring": ("speaker", (1, 2, WIDTH)),
     "speaker_ring_mask": ("speaker", (1, 2)),
+    "speaker_estimate": ("speaker", (1, 7)),
     "scene_memory": ("scene", (1, 2, WIDTH)),
     "scene_ring": ("scene", (1, 3, WIDTH)),
     "scene_ring_speaker": ("scene", (1, 3)),
@@ -74,6 +75,8 @@ ESTIMATES: dict[str, tuple[int, ...]] = {
     "sentiment": (1, 1),
     "shift": (1, 1),
     "modality_weights": (1, 3),
+    "confidence": (1, 1),
+    "familiarity": (1, 3),
 }
 
 
@@ -83,14 +86,17 @@ def write_tiny_bundle(
     target: str = "cpu",
     engines: Sequence[str] = ("onnxruntime",),
     senses: Sequence[str] = ("audio", "face"),
+    lacking: Sequence[str] = (),
     as_zip: bool = True,
 ) -> Path:
     """Write the bundle to `path`, as a stored zip or as a directory, and return `path`.
 
     It holds OpenVINO IR and profiles for TensorRT where `engines` names them, and encoders of the
-    `senses`. Without them it is trained on audio but not on faces.
+    `senses`. Without them it is trained on audio but not on faces. `lacking` names estimates that
+    its step does not make, as those of older bundles.
     """
-    graphs = {"text": text_graph(), "step": step_graph()}
+    estimates = {name: shape for name, shape in ESTIMATES.items() if name not in lacking}
+    graphs = {"text": text_graph(), "step": step_graph(estimates)}
     graphs |= {
         name: graph
         for name, graph in (("audio", audio_graph()), ("face", face_graph()))
@@ -101,16 +107,18 @@ def write_tiny_bundle(
         "tokenizer.json": tokenizer().to_str().encode(),
         "MODEL_CARD.md": b"# Tiny\nRandom weights, for tests.\n",
         "LICENSES/Apache-2.0.txt": b"Apache-2.0\n",
-        **golden_files(graphs["text"], graphs["step"]),
+        **golden_files(graphs["text"], graphs["step"], estimates),
     }
     if "openvino" in engines:
         for id, graph in graphs.items():
             files |= openvino_files(id, graph)
-    manifest = tiny_manifest(files, target=target, engines=list(engines), senses=senses)
+    manifest = tiny_manifest(
+        files, target=target, engines=list(engines), senses=senses, estimates=estimates
+    )
     if "tensorrt" in engines:
         profiles = {id: PROFILES[id] for id in graphs}
         build = {"min": "10.3", "max": "11", "profiles": profiles, "scripts": {}}
-        manifest |= {"schema_version": "1.2", "finalize": {"tensorrt": build}}
+        manifest["finalize"] = {"tensorrt": build}
     return write_container(path, manifest, files, as_zip=as_zip)
 
 
@@ -140,7 +148,12 @@ def describe_files(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
 
 
 def tiny_manifest(
-    files: Mapping[str, bytes], *, target: str, engines: Sequence[str], senses: Sequence[str]
+    files: Mapping[str, bytes],
+    *,
+    target: str,
+    engines: Sequence[str],
+    senses: Sequence[str],
+    estimates: Mapping[str, Shape],
 ) -> dict[str, Any]:
     """The manifest of the tiny bundle as JSON."""
 
@@ -163,7 +176,7 @@ def tiny_manifest(
         "face": graph("face", tensors(FACE_INPUTS, "uint8"), tensors(FACE_OUTPUTS)),
     }
     return {
-        "schema_version": "1.1",
+        "schema_version": "1.3",
         "name": "tiny",
         "version": "0.1.0",
         "created": "2025-01-31T12:00:00Z",
@@ -172,7 +185,9 @@ def tiny_manifest(
         "labels": EMOTIONS,
         "graphs": {
             "text": graph("text", tensors(TEXT_INPUTS, "int32"), tensors({"features": (1, WIDTH)})),
-            "step": graph("step", tensors(FEATURES | states), tensors(ESTIMATES | next_states)),
+            "step": graph(
+                "step", tensors(FEATURES | states), tensors({**estimates, **next_states})
+            ),
             **{name: encoders[name] for name in senses},
         },
         "state": [
@@ -342,7 +357,7 @@ def face_graph() -> onnx.ModelProto:
     return g.model("face", FACE_INPUTS, FACE_OUTPUTS, TensorProto.UINT8)
 
 
-def step_graph() -> onnx.ModelProto:
+def step_graph(estimates: Mapping[str, Shape] = ESTIMATES) -> onnx.ModelProto:
     """One turn: an average of what is given and remembered, and its memory."""
     g = _Nodes()
     trust = g.op("Mul", "modality_mask", "quality")
@@ -370,9 +385,19 @@ def step_graph() -> onnx.ModelProto:
             g.masked_sum("episodes", "episodes_mask"),
         ),
     )
-    g.op("Softmax", g.op("MatMul", context, g.weights(WIDTH, 7)), axis=1, named="probabilities")
+    emotion = g.op("MatMul", context, g.weights(WIDTH, 7))
+    probabilities = g.op("Softmax", emotion, axis=1, named="probabilities")
     g.op("Tanh", g.op("MatMul", context, g.weights(WIDTH, 1)), named="sentiment")
-    g.op("Sigmoid", g.op("MatMul", context, g.weights(WIDTH, 1)), named="shift")
+    alike = g.op("Mul", probabilities, "speaker_estimate")
+    unlike = g.op("Sub", g.op("MatMul", context, g.weights(WIDTH, 1)), _total(g, alike))
+    g.op("Sigmoid", unlike, named="shift")
+    g.op("Identity", probabilities, named="next_speaker_estimate")
+    most = g.op("ReduceMax", probabilities, g.axis(1), keepdims=1)
+    quality = _total(g, g.op("Mul", weights, "quality"))
+    g.op("Mul", most, quality, named="confidence")
+    strange = g.op("Sigmoid", g.op("MatMul", context, g.weights(WIDTH, 3)))
+    present = g.op("Mul", strange, "modality_mask")
+    g.op("Sub", g.constant(1), present, named="familiarity")
 
     item = g.op("Unsqueeze", utterance, g.axis(1))
     for memory, share in (("speaker_memory", 0.5), ("scene_memory", 0.3)):
@@ -385,7 +410,12 @@ def step_graph() -> onnx.ModelProto:
 
     states = {name: shape for name, (_, shape) in STATES.items()}
     next_states = {f"next_{name}": shape for name, shape in states.items()}
-    return g.model("step", FEATURES | states, ESTIMATES | next_states, TensorProto.FLOAT)
+    return g.model("step", FEATURES | states, {**estimates, **next_states}, TensorProto.FLOAT)
+
+
+def _total(g: _Nodes, tensor: str) -> str:
+    """(1, n) -> (1, 1)."""
+    return g.op("ReduceSum", tensor, g.axis(1), keepdims=1)
 
 
 def cases() -> list[tuple[str, dict[str, Array]]]:
@@ -420,7 +450,9 @@ def _case(
     return inputs
 
 
-def golden_files(text: onnx.ModelProto, step: onnx.ModelProto) -> dict[str, bytes]:
+def golden_files(
+    text: onnx.ModelProto, step: onnx.ModelProto, estimates: Mapping[str, Shape]
+) -> dict[str, bytes]:
     """Golden sequences; ONNX Runtime stands in for the torch model."""
     ids = np.array([[2, 4, 8, 12, 3]], np.int32)
     token_inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
@@ -430,7 +462,7 @@ def golden_files(text: onnx.ModelProto, step: onnx.ModelProto) -> dict[str, byte
     for case, sequence in cases():
         inputs |= {f"{case}/{name}": value for name, value in sequence.items()}
         rows = _play(session, sequence)
-        expected |= {f"{case}/{name}": np.stack([r[name] for r in rows]) for name in ESTIMATES}
+        expected |= {f"{case}/{name}": np.stack([r[name] for r in rows]) for name in estimates}
     return {"golden/inputs.npz": _npz(inputs), "golden/expected.npz": _npz(expected)}
 
 

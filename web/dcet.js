@@ -86,8 +86,12 @@ const encoders = {
 
 /** Tracks the emotion of every speaker of one conversation. */
 export class Conversation {
-  constructor(/** @type {Bundle} */ bundle, { maxSpeakers = 64 } = {}) {
-    Object.assign(this, { bundle, maxSpeakers, numbers: 0, scene: {} });
+  /** @param {Bundle} bundle @param {object} [options] `abstainBelow`: the confidence below which
+   *  an estimate `abstains`, for a reason in words */
+  constructor(bundle, { maxSpeakers = 64, abstainBelow = 0.4 } = {}) {
+    if (!(abstainBelow >= 0 && abstainBelow <= 1))
+      throw new Error(`abstainBelow: expected a number from 0 to 1, got ${abstainBelow}`);
+    Object.assign(this, { bundle, maxSpeakers, abstainBelow, numbers: 0, scene: {} });
     this.people = new Map(); // the one unheard for longest first
   }
 
@@ -146,6 +150,16 @@ export class Conversation {
     const emotion = manifest.labels[probabilities.indexOf(Math.max(...probabilities))];
     Object.assign(this, { scene: next.scene, numbers: this.numbers + isNew });
     return { speaker, emotion, probabilities, sentiment: step.sentiment.data[0], engine, degraded,
-      shift: isNew ? null : step.shift.data[0], modalityWeights: [...step.modality_weights.data] };
+      ...this.belief(step), shift: isNew ? null : step.shift.data[0],
+      modalityWeights: [...step.modality_weights.data] };
+  }
+
+  /** How far an estimate is to be believed: `confidence`, null where the bundle has none, why it
+   *  `abstains`, null where it does not, and `familiarity` of each modality, 1 where unmeasured. */
+  belief(step) {
+    const confidence = step.confidence?.data[0] ?? null, shown = Math.floor(confidence * 100) / 100;
+    const abstains = confidence === null || confidence >= this.abstainBelow ? null
+      : `confidence ${shown.toFixed(2)} is below ${this.abstainBelow}`;
+    return { confidence, abstains, familiarity: [...(step.familiarity?.data ?? [1, 1, 1])] };
   }
 }

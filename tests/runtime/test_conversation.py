@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -22,7 +23,7 @@ from dcet.runtime.memory import TRAJECTORY_TURNS
 from dcet.synthetic.probes import speech
 from tests.runtime.probe import number, probed, remembered, states
 from tests.runtime.signals import face
-from tests.tiny_bundle import MAX_TOKENS, WORDS
+from tests.tiny_bundle import MAX_TOKENS, WORDS, write_tiny_bundle
 
 Turns = list[tuple[str, str]]
 
@@ -61,10 +62,46 @@ def test_an_estimate(conversation: Conversation) -> None:
     assert first.modality_weights == {"text": 1, "audio": 0, "face": 0}
     assert first.degraded == ()
     assert first.quality == {"text": 1, "audio": 1, "face": 1}
+    assert first.confidence == pytest.approx(max(first.probabilities.values()))
+    assert 0 < first.familiarity.pop("text") < 1
+    assert first.familiarity == {"audio": 1, "face": 1}
     stages = ["tokenize", "text", "audio", "find", "face", "step", "total"]
     assert list(first.latency_ms) == stages
     assert 0 < sum(list(first.latency_ms.values())[:-1]) < first.latency_ms["total"]
     assert json.loads(json.dumps(first.as_dict()))["engine"] == "onnxruntime-cpu"
+
+
+def test_an_estimate_abstains_below_the_confidence_asked_for(bundle: Bundle) -> None:
+    confidence = Conversation(bundle).turn("Ann", "I am happy!").confidence
+    assert confidence is not None
+    for below, abstains in ((0, False), (confidence, False), (confidence + 1e-3, True), (1, True)):
+        estimate = Conversation(bundle, abstain_below=below).turn("Ann", "I am happy!")
+        assert estimate.confidence == confidence
+        assert estimate.emotion == max(EMOTIONS, key=estimate.probabilities.__getitem__)
+        if abstains:
+            shown = f"{confidence - 0.005:.2f}"  # rounded down, so that it is below
+            assert estimate.abstains == f"confidence {shown} is below {below:g}"
+        else:
+            assert estimate.abstains is None
+
+
+@pytest.mark.parametrize("below", [-0.1, 1.1, float("nan"), True, "0.4", None, 0.4j])
+def test_a_confidence_to_abstain_below_is_a_probability(bundle: Bundle, below: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=r"abstain_below: expected a confidence from 0 \(never\) to 1"
+    ):
+        Conversation(bundle, abstain_below=below)
+
+
+def test_an_older_bundle_is_not_sure_of_anything(tmp_path: Path) -> None:
+    """It has neither confidence nor familiarity, and never abstains."""
+    lacking = ("confidence", "familiarity")
+    bundle = Bundle.open(write_tiny_bundle(tmp_path / "older.dcet", lacking=lacking))
+    conversation = Conversation(bundle, abstain_below=1)
+    for text in ("I am happy!", "so sad"):
+        estimate = conversation.turn("Ann", text)
+        assert (estimate.confidence, estimate.abstains) == (None, None)
+        assert estimate.familiarity == {"text": 1, "audio": 1, "face": 1}
 
 
 @few

@@ -10,7 +10,7 @@ import torch
 from dcet.data.meld import Dialogue
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.batches import (
-    IGNORE,
+    NONE,
     Example,
     collate,
     examples,
@@ -37,7 +37,7 @@ def test_an_example_holds_its_dialogue(tmp_path: Path) -> None:
     assert item.speakers.tolist() == [1, 2, 1, 3, 2]  # in order of first speech
     assert item.emotion.tolist() == [3, 0, 3, 2, 3]
     assert item.sentiment.tolist() == [1, -1, 1, -1, 1]
-    assert item.shift.tolist() == [IGNORE, IGNORE, 0, IGNORE, 1]
+    assert item.previous.tolist() == [NONE, NONE, 0, NONE, 1]
     assert item.tokens[0] == tuple(wordpiece().encode("i am Cleo").ids)
 
 
@@ -50,7 +50,7 @@ def test_names_never_matter(corpus: Corpus, items: list[Example]) -> None:
     for one, other in zip(items, examples(corpus.only(renamed), wordpiece()), strict=True):
         assert one.tokens == other.tokens
         assert torch.equal(one.speakers, other.speakers)
-        assert torch.equal(one.shift, other.shift)
+        assert torch.equal(one.previous, other.previous)
 
 
 def test_a_turn_gets_the_opinions_on_its_own_row(corpus: Corpus) -> None:
@@ -74,6 +74,8 @@ def test_a_batch_finds_every_turn_in_its_place(items: list[Example]) -> None:
         assert tuple(batch.tokens[place] for place in places) == item.tokens
         assert torch.equal(batch.emotion[places], item.emotion)
         assert torch.equal(batch.speakers[row, : lengths[row]], item.speakers)
+        for turn, previous in zip(places, item.previous.tolist(), strict=True):
+            assert batch.previous[turn] == (NONE if previous == NONE else places[previous])
 
 
 def order(items: list[Example], size: int, seed: int) -> list[list[int]]:

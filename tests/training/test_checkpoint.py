@@ -12,9 +12,10 @@ import torch
 
 from dcet.runtime.errors import WriteError
 from dcet.runtime.files import atomic_folder
+from dcet.training.network.model import Step
 from dcet.training.saved import weights as weight_files
 from dcet.training.saved.checkpoint import MAX_TOKENS, Checkpoint, CheckpointError, load, save
-from tests.tiny_training import VOCABULARY
+from tests.tiny_training import TINY, VOCABULARY
 
 FILES = {"config.json", "metrics.json", "model.safetensors", "tokenizer.json", "MODEL_CARD.md"}
 
@@ -69,6 +70,29 @@ def test_a_run_is_as_good_as_its_checkpoint(run: Path) -> None:
     assert load(run).sha256 == load(run / "checkpoint").sha256
 
 
+def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    file = folder / "model.safetensors"
+    weights = safetensors.torch.load_file(file)
+    change(weights)
+    safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
+
+
+def as_before_judgements(weights: dict[str, torch.Tensor]) -> None:
+    """With a head for the shift, and none of what judges an estimate."""
+    for name in [name for name in weights if name.startswith(("step.confidence.", "step.shift."))]:
+        del weights[name]
+    weights["step.heads.shift.weight"] = torch.zeros(1, TINY.width)
+    weights["step.heads.shift.bias"] = torch.zeros(1)
+
+
+def test_an_older_checkpoint_judges_as_an_unfitted_one(folder: Path) -> None:
+    change_weights(folder, as_before_judgements)
+    loaded, unfitted = load(folder).model.step, Step(TINY)
+    for part in ("confidence", "shift"):
+        for name, value in getattr(unfitted, part).state_dict().items():
+            assert torch.equal(getattr(loaded, part).state_dict()[name], value)
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -97,6 +121,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no step": (lambda f: (f / "config.json").write_text('{"format": 3}'), "'step'"),
     "unknown step key": (lambda f: change_step(f, depth=3), "'depth'"),
     "heads do not divide": (lambda f: change_step(f, heads=3), "multiple of heads"),
+    "no sentiment": (
+        lambda f: change_weights(f, lambda weights: weights.pop("step.heads.sentiment.bias")),
+        r"Missing key.*sentiment\.bias",
+    ),
     "another width": (lambda f: change_step(f, width=32), "weights and config.json disagree"),
     "another format": (lambda f: edit(f / "config.json", format=9), "format 9, .* reads 3"),
     "no encoder": (lambda f: shutil.rmtree(f / "encoder"), "not a checkpoint"),

@@ -46,7 +46,7 @@ def dialogue(speakers: list[int], emotions: list[int]) -> Example:
         speakers=torch.tensor(speakers),
         emotion=torch.tensor(emotions),
         sentiment=nothing,
-        shift=nothing.long(),
+        previous=nothing.long(),
         soft=torch.zeros(count, EMOTIONS),
     )
 

@@ -15,6 +15,7 @@ from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.batches import Example, examples
 from dcet.training.dialogue.forward import predict
 from dcet.training.network.model import (
+    SPEAKER_STATES,
     Dcet,
     Fusion,
     FusionInputs,
@@ -31,6 +32,7 @@ from tests.tiny_training import TINY
 MASKS = [chosen for size in (1, 2, 3) for chosen in combinations(range(3), size)]
 TURNS = 8  # more than the rings of TINY hold, so that the first turn is past their reach
 EMPTY = initial_state(TINY)
+OWN = len(SPEAKER_STATES)
 
 
 @pytest.fixture
@@ -54,17 +56,18 @@ class Host:
 
     def __init__(self, step: Step) -> None:
         self.step = step
-        self.scene = EMPTY[3:]
+        self.scene = EMPTY[OWN:]
         self.people: dict[int, tuple[Tensor, ...]] = {}
 
     @torch.inference_mode()
     def turn(self, features: dict[str, Tensor], speaker: int) -> tuple[Tensor, ...]:
-        """Probabilities, sentiment, shift and modality weights."""
-        state = State(*(*self.people.get(speaker, EMPTY[:3]), *self.scene))
+        """Probabilities, sentiment, shift, modality weights and confidence."""
+        state = State(*(*self.people.get(speaker, EMPTY[:OWN]), *self.scene))
         number = torch.tensor([[float(speaker)]])
         outputs = self.step(StepInputs(**features, speaker=number), state)
-        self.people[speaker], self.scene = outputs[4:7], outputs[7:]
-        return tuple(outputs[:4])
+        estimates, states = outputs[: -len(State._fields)], outputs[-len(State._fields) :]
+        self.people[speaker], self.scene = states[:OWN], states[OWN:]
+        return tuple(estimates)
 
 
 def features(text: Tensor) -> dict[str, Tensor]:
@@ -102,6 +105,16 @@ def test_turn_by_turn_equals_whole_padded_dialogues(fresh: Checkpoint, meld: Pat
     assert streamed[:, 7] == pytest.approx(whole.sentiment, abs=1e-5)
     assert streamed[:, 8] == pytest.approx(whole.shift, abs=1e-5)
     assert whole.probabilities.std(axis=0).min() > 1e-3  # or equality would say nothing
+
+
+def test_a_speakers_estimate_is_kept_until_their_next_turn(model: Dcet) -> None:
+    host = Host(model.step)
+    made = {
+        speaker: host.turn(features(torch.randn(1, 24)), speaker)[0] for speaker in (1, 2, 1, 3)
+    }
+    for speaker, probabilities in made.items():
+        kept = dict(zip(SPEAKER_STATES, host.people[speaker], strict=True))
+        assert torch.equal(kept["speaker_estimate"], probabilities)
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dcet.training.corpora.corpus import Corpus
-from dcet.training.dialogue.batches import IGNORE, Batch, collate, examples
+from dcet.training.dialogue.batches import Batch, collate, examples
 from dcet.training.dialogue.forward import Outputs
 from dcet.training.dialogue.objective import Objective, supervised_contrast
 from tests.tiny_training import wordpiece
@@ -62,21 +62,6 @@ def test_opinions_are_mixed_in_only_where_given(batch: Batch) -> None:
 def test_the_loss_is_lower_for_what_is_right(batch: Batch) -> None:
     right, wrong = (objective()(outputs(batch, sure=sure), batch) for sure in (3.0, -3.0))
     assert right < wrong
-
-
-def test_first_turns_have_no_say_in_the_shift(batch: Batch) -> None:
-    first = batch.shift == IGNORE
-    assert first.any()
-    plain = outputs(batch)
-    unsure = replace(plain, shift=torch.where(first, 9.0, plain.shift))
-    assert torch.equal(objective()(plain, batch), objective()(unsure, batch))
-    other = replace(plain, shift=torch.where(first, plain.shift, 9.0))
-    assert objective()(other, batch) > objective()(plain, batch)
-
-
-def test_a_batch_without_any_second_turn_has_a_finite_loss(batch: Batch) -> None:
-    never = replace(batch, shift=torch.full_like(batch.shift, IGNORE))
-    assert torch.isfinite(objective()(outputs(never), never))
 
 
 def test_clusters_by_label_have_less_contrast_loss() -> None:

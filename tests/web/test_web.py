@@ -156,6 +156,7 @@ def test_a_conversation_gives_the_numbers_of_the_runtime(
             continue
         assert "error" not in theirs, theirs
         assert theirs["emotion"] == ours.emotion
+        assert theirs["abstains"] == ours.abstains
         assert (theirs["shift"] is None) == (ours.shift is None)
         forgotten = [note for note in ours.degraded if note.startswith("memory: ")]
         assert [note for note in theirs["degraded"] if note.startswith("memory: ")] == forgotten
@@ -164,6 +165,8 @@ def test_a_conversation_gives_the_numbers_of_the_runtime(
             ("modalityWeights", list(ours.modality_weights.values())),
             ("sentiment", ours.sentiment),
             ("shift", ours.shift or 0),
+            ("confidence", ours.confidence or 0),
+            ("familiarity", list(ours.familiarity.values())),
         ):
             np.testing.assert_allclose(
                 np.array(theirs[name] or 0, float), expected, atol=SAME, rtol=0, err_msg=name

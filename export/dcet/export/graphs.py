@@ -30,7 +30,7 @@ from dcet.training.network.model import (
 )
 
 STATE_OUTPUTS = {name: f"next_{name}" for name in State._fields}
-STEP_OUTPUTS = ("probabilities", "sentiment", "shift", "modality_weights")
+STEP_OUTPUTS = ("probabilities", "sentiment", "shift", "modality_weights", "confidence")
 UNSEEN = 10_000.0  # exp(-10000) is 0, and float16 holds it
 # Constants of the audio front end. What is quiet is a small difference of their large products:
 # rounding them would move it by up to 0.2 dB, to save 0.15 MB.
@@ -75,7 +75,8 @@ class StepGraph(Step):
 
     def __init__(self, step: Step) -> None:
         nn.Module.__init__(self)  # its parts are those of `step`, under the same names
-        self.fusion, self.memory, self.heads = step.fusion, step.memory, step.heads
+        for name, part in step.named_children():
+            self.add_module(name, part)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         count = len(StepInputs._fields)

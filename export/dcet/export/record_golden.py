@@ -18,6 +18,7 @@ from dcet.synthetic.probes import faces, speech_windows
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.network.model import (
+    SPEAKER_STATES,
     ModelConfig,
     State,
     Step,
@@ -152,21 +153,21 @@ def _play(
     config = step.config
     generator = torch.Generator().manual_seed(seed)
     present = torch.tensor([[float(name in modalities) for name in MODALITIES]])
-    fresh = initial_state(config)
-    scene, people = fresh[3:], dict.fromkeys(range(1, speakers + 1), fresh[:3])
+    fresh, count = initial_state(config), len(SPEAKER_STATES)
+    scene, people = fresh[count:], dict.fromkeys(range(1, speakers + 1), fresh[:count])
     recorded: dict[str, list[torch.Tensor]] = {}
     outputs: dict[str, list[torch.Tensor]] = {}
     resets = []
     for number in range(STEPS):
         resets.append(reset and number > 0 and number % RESET_EVERY == 0)
         if resets[-1]:
-            scene, people = fresh[3:], dict.fromkeys(people, fresh[:3])
+            scene, people = fresh[count:], dict.fromkeys(people, fresh[:count])
         speaker = 1 + number % speakers
         turn, rows = _turn(config, features, number, present, generator)
         turn["speaker"] = torch.tensor([[float(speaker)]])
         results = step(StepInputs(**turn), State(*people[speaker], *scene))
         following = results[len(STEP_OUTPUTS) :]
-        people[speaker], scene = following[:3], following[3:]
+        people[speaker], scene = following[:count], following[count:]
         for name, value in (turn | rows).items():
             recorded.setdefault(name, []).append(value)
         for name, value in zip(STEP_OUTPUTS, results, strict=False):

@@ -172,7 +172,7 @@ class TritonStep(nn.Module):
         episodes = features.text.new_zeros(features.text.shape[0], config.episodes, config.width)
         inputs = StepInputs(*features, episodes, episodes[..., 0], speaker.to(features.text.dtype))
         results = self.step(inputs, before)
-        estimates, following = results[:4], results[4:]
+        estimates, following = results[: len(STEP_OUTPUTS)], results[len(STEP_OUTPUTS) :]
         after = [
             slots.put(value, next_value, start) if name in SPEAKER_STATES else next_value
             for name, value, next_value in zip(State._fields, state, following, strict=True)

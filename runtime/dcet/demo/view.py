@@ -69,6 +69,8 @@ class TurnView:
         grid.add_column()
         is_narrow = options.max_width < NARROW_COLUMNS
         lines = [Text(self.line.text), self._figures(is_narrow), self._weights(is_narrow)]
+        if self.estimate.abstains is not None:
+            lines.append(Text(f"abstains: {self.estimate.abstains}", "yellow"))
         lines += [Text(reason, "dim") for reason in self.estimate.degraded]
         grid.add_row(str(self.estimate.turn), self.estimate.speaker, Group(*lines))
         yield grid

@@ -1,5 +1,6 @@
 """A conversation: turns in, estimates out, and a memory of every speaker in between."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from dcet.runtime.turn import Colors, Features, Image, Turn, check_speaker
 from dcet.runtime.uncopied import Uncopied
 
 MAX_SPEAKERS = 4096  # each takes some 20 KB, whether they speak or not
+ABSTAIN_BELOW = 0.4
 
 
 class Conversation(Uncopied):
@@ -33,6 +35,8 @@ class Conversation(Uncopied):
         need and shared by the conversations of a thread
     bank_bytes: the most that the long-term bank may take, which reminds the model of a speaker's
         earlier turns that are like this one; 0, no bank. Needs the extra `memory`
+    abstain_below: the confidence, from 0 to 1, below which an estimate abstains: its emotion is
+        still the most probable one, and `abstains` says why it should not be believed
 
     Names that differ only in how their accents are encoded are one speaker. A turn that raises, or
     is interrupted, leaves the memory as it was. A conversation can be neither copied nor pickled.
@@ -47,6 +51,7 @@ class Conversation(Uncopied):
         max_speakers: int = 64,
         face_finder: FaceFinder | None = None,
         bank_bytes: int = 0,
+        abstain_below: float = ABSTAIN_BELOW,
     ) -> None:
         if not isinstance(bundle, Bundle):
             raise ConfigError(
@@ -60,6 +65,11 @@ class Conversation(Uncopied):
             )
         if not _is_whole(bank_bytes):
             raise ConfigError(f"bank_bytes: expected a whole number, got {bank_bytes!r}")
+        if not _is_share(abstain_below):
+            raise ConfigError(
+                f"abstain_below: expected a confidence from 0 (never) to 1, got {abstain_below!r}"
+            )
+        self.abstain_below = float(abstain_below)
         self.bundle = bundle
         self.engine = bundle.engine(engine) if isinstance(engine, str) else engine
         if not isinstance(self.engine, Engine):
@@ -206,20 +216,32 @@ class Conversation(Uncopied):
     ) -> Estimate:
         probabilities = outputs["probabilities"][0].tolist()
         weights = outputs["modality_weights"][0].tolist()
+        confidence = outputs["confidence"].item() if "confidence" in outputs else None
+        familiarity = outputs.get("familiarity", np.ones((1, len(MODALITIES))))[0].tolist()
         return Estimate(
             speaker=speaker,
             turn=turn,
             emotion=EMOTIONS[int(np.argmax(probabilities))],
             probabilities=dict(zip(EMOTIONS, probabilities, strict=True)),
+            confidence=confidence,
+            abstains=self._abstains(confidence),
             sentiment=outputs["sentiment"].item(),
             shift=None if recalled.is_first else outputs["shift"].item(),
             modality_weights=dict(zip(MODALITIES, weights, strict=True)),
             quality=encoded.quality,
+            familiarity=dict(zip(MODALITIES, familiarity, strict=True)),
             latency_ms=encoded.latency_ms,
             engine=self.engine.name,
             engine_reason=self.engine.reason,
             degraded=tuple(encoded.degraded),
         )
+
+    def _abstains(self, confidence: float | None) -> str | None:
+        """Say why an estimate of this confidence should not be believed, if so."""
+        if confidence is None or confidence >= self.abstain_below:
+            return None
+        shown = math.floor(100 * confidence) / 100  # not rounded up to what it is below
+        return f"confidence {shown:.2f} is below {self.abstain_below:g}"
 
     def _step_inputs(self, encoded: Encoded) -> dict[str, Floats]:
         """Make the step's inputs, but for speaker and states."""
@@ -241,3 +263,9 @@ class Conversation(Uncopied):
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _is_share(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return 0 <= float(value) <= 1

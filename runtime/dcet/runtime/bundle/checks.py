@@ -18,6 +18,10 @@ ESTIMATES: Signature = {
     "shift": ("float32", (1, 1)),
     "modality_weights": ("float32", (1, len(MODALITIES))),
 }
+OPTIONAL_ESTIMATES: Signature = {  # that bundles before schema_version 1.3 lack
+    "confidence": ("float32", (1, 1)),
+    "familiarity": ("float32", (1, len(MODALITIES))),
+}
 # protobuf's way to write the key "location" of TensorProto.external_data: field 1, 8 bytes long.
 # Either number may be padded, so that a plain search for the usual bytes would miss some.
 _EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
@@ -156,7 +160,8 @@ def _check_step(manifest: Manifest) -> None:
         _expect(is_fixed, f"graphs.step.inputs.{name}", "a fixed shape", shape)
 
     outputs = signature(graph.outputs, "graphs.step.outputs")
-    _same(outputs, ESTIMATES | next_states, "graphs.step.outputs")
+    optional = {name: OPTIONAL_ESTIMATES[name] for name in OPTIONAL_ESTIMATES.keys() & outputs}
+    _same(outputs, ESTIMATES | optional | next_states, "graphs.step.outputs")
 
 
 def _check_profiles(manifest: Manifest, id: str, profiles: Mapping[str, Profile]) -> None:

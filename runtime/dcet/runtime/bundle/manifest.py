@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from dcet.runtime.errors import BundleManifestError, BundleSchemaTooNew
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 # Unicode's control characters but tab and line feed, and halves of surrogate pairs.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 

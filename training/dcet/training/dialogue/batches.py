@@ -7,10 +7,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from dcet.data.metrics import shift_labels
 from dcet.training.corpora.corpus import Corpus
 
-IGNORE = -1  # label of a turn that does not count
+NONE = -1  # place of the previous turn of a speaker who had none
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,7 @@ class Example:
     speakers: Tensor  # (T,) numbers from 1 in order of first speech: a slot, never a name
     emotion: Tensor  # (T,)
     sentiment: Tensor  # (T,)
-    shift: Tensor  # (T,) 1, 0, or IGNORE on a speaker's first turn
+    previous: Tensor  # (T,) place of the speaker's previous turn, or NONE
     soft: Tensor  # (T, 7)
 
 
@@ -35,18 +34,22 @@ class Batch:
     speakers: Tensor  # (B, T)
     emotion: Tensor  # (N,)
     sentiment: Tensor  # (N,)
-    shift: Tensor  # (N,)
+    previous: Tensor  # (N,) place of the speaker's previous turn in the N, or NONE
     soft: Tensor  # (N, 7)
 
 
 def examples(corpus: Corpus, tokenizer: Tokenizer) -> list[Example]:
     """Tokenise and number a corpus."""
-    shifts = torch.from_numpy(shift_labels(corpus.dialogues))
-    made, start = [], 0
+    made = []
     for dialogue in corpus.dialogues:
         turns = dialogue.turns
         rows = [turn.row for turn in turns]
         numbers: dict[str, int] = {}
+        last: dict[str, int] = {}
+        previous = []
+        for place, turn in enumerate(turns):
+            previous.append(last.get(turn.speaker, NONE))
+            last[turn.speaker] = place
         encodings = tokenizer.encode_batch([turn.text for turn in turns])
         made.append(
             Example(
@@ -56,11 +59,10 @@ def examples(corpus: Corpus, tokenizer: Tokenizer) -> list[Example]:
                 ),
                 emotion=torch.tensor([turn.emotion for turn in turns]),
                 sentiment=torch.tensor([float(turn.sentiment) for turn in turns]),
-                shift=shifts[start : start + len(turns)],
+                previous=torch.tensor(previous),
                 soft=torch.from_numpy(corpus.soft[rows]),
             )
         )
-        start += len(turns)
     return made
 
 
@@ -72,14 +74,21 @@ def collate(items: Sequence[Example]) -> Batch:
     place[valid] = torch.arange(int(lengths.sum()))
     speakers = torch.ones(valid.shape, dtype=torch.long)
     speakers[valid] = torch.cat([item.speakers for item in items])
+    starts = (lengths.cumsum(0) - lengths).tolist()
     return Batch(
         tokens=[ids for item in items for ids in item.tokens],
         place=place,
         valid=valid,
         speakers=speakers,
+        previous=torch.cat(
+            [
+                torch.where(item.previous == NONE, NONE, item.previous + start)
+                for item, start in zip(items, starts, strict=True)
+            ]
+        ),
         **{
             name: torch.cat([getattr(item, name) for item in items])
-            for name in ("emotion", "sentiment", "shift", "soft")
+            for name in ("emotion", "sentiment", "soft")
         },
     )
 

@@ -23,7 +23,7 @@ class Outputs:
     weights: Tensor  # (N, 3) of the modalities
     logits: Tensor  # (N, 7)
     sentiment: Tensor  # (N,)
-    shift: Tensor  # (N,) logits
+    shift: Tensor  # (N,) probabilities, without meaning on a speaker's first turn
 
 
 def text_alone(config: ModelConfig, text: Tensor) -> FusionInputs:
@@ -47,10 +47,16 @@ def forward(model: Dcet, batch: Batch, *, remember: bool = True) -> Outputs:
 
 
 def converse(model: Dcet, batch: Batch, inputs: FusionInputs, *, remember: bool = True) -> Outputs:
-    """Fuse the inputs of the N turns of a batch and run the memory."""
+    """Fuse the inputs of the N turns of a batch and run the memory.
+
+    With `remember=False` the memory is reset before every turn.
+    """
     utterances, weights = model.step.fusion(inputs)
     contexts = model.converse(utterances[batch.place], batch.speakers, remember=remember)
-    logits, sentiment, shift = model.step.heads(contexts[batch.valid])
+    logits, sentiment = model.step.heads(contexts[batch.valid])
+    probabilities = logits.detach().softmax(dim=-1)  # no loss asks for the shift
+    known = batch.previous >= 0 if remember else torch.zeros_like(batch.previous)
+    shift = model.step.shift(probabilities, probabilities[batch.previous] * known[:, None])
     return Outputs(utterances, weights, logits, sentiment.squeeze(-1), shift.squeeze(-1))
 
 
@@ -94,6 +100,6 @@ def collect(outputs: Sequence[Outputs]) -> Predictions:
     return Predictions(
         probabilities=logits.softmax(dim=-1).numpy(),
         sentiment=torch.cat([output.sentiment for output in outputs]).numpy(),
-        shift=torch.cat([output.shift for output in outputs]).sigmoid().numpy(),
+        shift=torch.cat([output.shift for output in outputs]).numpy(),
         logits=logits.numpy(),
     )

@@ -2,15 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import (
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    log_softmax,
-    one_hot,
-)
+from torch.nn.functional import cross_entropy, log_softmax, one_hot
 
 from dcet.runtime.labels import EMOTIONS
-from dcet.training.dialogue.batches import IGNORE, Batch
+from dcet.training.dialogue.batches import Batch
 from dcet.training.dialogue.forward import Outputs
 
 
@@ -36,11 +31,6 @@ class Objective(nn.Module):
         loss = cross_entropy(outputs.logits, target)
         loss = loss + self.alone_weight * cross_entropy(self.alone(outputs.utterances), target)
         loss = loss + 0.5 * (outputs.sentiment - batch.sentiment).square().mean()
-        known = batch.shift != IGNORE
-        if known.any():
-            loss = loss + 0.2 * binary_cross_entropy_with_logits(
-                outputs.shift[known], batch.shift[known].float()
-            )
         if self.contrast_weight:
             loss = loss + self.contrast_weight * supervised_contrast(
                 outputs.utterances, batch.emotion

@@ -24,6 +24,7 @@ from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.judgements import Confidence, Shift
 from dcet.training.settings import Count, Settings, Share
 
 OPINION_WIDTH = 32
@@ -61,6 +62,7 @@ class State(NamedTuple):
     speaker_memory: Tensor  # (B, M, d)
     speaker_ring: Tensor  # (B, K, d), oldest first
     speaker_ring_mask: Tensor  # (B, K)
+    speaker_estimate: Tensor  # (B, 7) probabilities of this speaker's last turn
     scene_memory: Tensor  # (B, M, d)
     scene_ring: Tensor  # (B, W, d), oldest first
     scene_ring_speaker: Tensor  # (B, W), 0 where empty
@@ -98,8 +100,7 @@ class StepInputs(NamedTuple):
         return FusionInputs(*self[: len(FusionInputs._fields)])
 
 
-SPEAKER_STATES = State._fields[:3]
-SCENE_STATES = State._fields[3:]
+SPEAKER_STATES = State._fields[:4]
 
 
 def initial_state(config: ModelConfig, batch: int = 1, device: torch.device | None = None) -> State:
@@ -108,6 +109,7 @@ def initial_state(config: ModelConfig, batch: int = 1, device: torch.device | No
         (config.speaker_tokens, config.width),
         (config.speaker_ring, config.width),
         (config.speaker_ring,),
+        (len(EMOTIONS),),
         (config.scene_tokens, config.width),
         (config.scene_ring, config.width),
         (config.scene_ring,),
@@ -248,7 +250,8 @@ class Memory(nn.Module):
         episodes_mask: Tensor,
         state: State,
     ) -> tuple[Tensor, State]:
-        """Return the utterance in context (B, d) and the next state.
+        """Return the utterance in context (B, d) and the next state, in which the speaker's
+        estimate is still the last one.
 
         utterance: (B, d) fused; speaker: (B, 1) numbers from 1
         episodes: (B, k, d) from the long-term bank; episodes_mask: (B, k), 1 where there is one
@@ -280,7 +283,7 @@ class Memory(nn.Module):
         speaker_memory, scene_memory = memory.split(
             [self.config.speaker_tokens, self.config.scene_tokens], dim=1
         )
-        following = State(
+        following = state._replace(
             speaker_memory=speaker_memory,
             speaker_ring=_push(state.speaker_ring, utterance),
             speaker_ring_mask=_push(state.speaker_ring_mask, torch.ones_like(speaker[:, 0])),
@@ -297,7 +300,7 @@ def _push(ring: Tensor, item: Tensor) -> Tensor:
 
 
 class Heads(nn.Module):
-    """The heads: emotion logits, sentiment in [-1, 1] and the logit of an emotion shift."""
+    """The heads: emotion logits, and sentiment in [-1, 1]."""
 
     calibration_bias: Tensor
     calibration_scale: Tensor
@@ -306,16 +309,15 @@ class Heads(nn.Module):
         super().__init__()
         self.emotion = nn.Linear(config.width, len(EMOTIONS))
         self.sentiment = nn.Linear(config.width, 1)
-        self.shift = nn.Linear(config.width, 1)
         # Fitted on dev after training (Guo et al., ICML 2017); inside the graph, so that no host
         # repeats it.
         self.register_buffer("calibration_bias", torch.zeros(len(EMOTIONS)))
         self.register_buffer("calibration_scale", torch.ones(()))
 
-    def forward(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return calibrated logits (…, 7), sentiment (…, 1), shift logit (…, 1) of (…, d)."""
+    def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Return calibrated logits (…, 7) and sentiment (…, 1) of contexts (…, d)."""
         logits = (self.emotion(context) + self.calibration_bias) * self.calibration_scale
-        return logits, torch.tanh(self.sentiment(context)), self.shift(context)
+        return logits, torch.tanh(self.sentiment(context))
 
 
 class Step(nn.Module):
@@ -327,16 +329,23 @@ class Step(nn.Module):
         self.fusion = Fusion(config)
         self.memory = Memory(config)
         self.heads = Heads(config)
+        self.confidence = Confidence()
+        self.shift = Shift()
 
     def forward(self, inputs: StepInputs, state: State) -> tuple[Tensor, ...]:
-        """Return probabilities (B, 7), sentiment and shift (B, 1), modality weights (B, 3), and the
-        tensors of the next state in their order; see docs/bundle-format.md."""
+        """Return probabilities (B, 7), sentiment and shift (B, 1), modality weights (B, 3),
+        confidence (B, 1), and the tensors of the next state in their order; see
+        docs/bundle-format.md."""
         utterance, weights = self.fusion(inputs.fusion)
         context, following = self.memory(
             utterance, inputs.speaker, inputs.episodes, inputs.episodes_mask, state
         )
-        logits, sentiment, shift = self.heads(context)
-        return logits.softmax(dim=-1), sentiment, torch.sigmoid(shift), weights, *following
+        logits, sentiment = self.heads(context)
+        probabilities = logits.softmax(dim=-1)
+        shift = self.shift(probabilities, state.speaker_estimate)
+        confidence = self.confidence(probabilities, inputs.modality_mask, inputs.quality)
+        following = following._replace(speaker_estimate=probabilities)
+        return probabilities, sentiment, shift, weights, confidence, *following
 
 
 class TextEncoder(nn.Module):
@@ -381,9 +390,10 @@ class Dcet(nn.Module):
         """
         batch, turns, _ = utterances.shape
         fresh = initial_state(self.config, batch, utterances.device)
-        scene = fresh[3:]
+        count = len(SPEAKER_STATES)
+        scene = fresh[count:]
         everyone = int(speakers.max())
-        people = [part[:, None].expand(-1, everyone, *part.shape[1:]) for part in fresh[:3]]
+        people = [part[:, None].expand(-1, everyone, *part.shape[1:]) for part in fresh[:count]]
         episodes = utterances.new_zeros(batch, self.config.episodes, self.config.width)
         rows = torch.arange(batch, device=utterances.device)
         contexts = []
@@ -398,12 +408,12 @@ class Dcet(nn.Module):
                 State(*[*mine, *scene]) if remember else fresh,
             )
             contexts.append(context)
-            scene = following[3:]
+            scene = following[count:]
             is_mine = nn.functional.one_hot(speaker - 1, everyone).bool()
             people = [
                 torch.where(
                     is_mine.reshape(batch, everyone, *[1] * (new.dim() - 1)), new[:, None], old
                 )
-                for old, new in zip(people, following[:3], strict=True)
+                for old, new in zip(people, following[:count], strict=True)
             ]
         return torch.stack(contexts, dim=1)

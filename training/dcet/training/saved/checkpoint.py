@@ -31,6 +31,9 @@ from dcet.training.saved.weights import load_weights, save_weights
 
 FORMAT = 3
 MAX_TOKENS = 128
+# Weights of older checkpoints that are read no more, and what they lack and need not have.
+GONE = ("step.heads.shift.",)
+LATER = ("step.confidence.", "step.shift.")
 
 
 class CheckpointError(DcetError, ValueError):
@@ -180,7 +183,9 @@ def load(name: str | Path) -> Checkpoint:
             "`dcet-train fit` writes"
         ) from error
     model = Dcet(config, without_pooler(backbone), audio, face)
-    fill(model, weights, folder)
+    neutral = {name: value for name, value in model.state_dict().items() if name.startswith(LATER)}
+    read = {name: value for name, value in weights.items() if not name.startswith(GONE)}
+    fill(model, {**neutral, **read}, folder)
     return Checkpoint(
         model=model.eval(),
         tokenizer=tokenizer,
