@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
+from dcet.benchmarks.accuracy.measure import ACCURACY_SCHEMA
+from dcet.benchmarks.accuracy.trust import measure_trust
 from dcet.benchmarks.cli import main
 from dcet.data.meld import read_meld
 from dcet.data.metrics import conversation_metrics
@@ -88,6 +89,43 @@ def test_report_says_what_was_measured(bundle: Path, data: Path, tmp_path: Path)
     assert report["bundle"]["sha256"] == Bundle.open(bundle).sha256
     assert report["engine"]["name"] == "onnxruntime-cpu"
     assert report["engine"]["reason"] == "first choice of target cpu"
+
+
+def test_risk_is_that_of_the_surest_turns(bundle: Path, data: Path, tmp_path: Path) -> None:
+    """The report equals the same turns, ranked here."""
+    trust = run(bundle, data, tmp_path / "a.json", "--reset-memory")["trust"]
+    opened = Bundle.open(bundle)
+    estimates = [Conversation(opened).turn(speaker, text) for text, speaker, *_ in ROWS]
+    right = [estimate.emotion == row[2] for estimate, row in zip(estimates, ROWS, strict=True)]
+    top = [max(estimate.probabilities.values()) for estimate in estimates]
+    ranked = [right[place] for place in np.argsort(-np.array(top), kind="stable")]
+    risks = [ranked[:n].count(False) / n for n in range(1, len(ranked) + 1)]
+    assert trust["ranked_by"] == "top probability"
+    assert trust["aurc"] == pytest.approx(np.mean(risks))
+    by_coverage = {risk["coverage"]: risk["risk"] for risk in trust["risks"]}
+    assert list(by_coverage) == [1, 0.9, 0.8, 0.7, 0.6, 0.5]
+    assert (by_coverage[1], by_coverage[0.7]) == pytest.approx((risks[6], risks[4]))
+    assert sum(row["n"] for row in trust["reliability"]) == len(ROWS)
+    assert (trust["abstaining"], trust["risk_answered"]) == (0, pytest.approx(risks[6]))
+
+
+def test_a_turn_without_an_estimate_is_the_least_sure(bundle: Path) -> None:
+    sure = Conversation(Bundle.open(bundle)).turn("Ada", "I am so happy!")
+    trust = measure_trust([None, sure, None, None], np.array([False, True, True, False]))
+    assert [risk.risk for risk in trust.risks] == [0.5, 0.5, 1 / 3, 1 / 3, 0.5, 0.5]
+    assert trust.aurc == pytest.approx(np.mean([0, 1 / 2, 1 / 3, 2 / 4]))
+    assert (trust.abstaining, trust.risk_answered) == (3, 0)
+    assert [(row.n, row.accuracy) for row in trust.reliability] == [(1, 1)]
+    assert measure_trust([None], np.array([True])).ece is None
+
+
+def test_page_shows_risk_and_reliability(bundle: Path, data: Path, tmp_path: Path) -> None:
+    run(bundle, data, tmp_path / "a.json", f"--html={tmp_path / 'a.html'}")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert text.count("<svg") == 2
+    for title in ("Risk against coverage", "Reliability of the top probability"):
+        assert title in text
+    assert "nan" not in text
 
 
 def test_the_memory_changes_the_figures(bundle: Path, data: Path, tmp_path: Path) -> None:

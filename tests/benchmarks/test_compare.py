@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from dcet.benchmarks.accuracy import ACCURACY_SCHEMA
+from dcet.benchmarks.accuracy.measure import ACCURACY_SCHEMA
 from dcet.benchmarks.cli import main
 from dcet.benchmarks.latency.measure import LATENCY_SCHEMA
 from dcet.benchmarks.peers.measure import PEERS_SCHEMA
@@ -46,6 +46,7 @@ ACCURACY: dict[str, Any] = {
     "nll": 1.1,
     "sentiment": {"mae": 0.4, "pearson": 0.6, "ccc": 0.6},
     "shift": {"f1": 0.6, "average_precision": 0.6},
+    "trust": {"aurc": 0.2, "ece": 0.03},
 }
 
 OUTCOME = {"figures": {"weighted_f1": 0.6}}
@@ -157,6 +158,7 @@ def test_two_figures_of_one_name_are_bad_input(tmp_path: Path) -> None:
         (ACCURACY, "sentiment.ccc", 0.59),
         (ACCURACY, "shift.average_precision", 0.59),
         (ACCURACY, "ece", 0.04),
+        (ACCURACY, "trust.aurc", 0.21),
         (ROBUSTNESS, "masks.0.outcome.figures.weighted_f1", 0.59),
         (ROBUSTNESS, "missing.0.outcome.figures.weighted_f1", 0.59),
         (ROBUSTNESS, "corruptions.0.points.0.outcome.figures.weighted_f1", 0.59),
@@ -185,6 +187,12 @@ def test_within_the_tolerance_is_no_regression(
     tmp_path: Path, report: dict[str, Any], path: str, value: Any
 ) -> None:
     assert compare(tmp_path, report, changed(report, path, value)).exit_code == 0
+
+
+def test_an_accuracy_report_from_before_trust_can_still_be_compared(tmp_path: Path) -> None:
+    older = {key: value for key, value in ACCURACY.items() if key != "trust"}
+    assert compare(tmp_path, older, ACCURACY).exit_code == 0
+    assert compare(tmp_path, older, changed(ACCURACY, "ece", 0.04)).exit_code == 1
 
 
 def test_the_tolerance_can_be_set(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ def test_a_row_has_machine_precision_engine_date_and_file(tmp_path: Path) -> Non
     (line,) = (line for line in page.splitlines() if "mine.json" in line)
     assert line == (
         "| Some\\|CPU, 2 cores | dcet 0.3.0, cpu, int8 (text, audio, face), fp32 (step) | "
-        "onnxruntime-cpu | meld, dev.csv | 100 | 0.620 | 0.630 | 0.410 | 0.030 | 3 | 2026-11-28 | "
-        "`mine.json` |"
+        "onnxruntime-cpu | meld, dev.csv | 100 | 0.620 | 0.630 | 0.410 | 0.030 | 0.200 | 3 | "
+        "2026-11-28 | `mine.json` |"
     )
 
 

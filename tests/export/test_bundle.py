@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 import dcet.export.exporter
 import dcet.quantization.fp16
-from dcet.benchmarks.accuracy import measure_accuracy
+from dcet.benchmarks.accuracy.measure import measure_accuracy
 from dcet.data.meld import read_meld
 from dcet.export.exporter import Exporter, in_precision
 from dcet.export.graphs import ExportError

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import click
 
-from dcet.benchmarks.accuracy import measure_accuracy, print_accuracy
+from dcet.benchmarks.accuracy.measure import measure_accuracy
+from dcet.benchmarks.accuracy.page import render_accuracy
+from dcet.benchmarks.accuracy.table import print_accuracy
 from dcet.benchmarks.compare import compare_reports, print_comparison
 from dcet.benchmarks.comparison import LATENCY_TOLERANCE
 from dcet.benchmarks.figures import render_figures
@@ -169,6 +171,7 @@ def _latency(
 @engine_option
 @click.option("--reset-memory", is_flag=True, help="Forget everything after every turn (ablation).")
 @write_option
+@html_option
 def accuracy(
     bundle: Path | None,
     corpus: str,
@@ -176,8 +179,11 @@ def accuracy(
     engine: str,
     reset_memory: bool,
     json_path: Path | None,
+    html_path: Path | None,
 ) -> None:
     """Measure the accuracy of BUNDLE on labelled dialogues, through the runtime.
+
+    Also the risk against coverage: how many answers are wrong among those of which it is surest.
 
     \b
     Example:
@@ -187,8 +193,10 @@ def accuracy(
         report = measure_accuracy(
             _open(bundle), engine, corpus, data, reset_memory=reset_memory, track=track
         )
-    print_accuracy(report, report_console(json_path))
+    print_accuracy(report, report_console(json_path, html_path))
     output_json(json_path, report.as_dict())
+    if html_path is not None:
+        output_text(html_path, render_accuracy(report))
 
 
 @main.command()

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcet.benchmarks.accuracy import ACCURACY_FIGURES, ACCURACY_SCHEMA, compare_accuracy
+from dcet.benchmarks.accuracy.compare import compare_accuracy
+from dcet.benchmarks.accuracy.figures import ACCURACY_FIGURES
+from dcet.benchmarks.accuracy.measure import ACCURACY_SCHEMA
 from dcet.benchmarks.comparison import Report, ReportError, Row
 from dcet.benchmarks.figure_table import FigureTable
 from dcet.benchmarks.latency.compare import compare_latency

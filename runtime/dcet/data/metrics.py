@@ -47,8 +47,7 @@ def shift_labels(dialogues: Sequence[Dialogue]) -> NDArray[np.int64]:
 def emotion_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
     """Compute figures of classification and calibration.
 
-    UAR is the mean recall of the classes that occur. ECE uses 15 equal-width bins of the top
-    probability (Guo et al., ICML 2017).
+    UAR is the mean recall of the classes that occur. ECE is that of the top probability.
     """
     true = np.asarray(labels, dtype=np.int64)
     p = np.asarray(probabilities, dtype=np.float64)
@@ -67,12 +66,14 @@ def emotion_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, An
         "uar": float((confusion.diagonal()[occurs] / support[occurs]).mean()),
         "per_class_f1": dict(zip(EMOTIONS, f1.tolist(), strict=True)),
         "confusion": confusion.tolist(),  # rows are true labels
-        "ece": _expected_calibration_error(p.max(axis=1), true == predicted),
+        "ece": expected_calibration_error(p.max(axis=1), true == predicted),
         "nll": float(-np.log(np.clip(p[np.arange(len(true)), true], 1e-12, None)).mean()),
     }
 
 
-def _expected_calibration_error(confidence: NDArray[Any], correct: NDArray[Any]) -> float:
+def expected_calibration_error(confidence: NDArray[Any], correct: NDArray[Any]) -> float:
+    """Compute the mean distance of confidence, (n,) in [0, 1], and accuracy, in 15 equal-width bins
+    (Guo et al., ICML 2017); n is at least 1."""
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     gap = np.bincount(bins, weights=confidence - correct, minlength=ECE_BINS)
     return float(np.abs(gap).sum() / len(confidence))

@@ -1,0 +1,1 @@
+"""The accuracy report: labelled dialogues, and whether confidence tells right from wrong."""
