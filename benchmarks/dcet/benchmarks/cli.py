@@ -1,4 +1,4 @@
-"""`dcet-bench`: latency, accuracy, robustness, room, peers, predictions, and what got worse."""
+"""`dcet-bench`: latency, accuracy, memory, robustness, room, peers, predictions, comparisons."""
 
 import sys
 from pathlib import Path
@@ -14,6 +14,9 @@ from dcet.benchmarks.figures import render_figures
 from dcet.benchmarks.latency.measure import LatencySettings, measure_latency
 from dcet.benchmarks.latency.page import render_page
 from dcet.benchmarks.latency.table import print_latency
+from dcet.benchmarks.memory.measure import MemorySettings, measure_memory
+from dcet.benchmarks.memory.page import render_memory
+from dcet.benchmarks.memory.table import print_memory
 from dcet.benchmarks.peers.measure import PeerSettings, measure_peers
 from dcet.benchmarks.peers.table import print_peers
 from dcet.benchmarks.prediction.measure import PredictSettings, predict_bundle
@@ -26,6 +29,8 @@ from dcet.benchmarks.robustness.table import print_robustness
 from dcet.benchmarks.room.measure import RoomSettings, measure_room
 from dcet.benchmarks.room.page import render_room
 from dcet.benchmarks.room.table import print_room
+from dcet.data.default_turns import default_turns
+from dcet.data.streams import read_stream
 from dcet.runtime import Bundle
 from dcet.runtime.cli.command import Group
 from dcet.runtime.cli.options import SEED, FiniteRange, json_option
@@ -251,6 +256,64 @@ def robustness(
     output_json(json_path, report.as_dict())
     if html_path is not None:
         output_text(html_path, render_robustness(report))
+
+
+@main.command()
+@bundle_argument
+@click.option(
+    "--turns",
+    "paths",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="Labelled conversations: a CSV file in MELD's format or with the columns dialogue, turn, "
+    "speaker, text and emotion, a folder of labelled turns, or one of clips with a labels.csv. May "
+    "be repeated.  [default: the turns that ship with DCET]",
+)
+@click.option("--split", default="dev", show_default=True, help="Part of a folder of clips.")
+@click.option(
+    "--bank-bytes",
+    default=MemorySettings.bank_bytes,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Size of the long-term bank; without one at 0.",
+)
+@click.option(
+    "--seed",
+    default=MemorySettings.seed,
+    show_default=True,
+    type=SEED,
+    help="Seed of the bootstrap.",
+)
+@engine_option
+@write_option
+@html_option
+def memory(
+    bundle: Path | None,
+    paths: tuple[Path, ...],
+    split: str,
+    bank_bytes: int,
+    seed: int,
+    engine: str,
+    json_path: Path | None,
+    html_path: Path | None,
+) -> None:
+    """Measure what each part of the memory of BUNDLE is worth.
+
+    Plays the same turns with the whole memory, and again with each part of it set to zeros before
+    every turn, and with one name for all speakers. Clips are heard as one conversation.
+
+    \b
+    Example:
+      dcet-bench memory my.dcet --turns dev_sent_emo.csv --turns ravdess --html memory.html
+    """
+    settings = MemorySettings(engine=engine, bank_bytes=bank_bytes, seed=seed)
+    streams = [read_stream(path, split) for path in paths] or [default_turns()]
+    with TrackOnStderr() as track:
+        report = measure_memory(_open(bundle), streams, settings, track)
+    print_memory(report, report_console(json_path, html_path))
+    output_json(json_path, report.as_dict())
+    if html_path is not None:
+        output_text(html_path, render_memory(report))
 
 
 @main.command()

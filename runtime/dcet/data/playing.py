@@ -17,16 +17,18 @@ from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import EMOTIONS
 
 
-def play(bundle: Bundle, turns: Turns, engine: str | Engine = "auto") -> NDArray[np.float64]:
+def play(
+    bundle: Bundle, turns: Turns, engine: str | Engine = "auto", *, bank_bytes: int = 0
+) -> NDArray[np.float64]:
     """Return the probabilities (n, 7) of every turn, in the order of iteration.
 
     Each conversation begins with an empty memory. A turn of which the bundle can use nothing counts
     as `dcet.data.answers` says. `metrics.emotion_metrics` makes figures of the probabilities.
 
-    Raises MissingExtra or EngineError.
+    Raises ConfigError, MissingExtra or EngineError.
     """
     speakers = max(len({turn.speaker for turn in of}) for of in turns.conversations.values())
-    conversation = Conversation(bundle, engine, max_speakers=speakers)
+    conversation = Conversation(bundle, engine, max_speakers=speakers, bank_bytes=bank_bytes)
 
     def take(turn: LabelledTurn) -> Estimate:
         return conversation.turn(

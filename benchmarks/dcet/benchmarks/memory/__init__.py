@@ -1,0 +1,1 @@
+"""What each part of the memory is worth, on labelled conversations."""
