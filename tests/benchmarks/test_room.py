@@ -171,7 +171,7 @@ def test_the_same_seed_gives_the_same_report(folder: Path, report: dict[str, Any
 
 def test_page_shows_every_part(folder: Path) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8")
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 5
     for name, _ in KNOWN.values():
         assert name in text
     assert "audio: silent" in text

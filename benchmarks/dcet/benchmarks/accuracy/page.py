@@ -68,7 +68,7 @@ def _reliability(report: AccuracyReport) -> str:
         return ""
     plot = strength_plot(
         "Accuracy, and what was promised",
-        [f"{row.low:.1f}–{row.high:.1f}" for row in trust.reliability],
+        [f"≥ {row.low:.1f}" for row in trust.reliability],
         [
             ("1", "accuracy", [row.accuracy for row in trust.reliability]),
             ("3", trust.ranked_by, [row.confidence for row in trust.reliability]),

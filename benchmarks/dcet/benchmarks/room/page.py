@@ -1,6 +1,5 @@
 """The room report as one HTML file."""
 
-from collections.abc import Sequence
 from html import escape
 
 from dcet.benchmarks.page.markup import card, legend, table, whole_page
@@ -22,7 +21,8 @@ FILLS = {
     "surprise": "fill-6",
     NONE: "fill-none",
 }
-BARS = {key: bar for key, (_, bar) in KNOWN.items()}
+MOVE_BARS = [KNOWN[key][1] or 0.0 for key in ("moved_changed", "moved_tv")]
+LONGEST_NAME = 32  # characters that stand beside a bar
 
 
 def render_room(report: RoomReport) -> str:
@@ -62,18 +62,24 @@ def _header(report: RoomReport) -> str:
 def _moves(report: RoomReport) -> str:
     if not report.moves:
         return ""
-    found = [move.steadiness for move in report.moves]
-    distances = [row.tv for row in found if row.tv is not None]
-    lines = [("1", "labels that change", [row.changed for row in found])]
-    if len(distances) == len(found):
-        lines.append(("3", "TV", distances))
-    plot = strength_plot(
-        "Labels that change, and TV, over the move in milliseconds",
-        [f"{move.move_ms:g} ms" for move in report.moves],
-        lines,
-        height=250,
-        floor=0.0,
-        limit=("bar", BARS["moved_tv"] or 0.0),
+    labels = [f"{move.move_ms:g} ms" for move in report.moves]
+    lines = {
+        "share of labels that change": ("1", [move.steadiness.changed for move in report.moves]),
+        "TV": ("3", [move.steadiness.tv or 0.0 for move in report.moves]),
+    }
+    plots = "".join(
+        f"<h3>{name}</h3>"
+        + str(
+            strength_plot(
+                f"{name}, over the move",
+                labels,
+                [(style, name, values)],
+                height=170,
+                floor=0.0,
+                limit=("bar", bar),
+            )
+        )
+        for (name, (style, values)), bar in zip(lines.items(), MOVE_BARS, strict=True)
     )
     rows = [
         [
@@ -85,13 +91,12 @@ def _moves(report: RoomReport) -> str:
         ]
         for move in report.moves
     ]
-    colours = legend([("fill-1", "share of labels that change"), ("fill-3", "TV")])
     return (
         "<h2>The same talk, moved</h2>"
         '<p class="note">3 s of talk alone, as the first turn of a conversation, compared with the '
         "same recording cut a little later.</p>"
         '<div class="grid">'
-        + card("Over the move", f"{plot}{colours}")
+        + card("", plots)
         + card(
             "Figures",
             table(["moved by", "pairs", "labels change", "TV", "silent"], rows),
@@ -111,7 +116,11 @@ def _labels(report: RoomReport) -> str:
     bars = [
         Bar(
             label,
-            [(FILLS[name], name, of.labels[name]) for name in FILLS if name in of.labels],
+            [
+                (fill, name, 100 * of.labels[name] / of.replies)
+                for name, fill in FILLS.items()
+                if name in of.labels
+            ],
         )
         for label, of in rows
     ]
@@ -124,14 +133,14 @@ def _labels(report: RoomReport) -> str:
         "<h2>By length</h2>"
         '<p class="note">Cuts of the same talk, the shorter ones inside the longest, and the turns '
         'of meetings; each alone.</p><div class="grid">'
-        + card("Labels", f"{stacked_bars('Labels by length', bars, 'heard')}{_colours()}")
+        + card("Labels", f"{stacked_bars('Labels by length', bars, '%')}{_colours()}")
         + card("Mean estimate", table(["length", *EMOTIONS], means))
         + "</div>"
     )
 
 
 def _noises(report: RoomReport) -> str:
-    bars = [(row.sounds, row.labels.named) for row in report.noises]
+    bars = [(_shortened(row.sounds), row.labels.named) for row in report.noises]
     rows = [
         [row.sounds, f"{row.labels.replies}", counted(row.labels.labels)] for row in report.noises
     ]
@@ -147,7 +156,7 @@ def _noises(report: RoomReport) -> str:
         '<div class="grid">'
         + card(
             "Share in which an emotion is named",
-            str(score_bars("An emotion is named", bars, left=232, full=1.0)),
+            str(score_bars("An emotion is named", bars, left=252, full=1.0)),
         )
         + card("Labels", table(["sounds", "heard", "labels"], rows))
         + f"{why}</div>"
@@ -174,7 +183,7 @@ def _neighbours(report: RoomReport) -> str:
         "<h2>Neighbours in time</h2>"
         '<p class="note">Windows of 3 s of talking heads, 1 s apart: two thirds of each are in the '
         'next.</p><div class="grid">'
-        + card("TV between neighbours", str(score_bars("TV", bars, left=232, full=1.0)))
+        + card("TV between neighbours", str(score_bars("TV", bars, left=252, full=1.0)))
         + card("Figures", table(head, rows))
         + "</div>"
     )
@@ -193,6 +202,9 @@ def _measured_with(report: RoomReport) -> str:
     return f"<h2>Measured with</h2>{card('', f'<dl>{items}</dl>')}"
 
 
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"…{name[-LONGEST_NAME + 1 :]}"
+
+
 def _colours() -> str:
-    entries: Sequence[tuple[str, str]] = [(fill, name) for name, fill in FILLS.items()]
-    return legend(entries)
+    return legend([(fill, name) for name, fill in FILLS.items()])
