@@ -91,39 +91,54 @@ def test_report_says_what_was_measured(bundle: Path, data: Path, tmp_path: Path)
     assert report["engine"]["reason"] == "first choice of target cpu"
 
 
-def test_risk_is_that_of_the_surest_turns(bundle: Path, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("lacking", "ranked_by"), [((), "confidence"), (("confidence",), "top probability")]
+)
+def test_risk_is_that_of_the_surest_turns(
+    data: Path, tmp_path: Path, lacking: tuple[str, ...], ranked_by: str
+) -> None:
     """The report equals the same turns, ranked here."""
+    bundle = write_tiny_bundle(tmp_path / "tiny.dcet", lacking=lacking)
     trust = run(bundle, data, tmp_path / "a.json", "--reset-memory")["trust"]
     opened = Bundle.open(bundle)
     estimates = [Conversation(opened).turn(speaker, text) for text, speaker, *_ in ROWS]
     right = [estimate.emotion == row[2] for estimate, row in zip(estimates, ROWS, strict=True)]
-    top = [max(estimate.probabilities.values()) for estimate in estimates]
-    ranked = [right[place] for place in np.argsort(-np.array(top), kind="stable")]
+    sure = [
+        max(estimate.probabilities.values()) if estimate.confidence is None else estimate.confidence
+        for estimate in estimates
+    ]
+    ranked = [right[place] for place in np.argsort(-np.array(sure), kind="stable")]
     risks = [ranked[:n].count(False) / n for n in range(1, len(ranked) + 1)]
-    assert trust["ranked_by"] == "top probability"
+    assert trust["ranked_by"] == ranked_by
     assert trust["aurc"] == pytest.approx(np.mean(risks))
     by_coverage = {risk["coverage"]: risk["risk"] for risk in trust["risks"]}
     assert list(by_coverage) == [1, 0.9, 0.8, 0.7, 0.6, 0.5]
     assert (by_coverage[1], by_coverage[0.7]) == pytest.approx((risks[6], risks[4]))
     assert sum(row["n"] for row in trust["reliability"]) == len(ROWS)
-    assert (trust["abstaining"], trust["risk_answered"]) == (0, pytest.approx(risks[6]))
+    answered = [ok for ok, estimate in zip(right, estimates, strict=True) if not estimate.abstains]
+    assert trust["abstaining"] == len(ROWS) - len(answered)
+    risk = np.mean(np.logical_not(answered)) if answered else None
+    assert trust["risk_answered"] == (pytest.approx(risk) if answered else None)
 
 
 def test_a_turn_without_an_estimate_is_the_least_sure(bundle: Path) -> None:
-    sure = Conversation(Bundle.open(bundle)).turn("Ada", "I am so happy!")
+    sure = Conversation(Bundle.open(bundle), abstain_below=0.0).turn("Ada", "I am so happy!")
     trust = measure_trust([None, sure, None, None], np.array([False, True, True, False]))
     assert [risk.risk for risk in trust.risks] == [0.5, 0.5, 1 / 3, 1 / 3, 0.5, 0.5]
     assert trust.aurc == pytest.approx(np.mean([0, 1 / 2, 1 / 3, 2 / 4]))
     assert (trust.abstaining, trust.risk_answered) == (3, 0)
     assert [(row.n, row.accuracy) for row in trust.reliability] == [(1, 1)]
     assert measure_trust([None], np.array([True])).ece is None
+    unsure = Conversation(Bundle.open(bundle), abstain_below=1.0).turn("Ada", "I am so happy!")
+    trust = measure_trust([unsure], np.array([True]))
+    assert (trust.abstaining, trust.risk_answered, trust.risks[0].risk) == (1, None, 0)
 
 
 def test_page_shows_risk_and_reliability(bundle: Path, data: Path, tmp_path: Path) -> None:
     run(bundle, data, tmp_path / "a.json", f"--html={tmp_path / 'a.html'}")
     text = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert text.count("<svg") == 2
-    for title in ("Risk against coverage", "Reliability of the top probability"):
+    for title in ("Risk against coverage", "Reliability of the confidence"):
         assert title in text
     assert "nan" not in text
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from click.testing import CliRunner, Result
 
 from dcet.benchmarks.cli import main
 from dcet.benchmarks.figures import render_figures
+from dcet.benchmarks.room import replies
 from dcet.benchmarks.room.headlines import KNOWN
 from dcet.benchmarks.room.measure import ROOM_SCHEMA
 from dcet.benchmarks.room.recordings import Recording, find_recordings
-from dcet.benchmarks.room.replies import NONE, Reply, compare_replies, count_labels
+from dcet.benchmarks.room.replies import NONE, Listener, Reply, compare_replies, count_labels
 from dcet.benchmarks.room.rttm import SpokenTurn
 from dcet.benchmarks.room.sounds import COUNT, MADE
 from dcet.benchmarks.room.spots import draw_spots, starts_s
@@ -147,10 +149,15 @@ def test_a_turn_of_a_meeting_is_the_first_of_a_conversation(
         Conversation(Bundle.open(folder / "tiny.dcet")).turn("x", audio=pcm[start:end])
         for start, end in ((8_000, 72_000), (80_000, 184_000))
     ]
-    sure = [estimate.probabilities[estimate.emotion] for estimate in estimates]
+    sure = [estimate.confidence or 0.0 for estimate in estimates]
     assert report["meetings"]["labels"]["confidence"] == pytest.approx(np.mean(sure))
-    emotional = [e.emotion != "neutral" and p >= 0.6 for e, p in zip(estimates, sure, strict=True)]
+    emotional = [
+        not e.abstains and e.emotion != "neutral" and e.probabilities[e.emotion] >= 0.6
+        for e in estimates
+    ]
     assert report["meetings"]["emotional"] == np.mean(emotional)
+    silent = np.mean([estimate.abstains is not None for estimate in estimates])
+    assert report["meetings"]["silent"] == pytest.approx(silent)
 
 
 def test_silence_has_no_emotion_and_a_reason(report: dict[str, Any]) -> None:
@@ -160,6 +167,19 @@ def test_silence_has_no_emotion_and_a_reason(report: dict[str, Any]) -> None:
     noises = [row for row in report["noises"] if not row["is_recorded"]]
     named = np.mean([row["labels"]["named"] for row in noises])
     assert values(report)["made_named"] == pytest.approx(named)
+
+
+def test_an_estimate_that_abstains_names_nothing_and_has_a_distance(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "Conversation", partial(Conversation, abstain_below=1.0))
+    listener = Listener(Bundle.open(folder / "tiny.dcet"), "auto")
+    heard = [listener.hear(speech(3, seed=seed), SAMPLE_RATE_HZ) for seed in (0, 1)]
+    assert [reply.label for reply in heard] == [NONE, NONE]
+    assert {reply.reason for reply in heard} == {"abstains: confidence … is below …"}
+    steadiness = compare_replies([(heard[0], heard[1])])
+    assert (steadiness.changed, steadiness.silent) == (0, 1)
+    assert steadiness.tv is not None
 
 
 def test_the_same_seed_gives_the_same_report(folder: Path, report: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ of the risk over every coverage (Geifman, Uziel & El-Yaniv, ICLR 2019).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +77,7 @@ def measure_trust(estimates: Sequence[Estimate | None], correct: NDArray[np.bool
 
 def _confidence(estimates: Sequence[Estimate | None]) -> tuple[str, NDArray[np.float64]]:
     """Return what the turns are ranked by, and its values, 0 without an estimate."""
-    sure = [None if estimate is None else _get(estimate, "confidence") for estimate in estimates]
+    sure = [None if estimate is None else estimate.confidence for estimate in estimates]
     if any(value is not None for value in sure):
         return CONFIDENCE, np.array([value or 0.0 for value in sure])
     tops = [max(estimate.probabilities.values()) if estimate else 0.0 for estimate in estimates]
@@ -86,7 +85,7 @@ def _confidence(estimates: Sequence[Estimate | None]) -> tuple[str, NDArray[np.f
 
 
 def _is_answer(estimate: Estimate | None) -> bool:
-    return estimate is not None and _get(estimate, "abstains") is None
+    return estimate is not None and estimate.abstains is None
 
 
 def _risk(coverage: float, risks: NDArray[np.float64], confidence: NDArray[np.float64]) -> Risk:
@@ -105,7 +104,3 @@ def _bins(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> Iterat
             confidence=float(confidence[inside].mean()),
             accuracy=float(correct[inside].mean()),
         )
-
-
-def _get(estimate: Estimate, name: str) -> Any:
-    return getattr(estimate, name, None)

@@ -65,8 +65,7 @@ class Listener:
 
 def _reply(estimate: Estimate) -> Reply:
     probabilities = np.array([estimate.probabilities[name] for name in EMOTIONS])
-    abstains: str | None = getattr(estimate, "abstains", None)
-    confidence: float | None = getattr(estimate, "confidence", None)
+    abstains, confidence = estimate.abstains, estimate.confidence
     return Reply(
         label=NONE if abstains else estimate.emotion,
         reason=_general(f"abstains: {abstains}") if abstains else None,
