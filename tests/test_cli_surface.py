@@ -178,7 +178,7 @@ def test_outputs_are_looked_at_before_any_work(name: str, option: str, tmp_path:
         assert "is a file" in message(run(name, *required(name), option, tmp_path / "file"))
 
 
-@pytest.mark.parametrize("name", ["dcet-train select", "dcet-train turns"])
+@pytest.mark.parametrize("name", ["dcet-train select", "dcet-train calibrate", "dcet-train turns"])
 def test_a_folder_of_other_things_is_not_replaced(name: str, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
     line = message(run(name, *required(name), "--output", tmp_path))

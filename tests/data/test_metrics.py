@@ -62,6 +62,11 @@ def test_shift_is_scikit_learns_with_ties(rows: list[tuple[bool, int]]) -> None:
         warnings.simplefilter("ignore")  # scikit-learn warns where nothing is positive
         expected = sk.average_precision_score(true, score)
     assert found["average_precision"] == pytest.approx(expected)
+    auc = sk.roc_auc_score(true, score) if len(set(true)) == 2 else 0.5
+    assert found["auc"] == pytest.approx(auc)
+    always = sk.f1_score(true, np.ones_like(true), zero_division=0)
+    assert found["always_yes_f1"] == pytest.approx(always)
+    assert found["base_rate"] == true.mean()
 
 
 def test_the_order_of_ties_does_not_matter() -> None:
@@ -143,7 +148,17 @@ def test_first_turns_do_not_count_for_shift() -> None:
         for first in (0.0, 1.0)
     ]
     assert found[0] == found[1]
-    assert found[0]["shift"] == {"f1": 1.0, "average_precision": 1.0}
+    shift = found[0]["shift"]
+    assert shift == pytest.approx(
+        {
+            "f1": 1.0,
+            "average_precision": 1.0,
+            "auc": 1.0,
+            "ece": 0.1,
+            "base_rate": 0.5,
+            "always_yes_f1": 2 / 3,
+        }
+    )
 
 
 def test_conversation_figures_have_the_agreed_keys() -> None:
@@ -163,4 +178,12 @@ def test_conversation_figures_have_the_agreed_keys() -> None:
         *("sentiment", "shift"),
     ]
     assert list(found["sentiment"]) == ["mae", "pearson", "ccc"]
-    assert list(found["shift"]) == ["f1", "average_precision"]
+    assert list(found["shift"]) == [
+        *("f1", "average_precision", "auc", "ece", "base_rate", "always_yes_f1")
+    ]
+
+
+def test_confidence_has_figures_where_it_is_given() -> None:
+    heard, sure = [dialogue(("Ada", 3), ("Ben", 4))], np.eye(7)[[3, 3]]
+    found = conversation_metrics(heard, sure, np.zeros(2), np.zeros(2), [0.9, 0.2])
+    assert found["confidence"] == pytest.approx({"ece": 0.15, "auc": 1.0})

@@ -1,23 +1,27 @@
 """`dcet-train` as it is typed."""
 
+import copy
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from dcet.training.cli import main
 from dcet.training.evaluate import evaluate_meld
 from dcet.training.saved import encoder_run
-from dcet.training.saved.checkpoint import load
+from dcet.training.saved.checkpoint import load, save
 from tests.tiny_senses import SHAPE
 
 KEYS = {
     *("n", "weighted_f1", "macro_f1", "accuracy", "uar", "per_class_f1", "confusion"),
-    *("sentiment", "shift", "ece", "nll"),
+    *("confidence", "sentiment", "shift", "ece", "nll"),
 }
+SHIFT_KEYS = {"f1", "average_precision", "auc", "ece", "base_rate", "always_yes_f1"}
 
 
 def train(*arguments: object) -> Result:
@@ -41,7 +45,10 @@ def dev(meld: Path) -> Path:
     return meld / "dev_sent_emo.csv"
 
 
-COMMANDS = ("fit", "soft-labels", "select", "encoder", "distill", "fuse", "evaluate", "turns")
+COMMANDS = (
+    *("fit", "soft-labels", "select", "calibrate", "encoder", "distill", "fuse", "evaluate"),
+    "turns",
+)
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
@@ -89,10 +96,35 @@ def test_evaluate_writes_the_agreed_keys(run: Path, dev: Path, tmp_path: Path) -
     figures = json.loads((tmp_path / "dev.json").read_text())
     assert set(figures) == {*KEYS, "unusable"}
     assert set(figures["sentiment"]) == {"mae", "pearson", "ccc"}
-    assert set(figures["shift"]) == {"f1", "average_precision"}
+    assert set(figures["shift"]) == SHIFT_KEYS
+    assert set(figures["confidence"]) == {"ece", "auc"}
     assert np.array(figures["confusion"]).sum() == figures["n"]
     assert figures == json.loads(json.dumps(evaluate_meld(load(run), dev)))
     assert "weighted_f1" in result.stdout
+
+
+def test_calibrate_fits_anew_and_leaves_the_rest(run: Path, meld: Path, tmp_path: Path) -> None:
+    before = load(run)
+    step, fitted = before.model.step, copy.deepcopy(before.model.step)
+    step.heads.calibration_scale.fill_(9.0)
+    step.shift.bias.fill_(9.0)
+    step.confidence.bias.fill_(9.0)
+    save(tmp_path / "spoilt", replace(before, metrics={"audio": {"n": 1}}))
+    for name, source in (("once", "spoilt"), ("twice", "once")):
+        command = ["calibrate", tmp_path / source, "--meld", meld, "--output", tmp_path / name]
+        result = train(*command, "--json", tmp_path / f"{name}.json")
+        assert result.exit_code == 0, result.output
+        assert "always_yes_f1" in result.stdout
+    loaded = load(tmp_path / "once")
+    assert load(tmp_path / "twice").sha256 == loaded.sha256
+    assert set(loaded.metrics) == {"audio", "dev", "dev_memory_reset"}
+    assert json.loads((tmp_path / "once.json").read_text())["dev"] == loaded.metrics["dev"]
+    now = loaded.model.step
+    scale, known = (part.heads.calibration_scale.item() for part in (now, fitted))
+    assert scale == pytest.approx(known, rel=1e-3)
+    assert torch.allclose(now.shift.bias, fitted.shift.bias, atol=1e-2)
+    assert now.confidence.bias[1] < 9  # of text alone
+    assert (now.confidence.bias[2:] == 9).all()
 
 
 def test_evaluate_can_reset_the_memory(run: Path, dev: Path, tmp_path: Path) -> None:
@@ -121,7 +153,11 @@ def test_encoder_and_distill_go_from_a_corpus_to_figures(data: Path, tmp_path: P
         *["--config", tmp_path / "config.json", "--seed", 2],
     )
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["ferplus"].keys() == KEYS - {"sentiment", "shift"}
+    assert json.loads(result.stdout)["ferplus"].keys() == KEYS - {
+        "confidence",
+        "sentiment",
+        "shift",
+    }
     config = json.loads((tmp_path / "teacher" / "config.json").read_text())
     assert (config["seed"], config["epochs"], config["batch"]) == (2, 1, 8)
     result = train(

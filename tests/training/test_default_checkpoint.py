@@ -11,12 +11,15 @@ from dcet.runtime.labels import MODALITIES
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import read_ferplus
 from dcet.training.corpora.speech import read_speech
+from dcet.training.dialogue.batches import examples
+from dcet.training.dialogue.forward import predict
 from dcet.training.evaluate import evaluate, evaluate_meld
 from dcet.training.fusion.clips import encode_faces, encode_speech, halves
 from dcet.training.fusion.encoded_dialogues import encode_dialogues
 from dcet.training.fusion.figures import constructed_figures
 from dcet.training.fusion.generator import Generator
 from dcet.training.saved.checkpoint import Checkpoint, default_folder, load
+from tests.tiny_training import Line, write_csv
 
 pytestmark = pytest.mark.skipif(
     not (default_folder() / "model.safetensors").is_file(), reason="no checkpoint ships here"
@@ -56,6 +59,22 @@ def test_voices_and_faces_are_read_as_well_as_it_says(
     stated = default.metrics[modality][corpus]
     for key in ("uar", "accuracy"):
         assert found[key] == pytest.approx(stated[key], abs=3e-3)
+
+
+def shifts(checkpoint: Checkpoint, folder: Path, *texts: str) -> list[float]:
+    """Of one speaker, from their second turn on."""
+    rows = [Line(text, "Ann", "joy", 0, place) for place, text in enumerate(texts)]
+    corpus = Corpus.read(write_csv(folder / "said.csv", rows))
+    shift = predict(checkpoint.model, examples(corpus, checkpoint.tokenizer)).shift
+    return [float(probability) for probability in shift[1:]]
+
+
+def test_the_same_again_is_no_shift_and_bad_news_is_one(
+    default: Checkpoint, tmp_path: Path
+) -> None:
+    assert max(shifts(default, tmp_path, *["I am so happy!"] * 3)) < 0.35
+    bad = "My dog died this morning. I miss him so much."
+    assert shifts(default, tmp_path, "I am so happy!", bad)[0] > 0.65
 
 
 def test_licences_and_card_come_with_it(default: Checkpoint) -> None:

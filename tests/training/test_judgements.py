@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dcet.training.network.judgements import Confidence, Shift
+from dcet.training.network.judgements import Confidence, Shift, modality_sets
 
 SURE = torch.eye(7)
 UNSURE = torch.full((1, 7), 1 / 7)
@@ -37,9 +37,16 @@ def test_judgements_are_probabilities_at_every_corner(trust: float) -> None:
 
 def test_unlike_estimates_are_a_shift_and_like_ones_are_none() -> None:
     shift = Shift()
-    assert (shift(SURE, SURE) < 0.01).all()
-    assert (shift(SURE, SURE.roll(1, dims=0)) > 0.99).all()
-    assert shift(UNSURE, UNSURE).item() == pytest.approx(6 / 7)  # draws that mostly differ
+    assert (shift(SURE, SURE) < 0.2).all()
+    assert (shift(SURE, SURE.roll(1, dims=0)) > 0.8).all()
+    assert shift(SURE[:1], (SURE[:1] + SURE[1:2]) / 2).item() == pytest.approx(0.5)
+
+
+def test_every_set_of_modalities_has_a_place_of_its_own() -> None:
+    masks = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)
+    sets = modality_sets(masks)
+    assert torch.equal(sets.sum(dim=1), torch.ones(8))
+    assert len(sets.argmax(dim=1).unique()) == 8
 
 
 def test_no_loss_moves_them() -> None:

@@ -29,8 +29,9 @@ def outputs(batch: Batch, *, sure: float = 0.0) -> Outputs:
     """Logits that are `sure` of the label; the rest is nought."""
     count = len(batch.emotion)
     logits = sure * torch.nn.functional.one_hot(batch.emotion, 7).float()
+    nothing = torch.zeros(count)
     return Outputs(
-        torch.zeros(count, 8), torch.ones(count, 3), logits, batch.sentiment, torch.zeros(count)
+        torch.zeros(count, 8), torch.ones(count, 3), logits, batch.sentiment, nothing, nothing
     )
 
 

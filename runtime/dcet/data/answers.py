@@ -32,6 +32,7 @@ class Answer:
     probabilities: NDArray[Any]  # (7,), in the order of EMOTIONS
     sentiment: float
     shift: float  # the probability of one; 0 on a speaker's first turn
+    confidence: float | None = None  # None: the model has none
 
 
 NEUTRAL = Answer(np.eye(len(EMOTIONS))[EMOTIONS.index("neutral")], sentiment=0.0, shift=0.0)
@@ -47,7 +48,9 @@ class LastAnswers:
         """Return what is known after a turn of which `answer` was made, or nothing."""
         last = self._last.get(speaker)
         if answer is None:
-            return replace(last or NEUTRAL, shift=0.0)
+            return replace(
+                last or NEUTRAL, shift=0.0, confidence=0.0
+            )  # it says nothing of this one
         self._last[speaker] = answer
         return answer if last else replace(answer, shift=0.0)
 
@@ -70,11 +73,13 @@ def dialogue_figures(
     unusable: the turns that no answer was made of
     """
     known = list(answers)
+    sure = [answer.confidence for answer in known if answer.confidence is not None]
     figures = conversation_metrics(
         dialogues,
         np.array([answer.probabilities for answer in known]),
         np.array([answer.sentiment for answer in known]),
         np.array([answer.shift for answer in known]),
+        sure if len(sure) == len(known) else None,
     )
     lines = sorted(turn.line for turn in unusable)
     first = [f"{table.name}, line {line}" for line in lines[:SHOWN]]

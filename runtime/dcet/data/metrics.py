@@ -20,13 +20,21 @@ def conversation_metrics(
     probabilities: ArrayLike,
     sentiment: ArrayLike,
     shift: ArrayLike,
+    confidence: ArrayLike | None = None,
 ) -> dict[str, Any]:
-    """Compute all figures of a corpus; predictions have one row a turn, in reading order."""
+    """Compute all figures of a corpus; predictions have one row a turn, in reading order.
+
+    `confidence` figures are left out where there are none.
+    """
     turns = [turn for dialogue in dialogues for turn in dialogue.turns]
     shifted = shift_labels(dialogues)
     known = shifted >= 0  # a speaker's first turn has nothing to shift from
+    emotions = np.array([turn.emotion for turn in turns])
+    correct = np.asarray(probabilities).argmax(axis=1) == emotions
+    sure = {} if confidence is None else {"confidence": confidence_metrics(correct, confidence)}
     return {
-        **emotion_metrics([turn.emotion for turn in turns], probabilities),
+        **emotion_metrics(emotions, probabilities),
+        **sure,
         "sentiment": sentiment_metrics([turn.sentiment for turn in turns], sentiment),
         "shift": shift_metrics(shifted[known] == 1, np.asarray(shift)[known]),
     }
@@ -79,6 +87,15 @@ def expected_calibration_error(confidence: NDArray[Any], correct: NDArray[Any]) 
     return float(np.abs(gap).sum() / len(confidence))
 
 
+def confidence_metrics(correct: ArrayLike, confidence: ArrayLike) -> dict[str, float]:
+    """Compute how far the confidence (n,) of estimates tells the right ones from the wrong ones.
+
+    ECE is its distance from their accuracy; AUC the chance that it is higher for a right one.
+    """
+    y, p = np.asarray(correct, dtype=bool), np.asarray(confidence, dtype=np.float64)
+    return {"ece": expected_calibration_error(p, y), "auc": _area_under_roc(y, p)}
+
+
 def sentiment_metrics(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     """Compute error and agreement of sentiment on [-1, 1]; CCC is that of Lin (Biometrics 1989)."""
     y, x = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
@@ -93,14 +110,33 @@ def sentiment_metrics(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]
 
 
 def shift_metrics(true: ArrayLike, probability: ArrayLike) -> dict[str, float]:
-    """Compute F1 at 0.5 and average precision of the emotion-shift detector."""
+    """Compute F1 at 0.5, average precision, AUC and ECE of the emotion-shift detector.
+
+    Two figures tell what they are worth: the share of turns with a shift, and the F1 of whoever
+    always says that there is one.
+    """
     y, p = np.asarray(true, dtype=bool), np.asarray(probability, dtype=np.float64)
     predicted = p >= 0.5
     pairs = y.sum() + predicted.sum()
     return {
         "f1": float(2 * (y & predicted).sum() / pairs) if pairs else 0.0,
         "average_precision": _average_precision(y, p),
+        "auc": _area_under_roc(y, p),
+        "ece": expected_calibration_error(p, y) if len(y) else 0.0,
+        "base_rate": float(y.mean()) if len(y) else 0.0,
+        "always_yes_f1": float(2 * y.sum() / (y.sum() + len(y))) if len(y) else 0.0,
     }
+
+
+def _area_under_roc(true: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    """Return the share of pairs of a true and a false item of which the true one scores higher;
+    ties count half. 0.5 where there are no pairs."""
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = np.cumsum(count) - (count - 1) / 2  # the mean one of equal scores, from 1
+    yes, no = int(true.sum()), int((~true).sum())
+    if not yes or not no:
+        return 0.5
+    return float((rank[place][true].sum() - yes * (yes + 1) / 2) / (yes * no))
 
 
 def _average_precision(true: NDArray[Any], score: NDArray[Any]) -> float:

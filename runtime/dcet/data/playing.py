@@ -84,5 +84,10 @@ def answers(
             yield Played(last.after(turn.speaker, None), None)
         else:
             probabilities = np.array([estimate.probabilities[name] for name in EMOTIONS])
-            answer = Answer(probabilities, estimate.sentiment, estimate.shift or 0.0)
+            answer = Answer(
+                probabilities,
+                estimate.sentiment,
+                shift=estimate.shift or 0.0,
+                confidence=estimate.confidence,
+            )
             yield Played(last.after(turn.speaker, answer), estimate)

@@ -22,6 +22,8 @@ from dcet.runtime.turn import Colors, Features, Image, Turn, check_speaker
 from dcet.runtime.uncopied import Uncopied
 
 MAX_SPEAKERS = 4096  # each takes some 20 KB, whether they speak or not
+# Less sure, an estimate is right less often than always naming the most common emotion would be
+# (42 % of MELD's turns are neutral); a fifth of the turns are, two thirds of them wrong.
 ABSTAIN_BELOW = 0.4
 
 

@@ -1,4 +1,4 @@
-"""`dcet-train`: fit, soft-labels, select, encoder, distill, fuse, evaluate, turns."""
+"""`dcet-train`: fit, soft-labels, select, calibrate, encoder, distill, fuse, evaluate, turns."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -203,6 +203,40 @@ def select(
     kept = (metrics[part]["weighted_f1"] for part in ("dev", "dev_memory_reset"))
     table.add_row(f"kept: {metrics['kept']}", *(number(value) for value in kept))
     make_console().print(table)
+
+
+@main.command()
+@click.argument("checkpoint", type=MODEL)
+@click.option(
+    "--meld",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of dev_sent_emo.csv.",
+)
+@click.option(
+    "--output",
+    required=True,
+    type=OutputFolder(replaces="config.json"),
+    help="The checkpoint to write.",
+)
+@json_option("Write the dev figures as JSON")
+def calibrate(checkpoint: str, meld: Path, output: Path, json_path: Path | None) -> None:
+    """Fit temperature, confidence and shift of CHECKPOINT (a folder, a run, or `default`) anew.
+
+    They are fitted to the dev split, of text alone. No other weight changes: the confidence of
+    audio and faces is fitted by `dcet-train fuse`.
+
+    \b
+    Example:
+      dcet-train calibrate default --meld MELD --output checkpoint
+    """
+    need_training()
+    from dcet.training.dialogue.temperature import recalibrate
+
+    with show_status() as status:
+        status(f"{checkpoint} on dev")
+        figures = recalibrate(checkpoint, meld, output)
+    show(figures, json_path)
 
 
 def run_options(command: Callable[..., None]) -> Callable[..., None]:

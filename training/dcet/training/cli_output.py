@@ -13,7 +13,11 @@ from dcet.runtime.cli.output import STDOUT, make_console, output_json
 from dcet.runtime.labels import EMOTIONS
 
 ROWS = ("n", "weighted_f1", "macro_f1", "accuracy", "uar", "ece", "nll")
-GROUPS = (("sentiment", ("mae", "pearson", "ccc")), ("shift", ("f1", "average_precision")))
+GROUPS = (
+    ("confidence", ("ece", "auc")),
+    ("sentiment", ("mae", "pearson", "ccc")),
+    ("shift", ("f1", "always_yes_f1", "auc", "average_precision", "ece", "base_rate")),
+)
 
 
 class ProgressBar:

@@ -82,7 +82,12 @@ def _answers(checkpoint: Checkpoint, corpus: Corpus, *, remember: bool) -> dict[
     )
     turns = [turn for dialogue in corpus.dialogues for turn in dialogue.turns]
     rows = zip(
-        turns, predictions.probabilities, predictions.sentiment, predictions.shift, strict=True
+        turns,
+        predictions.probabilities,
+        predictions.sentiment,
+        predictions.shift,
+        predictions.confidence,
+        strict=True,
     )
     return {turn.row: Answer(*answer) for turn, *answer in rows}
 

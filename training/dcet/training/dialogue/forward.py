@@ -23,6 +23,7 @@ class Outputs:
     weights: Tensor  # (N, 3) of the modalities
     logits: Tensor  # (N, 7)
     sentiment: Tensor  # (N,)
+    confidence: Tensor  # (N,)
     shift: Tensor  # (N,) probabilities, without meaning on a speaker's first turn
 
 
@@ -57,7 +58,15 @@ def converse(model: Dcet, batch: Batch, inputs: FusionInputs, *, remember: bool 
     probabilities = logits.detach().softmax(dim=-1)  # no loss asks for the shift
     known = batch.previous >= 0 if remember else torch.zeros_like(batch.previous)
     shift = model.step.shift(probabilities, probabilities[batch.previous] * known[:, None])
-    return Outputs(utterances, weights, logits, sentiment.squeeze(-1), shift.squeeze(-1))
+    confidence = model.step.confidence(probabilities, inputs.modality_mask, inputs.quality)
+    return Outputs(
+        utterances=utterances,
+        weights=weights,
+        logits=logits,
+        sentiment=sentiment.squeeze(-1),
+        confidence=confidence.squeeze(-1),
+        shift=shift.squeeze(-1),
+    )
 
 
 def first_turn_logits(step: Step, features: Tensor) -> Tensor:
@@ -81,6 +90,7 @@ class Predictions:
 
     probabilities: NDArray[np.float32]  # (n, 7)
     sentiment: NDArray[np.float32]  # (n,)
+    confidence: NDArray[np.float32]  # (n,)
     shift: NDArray[np.float32]  # (n,)
     logits: NDArray[np.float32]  # (n, 7)
 
@@ -100,6 +110,7 @@ def collect(outputs: Sequence[Outputs]) -> Predictions:
     return Predictions(
         probabilities=logits.softmax(dim=-1).numpy(),
         sentiment=torch.cat([output.sentiment for output in outputs]).numpy(),
+        confidence=torch.cat([output.confidence for output in outputs]).numpy(),
         shift=torch.cat([output.shift for output in outputs]).numpy(),
         logits=logits.numpy(),
     )

@@ -1,4 +1,4 @@
-"""Temperature scaling and prior adjustment of a trained checkpoint."""
+"""What is fitted to a trained checkpoint: temperature, prior, confidence and shift."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,10 @@ from dcet.data.meld import Dialogue
 from dcet.data.metrics import conversation_metrics
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.corpus import Corpus
-from dcet.training.dialogue.batches import examples
+from dcet.training.dialogue.batches import NONE, Example, collate, examples
+from dcet.training.dialogue.fit_judgements import fit_confidence, fit_shift
 from dcet.training.dialogue.forward import predict
+from dcet.training.network.model import Dcet
 from dcet.training.saved import checkpoint
 
 
@@ -47,7 +49,7 @@ def prior_bias(dialogues: Sequence[Dialogue], strength: float) -> torch.Tensor:
 
 
 def calibrate(folder: Path, dev: Corpus, bias: torch.Tensor) -> Mapping[str, Any]:
-    """Give the checkpoint its `bias` (7,), fit its temperature on `dev`, save both.
+    """Give the checkpoint its `bias` (7,), fit to `dev` what `judge_text` fits, save all of it.
 
     Returns its figures on dev, as `judge_text`.
     """
@@ -58,21 +60,52 @@ def calibrate(folder: Path, dev: Corpus, bias: torch.Tensor) -> Mapping[str, Any
     return figures
 
 
+def recalibrate(name: str, meld: Path, output: Path) -> Mapping[str, Any]:
+    """Fit again, to MELD's dev split in the folder `meld`, what `judge_text` fits; write `output`.
+
+    The checkpoint stays as it was. What is not of text alone, other metrics and the confidence of
+    other modalities, is the same in both. Returns the figures on dev. Raises CheckpointError,
+    DataError or WriteError.
+    """
+    loaded = checkpoint.load(name)
+    figures = judge_text(loaded, Corpus.of_meld(meld, "dev"))
+    checkpoint.save(output, dataclasses.replace(loaded, metrics={**loaded.metrics, **figures}))
+    return figures
+
+
 def judge_text(loaded: checkpoint.Checkpoint, dev: Corpus) -> dict[str, Any]:
-    """Fit the temperature of the model on `dev`; return the figures there, of text alone.
+    """Fit temperature, confidence and shift of the model to `dev`; return the figures there, of
+    text alone.
 
     `dev_memory_reset` are the figures of the same weights with the memory reset before every turn.
     """
-    model, heads = loaded.model, loaded.model.step.heads
+    model = loaded.model
     items = examples(dev, loaded.tokenizer)
-    heads.calibration_scale.fill_(1.0)
-    plain = torch.from_numpy(predict(model, items).logits)
-    labels = torch.tensor([turn.emotion for dialogue in dev.dialogues for turn in dialogue.turns])
-    heads.calibration_scale.fill_(fit_temperature(plain, labels))
+    _fit_to(model, items)
     figures = {}
     for name, remember in (("dev", True), ("dev_memory_reset", False)):
         predictions = predict(model, items, remember=remember)
         figures[name] = conversation_metrics(
-            dev.dialogues, predictions.probabilities, predictions.sentiment, predictions.shift
+            dev.dialogues,
+            predictions.probabilities,
+            predictions.sentiment,
+            predictions.shift,
+            predictions.confidence,
         )
     return figures
+
+
+def _fit_to(model: Dcet, items: Sequence[Example]) -> None:
+    """Fit temperature, confidence and shift, in that order: each reads what the last made."""
+    step, labelled = model.step, collate(items)
+    step.heads.calibration_scale.fill_(1.0)
+    logits, emotion = torch.from_numpy(predict(model, items).logits), labelled.emotion
+    scale = fit_temperature(logits, emotion)
+    step.heads.calibration_scale.fill_(scale)
+    probabilities = (logits * scale).softmax(dim=-1)
+    text_alone = torch.tensor([1.0, 0.0, 0.0]).expand(len(emotion), 3)
+    fit_confidence(step.confidence, probabilities, emotion, text_alone, torch.ones_like(text_alone))
+    later = (labelled.previous != NONE).nonzero()[:, 0]
+    before = labelled.previous[later]
+    shifted = emotion[later] != emotion[before]
+    fit_shift(step.shift, probabilities[later], probabilities[before], shifted)
