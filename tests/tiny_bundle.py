@@ -2,7 +2,8 @@
 
 Its `step` is an honest function of every input: memories are running averages, rings shift by one,
 and the speaker's number decides which past of the scene counts. Its `audio` compares how loud a
-window is with all that this voice said before; its `face` takes the mean colour of a face. Nothing
+window is with all that this voice said before; its `face` takes the mean colour of a face; to its
+`speech`, which it has where asked for, a voice is what is loud. Nothing
 here uses the manifest's dataclasses, so that writer and reader are checked against the
 specification and not each other.
 """
@@ -38,6 +39,10 @@ WIDTH = 8  # of text features, memory tokens, ring entries and episodes alike
 TEXT_INPUTS: dict[str, Shape] = {"input_ids": (1, "tokens"), "attention_mask": (1, "tokens")}
 AUDIO_INPUTS: dict[str, Shape] = {"pcm": ("windows", 48_000), "voice": (1, 3, 64)}
 AUDIO_OUTPUTS: dict[str, Shape] = {"features": ("windows", 3), "next_voice": (1, 3, 64)}
+SPEECH_STATE: dict[str, Shape] = {"speech_state": (1, 4)}
+SPEECH_INPUTS: dict[str, Shape] = {"pcm": (1, "samples"), **SPEECH_STATE}
+SPEECH_OUTPUTS: dict[str, Shape] = {"speech": (1, "hops"), "next_speech_state": (1, 4)}
+VOICED_POWER = 2e-5  # of a hop
 FACE_INPUTS: dict[str, Shape] = {"pixels": ("faces", "height", "width", 3)}
 FACE_OUTPUTS: dict[str, Shape] = {"features": ("faces", 4)}
 FEATURES: dict[str, tuple[int, ...]] = {
@@ -99,7 +104,11 @@ def write_tiny_bundle(
     graphs = {"text": text_graph(), "step": step_graph(estimates)}
     graphs |= {
         name: graph
-        for name, graph in (("audio", audio_graph()), ("face", face_graph()))
+        for name, graph in (
+            ("audio", audio_graph()),
+            ("face", face_graph()),
+            ("speech", speech_graph()),
+        )
         if name in senses
     }
     files = {
@@ -174,8 +183,12 @@ def tiny_manifest(
     encoders = {
         "audio": graph("audio", tensors(AUDIO_INPUTS), tensors(AUDIO_OUTPUTS)),
         "face": graph("face", tensors(FACE_INPUTS, "uint8"), tensors(FACE_OUTPUTS)),
+        "speech": graph("speech", tensors(SPEECH_INPUTS), tensors(SPEECH_OUTPUTS)),
     }
+    speech = {"graph": "speech", "in": "speech_state", "out": "next_speech_state"}
+    needed = {"hop_samples": 512, "threshold": 0.5, "least_ms": 200}
     return {
+        **({"speech": speech | needed} if "speech" in senses else {}),
         "schema_version": "1.3",
         "name": "tiny",
         "version": "0.1.0",
@@ -345,6 +358,18 @@ def audio_graph() -> onnx.ModelProto:
     total = g.op("ReduceSum", heard, g.axis(0))
     g.op("Add", "voice", g.op("Unsqueeze", total, g.axis(2)), named="next_voice")
     return g.model("audio", AUDIO_INPUTS, AUDIO_OUTPUTS, TensorProto.FLOAT)
+
+
+def speech_graph() -> onnx.ModelProto:
+    """Make the graph that calls loud hops a voice, and remembers how loud the last one was."""
+    g = _Nodes()
+    hops = g.op("Reshape", "pcm", g.constant([1, -1, 512], np.int64))
+    power = g.op("ReduceMean", g.op("Mul", hops, hops), g.axis(2), keepdims=0)
+    above = g.op("Sub", power, g.constant(VOICED_POWER))
+    g.op("Sigmoid", g.op("Mul", above, g.constant(1e6)), named="speech")
+    last = g.op("Slice", power, g.axis(-1), g.axis(2**31), g.axis(1))
+    g.op("Add", g.op("Mul", "speech_state", g.constant(0)), last, named="next_speech_state")
+    return g.model("speech", SPEECH_INPUTS, SPEECH_OUTPUTS, TensorProto.FLOAT)
 
 
 def face_graph() -> onnx.ModelProto:

@@ -33,6 +33,7 @@ from dcet.training.dialogue.fit import FitConfig
 from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.network.model import ModelConfig
+from dcet.training.network.speech_detector import SpeechConfig, SpeechDetector
 from dcet.training.saved.checkpoint import Checkpoint, from_encoder
 
 
@@ -223,7 +224,8 @@ def untrained(encoder: Path) -> Checkpoint:
 
 
 def with_senses(checkpoint: Checkpoint) -> Checkpoint:
-    """The same with an audio and a face encoder, small and random down to their statistics."""
+    """The same with an audio and a face encoder, small and random down to their statistics, and a
+    speech detector to which what is loud is a voice."""
     torch.manual_seed(0)
     model, channels = checkpoint.model, (4, 8, 64)
     model.audio = AudioEncoder(AudioConfig(channels=channels, width=TINY.audio_width))
@@ -239,8 +241,28 @@ def with_senses(checkpoint: Checkpoint) -> Checkpoint:
                 nn.init.normal_(values, 1.0, 0.2).clamp_(0.2)
             for values in (layer.bias.data, layer.running_mean):
                 nn.init.normal_(values, 0.0, 0.2)
+    model.speech = loudness_detector()
     model.eval()
     return dataclasses.replace(checkpoint, trained=("text", "audio", "face"))
+
+
+@torch.no_grad()
+def loudness_detector() -> SpeechDetector:
+    """A detector that calls a hop voiced where its bands are louder than -58 dB on average."""
+    torch.manual_seed(0)
+    detector = SpeechDetector(SpeechConfig(dilations=(1, 2)))
+    stem, head = detector.stem.conv.weight, detector.head
+    assert head.bias is not None
+    for mix in detector.mixes:  # heard, and without effect
+        nn.init.zeros_(mix.weight)
+        assert mix.bias is not None
+        nn.init.zeros_(mix.bias)
+    nn.init.zeros_(stem)
+    stem[0, :, -1] = 1 / stem.shape[1]
+    nn.init.zeros_(head.weight)
+    head.weight[0, 0] = 20
+    nn.init.constant_(head.bias, -2)
+    return detector.eval()
 
 
 class Recorder:

@@ -64,8 +64,10 @@ const encoders = {
     const attention_mask = { data: new Int32Array(ids.length).fill(1), dims };
     return bundle.run('text', { input_ids: { data: ids, dims }, attention_mask });
   },
-  audio: (bundle, pcm, { length, limit = length, window_samples: window }, states) => {
-    const used = pcm.subarray(Math.max(0, pcm.length - limit * window));
+  audio: async (bundle, pcm, { length, limit = length, window_samples: window }, states, degraded) => {
+    const last = pcm.subarray(Math.max(0, pcm.length - limit * window));
+    const used = await voiced(bundle, last, degraded);
+    if (!used) return undefined;
     const starts = spread(Math.max(0, used.length - window), Math.ceil(used.length / window));
     const data = new Float32Array(starts.length * window);
     starts.forEach((start, i) => data.set(used.subarray(start, start + window), i * window));
@@ -83,6 +85,32 @@ const encoders = {
     return { features: { data: features } };
   },
 };
+
+const MARGIN_MS = 192, LEAST_CUT_MS = 300; // as in dcet.runtime's speech.py
+
+/** The part of mono PCM at 16 kHz in which a voice sounds, undefined where there is none; all of it
+ *  for a bundle that cannot tell. */
+async function voiced(bundle, pcm, degraded) {
+  if (!bundle.manifest.speech) return pcm;
+  const { graph, hop_samples: hop, threshold, least_ms } = bundle.manifest.speech;
+  const rate = bundle.manifest.modalities.audio.sample_rate_hz, hopMs = (hop * 1000) / rate;
+  const data = new Float32Array(Math.ceil(pcm.length / hop) * hop);
+  data.set(pcm);
+  const heard = (await bundle.run(graph, { pcm: { data, dims: [1, data.length] } })).speech.data;
+  const hops = [...heard.keys()].filter((i) => heard[i] >= threshold);
+  if (!hops.length || hops.length * hopMs < least_ms) {
+    const [ms, seconds] = [round(hops.length * hopMs), (pcm.length / rate).toFixed(1)];
+    const found = hops.length ? `only ${ms} ms of a voice were` : 'no voice was';
+    degraded.push(`audio: ${found} heard in ${seconds} s of sound; at least ${least_ms} ms are needed`);
+    return undefined;
+  }
+  const margin = round(MARGIN_MS / hopMs), first = Math.max(0, hops[0] - margin) * hop;
+  const last = Math.min(pcm.length, (hops.at(-1) + 1 + margin) * hop);
+  const leftOutS = (pcm.length - (last - first)) / rate;
+  if (leftOutS * 1000 <= LEAST_CUT_MS) return pcm;
+  degraded.push(`audio: ${leftOutS.toFixed(1)} s before or after the voice are left out`);
+  return pcm.subarray(first, last);
+}
 
 /** Tracks the emotion of every speaker of one conversation. */
 export class Conversation {
@@ -112,15 +140,21 @@ export class Conversation {
         if (!given?.length) continue;
         const { input, mask, width, length = 1, trained, encoder } = modality;
         if (!trained || !encoder) { degraded.push(`${name}: not for this bundle`); continue; }
-        ran[name] = await encoders[name](this.bundle, given, modality, this.recall(speaker).states);
-        const { data } = ran[name].features;
+        const { states } = this.recall(speaker);
+        const outputs = await encoders[name](this.bundle, given, modality, states, degraded);
+        if (!outputs) continue;
+        ran[name] = outputs;
+        const { data } = outputs.features;
         inputs[input] = { data: new Float32Array(length * width) };
         inputs[input].data.set(data);
         if (mask) inputs[mask] = { data: new Float32Array(length).fill(1, 0, data.length / width) };
         inputs.modality_mask.data[i] = 1;
         inputs.quality.data[i] = quality[name] ?? 1;
       }
-      if (!Object.keys(ran).length) throw new Error('expected inputIds, pcm or faces, got none');
+      if (!Object.keys(ran).length) {
+        const why = degraded.join('; ') || 'none';
+        throw new Error(`expected inputIds, pcm or faces that can be used, got ${why}`);
+      }
       return this.advance(speaker, inputs, ran, degraded);
     });
   }

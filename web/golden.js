@@ -29,21 +29,25 @@ async function play(bundle, most) {
       ? await converse(bundle, turns, features)
       : await encode(bundle, name, turns);
     features[name] = got.flat();
-    const output = isOfStep({ name }) ? 'probabilities' : 'features';
-    const wanted = turns.map((_, i) => [...row(expected[name], i)[output].data]);
+    const wanted = turns.map((_, i) => [...output(row(expected[name], i)).data]);
     results.push({ name, got, expected: wanted });
   }
   return results;
 }
 
+/** What is compared of the outputs of a graph. */
+const output = ({ probabilities, features, speech }) => probabilities ?? features ?? speech;
+
 async function encode(bundle, id, turns) {
   const got = [];
+  const { state, speech } = bundle.manifest;
+  const pairs = [...state, ...(speech ? [speech] : [])]; // `speech` names the state of a stream
   let states = {};
   for (const turn of turns) {
     const outputs = await bundle.run(id, { ...turn, ...states });
-    for (const pair of bundle.manifest.state)
+    for (const pair of pairs)
       if (pair.graph === id) states = { ...states, [pair.in]: outputs[pair.out] };
-    got.push([...outputs.features.data]);
+    got.push([...output(outputs).data]);
   }
   return got;
 }

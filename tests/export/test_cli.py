@@ -67,7 +67,7 @@ def test_a_bundle_is_written_and_its_parity_shown(folder: Path, tmp_path: Path) 
     files = Bundle.open(output).manifest.files
     assert shown["graphs"] == {
         id: {"precision": "fp32", "size_bytes": files[f"graphs/{id}.fp32.onnx"].size_bytes}
-        for id in ("text", "audio", "face", "step")
+        for id in ("text", "audio", "face", "speech", "step")
     }
     assert Bundle.open(output).manifest.name == "tiny"
     assert Conversation(Bundle.open(output)).turn("Ada", "so happy").turn == 1

@@ -15,7 +15,7 @@ from dcet.training.network.audio_encoder import VOICE_SHAPE
 from dcet.training.network.model import StepInputs, initial_state
 from dcet.training.saved.checkpoint import Checkpoint
 
-SIZES = {"tokens": 9, "windows": 2, "faces": 3, "height": 96, "width": 80}
+SIZES = {"tokens": 9, "windows": 2, "faces": 3, "height": 96, "width": 80, "samples": 4 * 512}
 COUNTED_BY_TORCH = {"Conv", "Gemm", "MatMul"}
 
 
@@ -31,6 +31,7 @@ def test_multiply_adds_are_those_of_torch(
     model = saved.model
     assert model.audio is not None
     assert model.face is not None
+    assert model.speech is not None
     ids = torch.ones(1, SIZES["tokens"], dtype=torch.int64)
     inputs = StepInputs(*(torch.ones(shape) for shape in step_shapes(model.config).values()))
     expected = {
@@ -41,6 +42,11 @@ def test_multiply_adds_are_those_of_torch(
         "face": count(
             model.face,
             torch.randint(0, 256, (SIZES["faces"], 96, 80, 3), dtype=torch.uint8),
+        ),
+        "speech": count(
+            model.speech,
+            torch.randn(1, SIZES["samples"]),
+            torch.zeros(1, model.speech.state_size),
         ),
         "step": count(fold_senses(model.step), inputs, initial_state(model.config)),
     }

@@ -246,7 +246,7 @@ def test_batches_are_what_the_graphs_were_fed(cpu: Path) -> None:
     batches, probabilities = record_batches(Bundle.open(cpu), TURNS, "onnxruntime")
     heard, seen = (sum(bool(n % every) for n in range(14)) for every in (3, 4))
     counts = {id: len(of) for id, of in batches.items()}
-    assert counts == {"text": 14, "audio": heard, "face": seen, "step": 14}
+    assert counts == {"text": 14, "audio": heard, "face": seen, "speech": heard, "step": 14}
     assert any(batch["voice"].any() for batch in batches["audio"])  # a voice that is known
     assert probabilities.shape == (14, 7)
     few = spread_batches(batches["text"], 3)

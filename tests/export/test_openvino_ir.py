@@ -12,10 +12,10 @@ from dcet.benchmarks.prediction.measure import some_inputs
 from dcet.export.openvino_ir import REST, openvino_ir
 from dcet.runtime import Bundle
 
-SIZES = {"tokens": 7, "windows": 2, "faces": 3, "height": 40, "width": 30}
+SIZES = {"tokens": 7, "windows": 2, "faces": 3, "height": 40, "width": 30, "samples": 5 * 512}
 
 
-@pytest.mark.parametrize("id", ["text", "audio", "face", "step"])
+@pytest.mark.parametrize("id", ["text", "audio", "face", "speech", "step"])
 def test_openvino_reads_it_from_an_unpacked_bundle(
     id: str, openvino_cpu: Path, tmp_path: Path
 ) -> None:

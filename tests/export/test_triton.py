@@ -31,7 +31,7 @@ from dcet.training.network.model import SPEAKER_STATES, State
 from dcet.training.saved.checkpoint import Checkpoint
 from tests.runtime.signals import face
 
-MODELS = ("audio", "face", "step", "text")
+MODELS = ("audio", "face", "speech", "step", "text")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def export(saved: Checkpoint, output: Path, target: Any = None) -> tuple[Parity,
 
 def test_the_models_give_what_torch_gives(exported: tuple[Path, tuple[Parity, ...]]) -> None:
     rows = {row.case: row for row in exported[1]}
-    assert {"text", "audio", "face", "plain", "reset", "switch"} <= set(rows)
+    assert {"text", "audio", "face", "speech", "plain", "reset", "switch"} <= set(rows)
     assert sum(case.startswith("mask_") for case in rows) == 7
     assert max(row.max_abs_probability for row in rows.values()) <= 1e-5
     assert all(row.same_label for row in rows.values())
@@ -123,7 +123,7 @@ def test_sequences_are_conversations(repository: Path, cpu: Path) -> None:
             (initial,) = state.initial_state
             assert initial.zero_data
             assert list(initial.dims) == list(state.dims)
-    for id in ("text", "face"):
+    for id in ("text", "face", "speech"):
         assert config(repository, id).HasField("dynamic_batching")
 
 

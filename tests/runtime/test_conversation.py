@@ -65,7 +65,7 @@ def test_an_estimate(conversation: Conversation) -> None:
     assert first.confidence == pytest.approx(max(first.probabilities.values()))
     assert 0 < first.familiarity.pop("text") < 1
     assert first.familiarity == {"audio": 1, "face": 1}
-    stages = ["tokenize", "text", "audio", "find", "face", "step", "total"]
+    stages = ["tokenize", "text", "speech", "audio", "find", "face", "step", "total"]
     assert list(first.latency_ms) == stages
     assert 0 < sum(list(first.latency_ms.values())[:-1]) < first.latency_ms["total"]
     assert json.loads(json.dumps(first.as_dict()))["engine"] == "onnxruntime-cpu"

@@ -70,7 +70,7 @@ class Boxes(FaceFinder):
         found = np.array(self.boxes, np.float32).reshape(-1, 4) - (left, top, 0, 0)
         ends = found[:, :2] + found[:, 2:]
         inside = (found[:, :2] >= 0).all(axis=1) & (ends <= part.shape[1::-1]).all(axis=1)
-        scores = np.linspace(0.9, 0.5, len(found), dtype=np.float32)
+        scores = np.linspace(0.9, 0.7, len(found), dtype=np.float32)
         return found[inside].astype(np.float32), scores[inside]
 
 
@@ -82,7 +82,7 @@ def test_the_largest_comes_first_then_the_nearest() -> None:
     largest = finder.find(frame())
     assert largest is not None
     np.testing.assert_allclose(largest.place, [135 / 240, 105 / 240, 90 / 240])
-    assert largest.confidence == pytest.approx(0.7)
+    assert largest.confidence == pytest.approx(0.8)
     for box, x in ((LEFT, 0.0), (RIGHT, 0.95), (LARGE, 0.55)):
         for side in (0.01, 0.2, 2.0):  # whether it is found around there or not
             nearest = finder.find(frame(), np.array([x, 0.3, side], np.float32))
@@ -321,10 +321,10 @@ def test_a_place_is_forgotten(bundle: Bundle) -> None:
 
 def test_confidence_lowers_the_quality(bundle: Bundle) -> None:
     sure = Conversation(bundle, face_finder=Boxes(LARGE))
-    unsure = Conversation(bundle, face_finder=Boxes(LEFT, LEFT, LARGE))  # 0.5 of LARGE
+    unsure = Conversation(bundle, face_finder=Boxes(LEFT, LEFT, LARGE))  # 0.7 of LARGE
     high = sure.turn("Ann", faces=[frame()], whole_frames=True).quality["face"]
     low = unsure.turn("Ann", faces=[frame()], whole_frames=True).quality["face"]
-    assert low == pytest.approx(high * 0.5 / 0.9, rel=1e-5)
+    assert low == pytest.approx(high * 0.7 / 0.9, rel=1e-5)
 
 
 # YuNet

@@ -53,7 +53,7 @@ def spy(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Spy:
 
 
 def prepare(audio: Array, sample_rate_hz: int = 16_000) -> PreparedAudio:
-    return prepare_audio(audio, sample_rate_hz, window_samples=48_000, most=8)
+    return prepare_audio(audio, sample_rate_hz, most_samples=8 * 48_000)
 
 
 def voice(conversation: Conversation, speaker: str) -> Array:
@@ -82,9 +82,9 @@ def test_windows_cover_the_sound_from_end_to_end(hundreds: int) -> None:
 
 
 def test_three_seconds_are_one_window_and_a_sample_more_makes_two() -> None:
-    assert len(prepare(speech(3)).windows) == 1
-    assert len(prepare(np.append(speech(3), np.float32(0.1))).windows) == 2
-    assert len(prepare(speech(24)).windows) == 8
+    assert len(cut_windows(prepare(speech(3)).pcm, 48_000)) == 1
+    assert len(cut_windows(prepare(np.append(speech(3), np.float32(0.1))).pcm, 48_000)) == 2
+    assert len(cut_windows(prepare(speech(24)).pcm, 48_000)) == 8
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
@@ -97,9 +97,9 @@ def test_another_rate_is_the_same_sound(rate: int) -> None:
         return (0.2 * tones * np.sin(np.pi * 2 * seconds) ** 2).astype(np.float32)
 
     resampled, direct = prepare(recorded(rate), rate), prepare(recorded(16_000))
-    assert resampled.windows.dtype == np.float32
+    assert resampled.pcm.dtype == np.float32
     assert resampled.notes == ()
-    np.testing.assert_allclose(resampled.windows, direct.windows, atol=2e-3)
+    np.testing.assert_allclose(resampled.pcm, direct.pcm, atol=2e-3)
     assert resampled.quality == pytest.approx(direct.quality, abs=0.05)
 
 
@@ -121,22 +121,22 @@ def test_number_formats_are_the_same_sound() -> None:
     expected = prepare(whole)
     for dtype in (np.float32, np.float64):
         sound = prepare((whole / 2**15).astype(dtype))
-        np.testing.assert_array_equal(sound.windows, expected.windows)
+        np.testing.assert_array_equal(sound.pcm, expected.pcm)
         assert (sound.quality, sound.notes) == (expected.quality, ())
 
 
 def test_channels_are_mixed() -> None:
     left, right = speech(1, seed=1), speech(1, seed=2)
     stereo = prepare(np.stack([left, right], axis=1))
-    np.testing.assert_allclose(stereo.windows, prepare((left + right) / 2).windows, atol=1e-6)
+    np.testing.assert_allclose(stereo.pcm, prepare((left + right) / 2).pcm, atol=1e-6)
     one_of_two = prepare(np.stack([left, 0 * left], axis=1))
-    np.testing.assert_allclose(one_of_two.windows, prepare(left / 2).windows, atol=1e-6)
+    np.testing.assert_allclose(one_of_two.pcm, prepare(left / 2).pcm, atol=1e-6)
 
 
 @pytest.mark.parametrize("offset", [0.3, -0.5])
 def test_an_offset_is_taken_away(offset: float) -> None:
     clean, shifted = prepare(speech(1)), prepare(speech(1) + np.float32(offset))
-    np.testing.assert_allclose(shifted.windows, clean.windows, atol=1e-5)
+    np.testing.assert_allclose(shifted.pcm, clean.pcm, atol=1e-5)
     assert shifted.quality == pytest.approx(clean.quality, abs=0.01)
     assert shifted.notes == ()
 
@@ -170,7 +170,7 @@ def test_numbers_beyond_full_scale_are_scaled_and_named(scale: float) -> None:
     assert sound.notes == (
         f"samples reach {np.abs(loud).max():.6g}, expected [-1, 1]; scaled down",
     )
-    assert np.abs(sound.windows).max() == pytest.approx(1, abs=0.01)
+    assert np.abs(sound.pcm).max() == pytest.approx(1, abs=0.01)
     assert sound.quality == pytest.approx(prepare(speech(1)).quality, abs=0.01)
 
 
@@ -257,7 +257,7 @@ def test_a_voice_is_kept_when_answered_and_never_shared(bundle: Bundle, script: 
         before = expected.get(speaker, np.zeros((1, 3, 64), np.float32))
         expected[speaker] = before
         if audio is not None and seconds > 0.1:
-            inputs = {"pcm": prepare(audio).windows, "voice": before}
+            inputs = {"pcm": cut_windows(prepare(audio).pcm, 48_000), "voice": before}
             expected[speaker] = engine.run("audio", inputs)["next_voice"]
     assert set(conversation.speakers) == set(expected)
     for speaker in ("Ann", "Ben", "Cem"):
@@ -630,6 +630,6 @@ def test_real_speech_is_good_sound(data: Path) -> None:
     soundfile = pytest.importorskip("soundfile")
     samples, rate = soundfile.read(data / "media" / "whisper_jfk.flac", dtype="float32")
     sound = prepare(samples, rate)
-    assert len(sound.windows) == 4
+    assert len(cut_windows(sound.pcm, 48_000)) == 4
     assert sound.quality > 0.6
     assert sound.notes == ()

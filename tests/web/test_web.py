@@ -22,6 +22,7 @@ from tests.web.conftest import WEB
 
 SAME = 1e-3  # largest difference between the hosts
 
+QUIET = np.random.default_rng(0).normal(0, 1e-4, 40_000).astype(np.float32)
 # Three are remembered, so Dan's turn makes Bob's room.
 TURNS: list[dict[str, Any]] = [
     {"speaker": "Ann", "text": "I am so happy!"},
@@ -55,6 +56,10 @@ TURNS: list[dict[str, Any]] = [
     },
     {"speaker": "Ann", "pcm": speech(1.5, seed=6, sample_rate_hz=8_000), "sampleRate": 8_000},
     {"speaker": "Ann", "text": "raining", "pcm": np.append(speech(1), np.float32(np.nan))},
+    # No voice: nothing is left of the first; silence around a voice
+    {"speaker": "Cid", "pcm": QUIET},
+    {"speaker": "Cid", "text": "it is raining", "pcm": QUIET[:20_000]},
+    {"speaker": "Cid", "pcm": np.concatenate([QUIET, speech(1.5, seed=7), QUIET[:30_000]])},
 ]
 
 
@@ -131,7 +136,7 @@ def estimates(bundle: Bundle) -> list[Estimate | None]:
 def test_golden_sequences_are_reproduced(played: Any, bundle: Bundle) -> None:
     cases = bundle.manifest.golden.cases
     assert {case["name"] for case in played["golden"]} == {case.name for case in cases}
-    assert {"plain", "reset", "switch", "mask_audio", "text", "audio", "face"} <= {
+    assert {"plain", "reset", "switch", "mask_audio", "text", "audio", "face", "speech"} <= {
         case.name for case in cases
     }
     tolerance = max(TOLERANCES[graph.precision] for graph in bundle.manifest.graphs.values())
@@ -148,7 +153,7 @@ def test_golden_sequences_are_reproduced(played: Any, bundle: Bundle) -> None:
 def test_a_conversation_gives_the_numbers_of_the_runtime(
     played: Any, estimates: list[Estimate | None]
 ) -> None:
-    assert sum(estimate is None for estimate in estimates) == 2
+    assert sum(estimate is None for estimate in estimates) == 3
     assert len(played["estimates"]) == (3 if played["engine"] == "webgpu" else len(TURNS))
     for turn, theirs, ours in zip(TURNS, played["estimates"], estimates, strict=False):
         if ours is None:
@@ -158,8 +163,8 @@ def test_a_conversation_gives_the_numbers_of_the_runtime(
         assert theirs["emotion"] == ours.emotion
         assert theirs["abstains"] == ours.abstains
         assert (theirs["shift"] is None) == (ours.shift is None)
-        forgotten = [note for note in ours.degraded if note.startswith("memory: ")]
-        assert [note for note in theirs["degraded"] if note.startswith("memory: ")] == forgotten
+        said = [note for note in ours.degraded if note.startswith("memory: ") or " voice" in note]
+        assert theirs["degraded"] == said
         for name, expected in (
             ("probabilities", list(ours.probabilities.values())),
             ("modalityWeights", list(ours.modality_weights.values())),

@@ -284,7 +284,7 @@ def _repository_result(target: Target, output: Path, parity: tuple[Parity, ...])
         "target": target.name,
         "size_bytes": sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
         "graphs": {
-            id: {"precision": target.precision[id], "size_bytes": path.stat().st_size}
+            id: {"precision": target.precision_of(id), "size_bytes": path.stat().st_size}
             for id, path in sorted(graphs.items())
         },
         "parity": _worst(parity),

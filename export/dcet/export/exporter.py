@@ -21,7 +21,7 @@ from dcet.export.encoder_accuracy import encoder_accuracy
 from dcet.export.finalize_files import tensorrt_build
 from dcet.export.graphs import ExportError, export_graphs, store_in
 from dcet.export.int8_bound import Bound, Judged, Models, evidence, judge, quantise_graph
-from dcet.export.manifest_rows import graph_row, modalities, state_pairs
+from dcet.export.manifest_rows import graph_row, modalities, speech_row, state_pairs
 from dcet.export.openvino_ir import openvino_ir
 from dcet.export.parity import ENGINES_CHECKED, measure
 from dcet.export.record_golden import GoldenSequence, npz, record
@@ -70,7 +70,9 @@ class GraphForm:
         return cls(
             opset=target.opset,
             ir_version=target.ir_version,
-            precision=tuple(sorted(target.precision.items())),
+            precision=tuple(
+                (id, target.precision_of(id)) for id in (*sorted(target.precision), "speech")
+            ),
             arithmetic=target.arithmetic,
             openvino_ir=target.openvino_ir,
         )
@@ -90,7 +92,7 @@ class GraphForm:
             engines=ENGINES_CHECKED,
             opset=self.opset,
             ir_version=self.ir_version,
-            precision=dict(self.precision),
+            precision={id: kind for id, kind in self.precision if id != "speech"},
             deadline_ms=1000,
             openvino_ir=self.openvino_ir,
             arithmetic=self.arithmetic,
@@ -152,7 +154,7 @@ class Exporter:
         """
         form, symmetric = GraphForm.of(target), target.tensorrt is not None
         graphs = self.float_graphs(form.opset, form.ir_version)
-        if "int8" not in (target.precision[id] for id in graphs):
+        if "int8" not in (target.precision_of(id) for id in graphs):
             return {}, None
         if symmetric:
             self.assemble(target)  # what TensorRT refuses is found before a search of minutes
@@ -242,6 +244,7 @@ class Exporter:
                 for file, data in files.items()
             },
             deadline_ms=target.deadline_ms,
+            speech=speech_row(checkpoint.model),
         )
 
     @cached_property

@@ -6,6 +6,7 @@ from onnx import ModelProto
 
 from dcet.export.graphs import ExportError
 from dcet.export.lint import lint
+from dcet.runtime.arrays import HOP_SAMPLES, whole_hops
 from dcet.runtime.bundle.manifest import Graph, Modality, Profile, TensorrtBuild
 from dcet.runtime.senses.face import ENOUGH_PIXELS, MIN_PIXELS
 from dcet.targets import TensorrtRange
@@ -65,9 +66,11 @@ def profiles(
     is none of the encoders' gets no profile.
     """
     windows, faces = (modalities[name].length or 1 for name in ("audio", "face"))
+    window_samples = modalities["audio"].window_samples or HOP_SAMPLES
     sizes = {
         "tokens": (1, min(USUAL_TOKENS, max_tokens), max_tokens),
         "windows": (1, 1, windows),
+        "samples": (HOP_SAMPLES, whole_hops(window_samples), whole_hops(windows * window_samples)),
         "faces": (1, faces, faces),
         "height": CROP_PIXELS,
         "width": CROP_PIXELS,

@@ -15,7 +15,7 @@ from dcet.export.folding import fold_norms, fold_senses
 from dcet.quantization.arithmetic import compute_fp16
 from dcet.quantization.fp16 import store_fp16
 from dcet.quantization.pruning import prune
-from dcet.runtime.arrays import FACE_PIXELS, WINDOW_SAMPLES
+from dcet.runtime.arrays import FACE_PIXELS, HOP_SAMPLES, WINDOW_SAMPLES
 from dcet.runtime.errors import DcetError
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
@@ -28,6 +28,7 @@ from dcet.training.network.model import (
     TextEncoder,
     initial_state,
 )
+from dcet.training.network.speech_detector import SpeechDetector
 
 STATE_OUTPUTS = {name: f"next_{name}" for name in State._fields}
 STEP_OUTPUTS = ("probabilities", "sentiment", "shift", "modality_weights", "confidence")
@@ -113,6 +114,8 @@ def export_graphs(
         graphs["audio"] = export_audio(model.audio, opset, ir_version)
     if model.face is not None:
         graphs["face"] = export_face(model.face, opset, ir_version)
+    if model.speech is not None:
+        graphs["speech"] = export_speech(model.speech, opset, ir_version)
     graphs["step"] = export_step(model.step, opset, ir_version)
     for id, graph in graphs.items():
         graph.graph.name = id  # in messages
@@ -192,6 +195,24 @@ def export_face(encoder: FaceEncoder, opset: int, ir_version: int) -> onnx.Model
             {axis: torch.export.Dim(name, min=least) for axis, (name, least) in sizes.items()},
         ),
     )
+
+
+def export_speech(detector: SpeechDetector, opset: int, ir_version: int) -> onnx.ModelProto:
+    """Trace any number of hops and the state to the probability of a voice in each, and the next
+    state."""
+    hops = torch.export.Dim("hops", min=1)
+    graph = trace(
+        detector,
+        (torch.zeros(1, 3 * HOP_SAMPLES), torch.zeros(1, detector.state_size)),
+        ["pcm", "speech_state"],
+        ["speech", "next_speech_state"],
+        opset,
+        ir_version,
+        dynamic_shapes=({1: HOP_SAMPLES * hops}, {}),
+    )
+    for port, size in ((graph.graph.input[0], "samples"), (graph.graph.output[0], "hops")):
+        port.type.tensor_type.shape.dim[1].dim_param = size
+    return graph
 
 
 def trace(

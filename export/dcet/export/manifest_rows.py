@@ -8,8 +8,8 @@ import onnx
 from dcet.export.graphs import STATE_OUTPUTS, ExportError
 from dcet.quantization.inspect import inspect_precision
 from dcet.quantization.tensor_rows import tensor_row
-from dcet.runtime.arrays import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from dcet.runtime.bundle.manifest import Graph, Modality, OpenvinoFiles, StatePair
+from dcet.runtime.arrays import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from dcet.runtime.bundle.manifest import Graph, Modality, OpenvinoFiles, Speech, StatePair
 from dcet.training.network.audio_encoder import VOICE_SHAPE
 from dcet.training.network.model import SPEAKER_STATES, Dcet, initial_state
 
@@ -59,6 +59,20 @@ def state_pairs(model: Dcet) -> tuple[StatePair, ...]:
         graph="audio",
     )
     return (*pairs, voice)
+
+
+def speech_row(model: Dcet) -> Speech | None:
+    """Describe the graph that tells where a voice sounds, where the model has it."""
+    if model.speech is None:
+        return None
+    return Speech(
+        graph="speech",
+        input="speech_state",
+        output="next_speech_state",
+        hop_samples=HOP_SAMPLES,
+        threshold=model.speech.config.threshold,
+        least_ms=model.speech.config.least_ms,
+    )
 
 
 def state_owner(name: str) -> Literal["speaker", "scene"]:

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from dcet.demo import scripted_conversation
 from dcet.export.graphs import STEP_OUTPUTS
+from dcet.runtime.arrays import HOP_SAMPLES
 from dcet.runtime.labels import MODALITIES
 from dcet.synthetic.probes import faces, speech_windows
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
@@ -26,12 +27,14 @@ from dcet.training.network.model import (
     TextEncoder,
     initial_state,
 )
+from dcet.training.network.speech_detector import SpeechDetector
 from dcet.training.saved.checkpoint import Checkpoint
 
 STEPS = 30
 RESET_EVERY = 10
 SPEAKERS = 3
 CALLS, WINDOWS = 3, 2  # of the audio encoder, and in each of them
+HOPS = 40  # in each call of the speech detector
 PICTURES = (2, 4, 96, 64)  # calls of the face encoder, and in each of them faces, rows and columns
 STAND_INS = 8  # random vectors for features of a modality that has no encoder
 
@@ -75,6 +78,8 @@ def record(checkpoint: Checkpoint, seed: int = 0) -> dict[str, GoldenSequence]:
             played["audio"] = _encode_audio(model.audio, seed)
         if model.face is not None:
             played["face"] = _encode_faces(model.face, seed)
+        if model.speech is not None:
+            played["speech"] = _hear(model.speech, seed)
         generator = torch.Generator().manual_seed(seed)
         widths = (model.config.text_width, model.config.audio_width, model.config.face_width)
         features = {
@@ -121,6 +126,17 @@ def _encode_audio(encoder: AudioEncoder, seed: int) -> GoldenSequence:
         features, voice = encoder(torch.from_numpy(windows), voice)
         made.append(features)
     return GoldenSequence({"pcm": pcm}, {"features": torch.stack(made).numpy()})
+
+
+def _hear(detector: SpeechDetector, seed: int) -> GoldenSequence:
+    """Hear one stream, the state carried from each call to the next."""
+    pcm = speech_windows(CALLS, seed)[:, None, : HOPS * HOP_SAMPLES]
+    state = torch.zeros(1, detector.state_size)
+    made = []
+    for hops in pcm:
+        voice, state = detector(torch.from_numpy(hops), state)
+        made.append(voice)
+    return GoldenSequence({"pcm": pcm}, {"speech": torch.stack(made).numpy()})
 
 
 def _encode_faces(encoder: FaceEncoder, seed: int) -> GoldenSequence:

@@ -28,7 +28,8 @@ from dcet.targets import Target
 CONVERSATIONS = 4096  # at once, for each instance of a model; more wait until one ends
 IDLE_MICROSECONDS = 600_000_000  # ten minutes of silence end a conversation
 QUEUE_MICROSECONDS = 1_000  # that a turn waits for others to run with
-MAX_BATCH = {"text": 32, "audio": 8, "face": 64, "step": 64}  # requests; of `face`, faces
+MAX_BATCH = {"text": 32, "audio": 8, "face": 64, "speech": 8, "step": 64}
+# In requests; of `face`, in faces.
 DTYPES: Mapping[int, str] = {
     onnx.TensorProto.FLOAT: "TYPE_FP32",
     onnx.TensorProto.INT32: "TYPE_INT32",
@@ -63,7 +64,7 @@ def export_repository(exporter: Exporter, target: Target, output: Path) -> tuple
     graphs = triton_graphs(checkpoint.model, target.opset, target.ir_version)
     with atomic_folder(output) as repository:
         for id, graph in graphs.items():
-            write_model(repository, id, store_in(graph, target.precision[id]))
+            write_model(repository, id, store_in(graph, target.precision_of(id)))
         extra = {"dcet_text/tokenizer.json": checkpoint.tokenizer.to_str().encode()} | {
             # A folder at the top would be taken for a model.
             f"dcet_step/{Path(name).name}": data
@@ -73,7 +74,7 @@ def export_repository(exporter: Exporter, target: Target, output: Path) -> tuple
             (repository / name).write_bytes(data)
         golden = exporter.golden
         exporter.progress("parity of onnxruntime")
-        rows = replay(repository, golden, target.precision)
+        rows = replay(repository, golden, {id: target.precision_of(id) for id in graphs})
         for row in rows_too_far(rows):
             raise ExportError(
                 f"{output}: golden sequence {row.case!r}: expected to be within "
@@ -224,6 +225,15 @@ def replay(
         made = np.stack([model.run(*turn)["features"] for turn in _requests(id, golden[id])])
         judge(id, made, "features", TOLERANCES[precision[id]])
         features[id] = made.reshape(-1, made.shape[-1])
+    if "speech" in golden:
+        model = TritonModel(repository / "dcet_speech")
+        stream = golden["speech"].inputs["pcm"][:1]  # a turn begins a stream: the first call alone
+        heard = model.run({"pcm": stream[0]})["speech"]
+        first = golden["speech"].expected["speech"][:1]
+        tolerance = TOLERANCES[precision["speech"]]
+        rows.append(
+            compare("onnxruntime-cpu", "speech", heard[None], first, tolerance, of_step=False)
+        )
     cases = [case for case in golden if case not in precision]
     model = TritonModel(repository / "dcet_step")
     taken = [row.name for row in model.config.input]

@@ -21,7 +21,7 @@ from dcet.export.graphs import (
     step_shapes,
     trace,
 )
-from dcet.runtime.arrays import WINDOW_SAMPLES
+from dcet.runtime.arrays import HOP_SAMPLES, WINDOW_SAMPLES
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder, remember, sums
 from dcet.training.network.model import (
     SPEAKER_STATES,
@@ -33,6 +33,7 @@ from dcet.training.network.model import (
     TextEncoder,
     initial_state,
 )
+from dcet.training.network.speech_detector import SpeechDetector
 
 SLOTS = 8  # speakers of one conversation who are remembered at once
 START = "start"
@@ -45,6 +46,8 @@ def triton_graphs(model: Dcet, opset: int, ir_version: int) -> dict[str, onnx.Mo
         graphs["audio"] = _audio(model.audio, opset, ir_version)
     if model.face is not None:
         graphs["face"] = export_face(model.face, opset, ir_version)
+    if model.speech is not None:
+        graphs["speech"] = _speech(model.speech, opset, ir_version)
     graphs["step"] = _step(model.step, opset, ir_version)
     return graphs
 
@@ -80,6 +83,20 @@ def _audio(encoder: AudioEncoder, opset: int, ir_version: int) -> onnx.ModelProt
         ir_version,
         dynamic_shapes=({0: batch, 1: windows}, *[{0: batch}] * 4),
     )
+
+
+def _speech(detector: SpeechDetector, opset: int, ir_version: int) -> onnx.ModelProto:
+    batch, hops = torch.export.Dim("batch", min=1), torch.export.Dim("hops", min=1)
+    graph = trace(
+        TritonSpeech(detector),
+        (torch.zeros(2, 3 * HOP_SAMPLES),),
+        ["pcm"],
+        ["speech"],
+        opset,
+        ir_version,
+        dynamic_shapes=({0: batch, 1: HOP_SAMPLES * hops},),
+    )
+    return graph
 
 
 def _step(step: Step, opset: int, ir_version: int) -> onnx.ModelProto:
@@ -178,6 +195,20 @@ class TritonStep(nn.Module):
             for name, value, next_value in zip(State._fields, state, following, strict=True)
         ]
         return *estimates, slots.holders, *after
+
+
+class TritonSpeech(nn.Module):
+    """The speech detector for whole turns, each of which begins a stream."""
+
+    def __init__(self, detector: SpeechDetector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, pcm: Tensor) -> Tensor:
+        """Return the probability of a voice (B, hops) of pcm (B, hops · 512)."""
+        fresh = pcm.new_zeros(pcm.shape[0], self.detector.state_size)
+        voice, _ = self.detector(pcm, fresh)
+        return voice
 
 
 class TritonAudio(nn.Module):

@@ -19,7 +19,7 @@ class Estimate:
     modality_weights: dict[str, float]  # sum to 1; 0 where absent
     quality: dict[str, float]  # of each modality's source, measured, in [0, 1]; 1 where it was not
     familiarity: dict[str, float]  # with its features, from training, in [0, 1]; 1 as above
-    latency_ms: dict[str, float]  # tokenize, text, audio, find, face, step, total
+    latency_ms: dict[str, float]  # tokenize, text, speech, audio, find, face, step, total
     engine: str  # that ran
     engine_reason: str  # why it was this one
     degraded: tuple[str, ...]  # what was not used as it was given, and why; who was forgotten

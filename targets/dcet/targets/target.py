@@ -102,6 +102,17 @@ class Target:
     tensorrt: TensorrtRange | None = None  # None: no engine uses TensorRT
     device: Device | None = None  # None: any machine
 
+    def precision_of(self, graph: str) -> str:
+        """Return the precision of a graph.
+
+        `speech`, of which few bytes are to be saved, is no target's choice: its weights are stored
+        as those of `step`, unless that computes in fp16, and never in int8.
+        """
+        if graph != "speech":
+            return self.precision[graph]
+        is_stored = self.precision["step"] != "fp32" and self.arithmetic == "fp32"
+        return "fp16" if is_stored else "fp32"
+
 
 def list_targets() -> tuple[Target, ...]:
     """List every target that ships with DCET, by name."""

@@ -1,4 +1,4 @@
-"""`dcet-train`: fit, soft-labels, select, calibrate, encoder, distill, fuse, evaluate, turns."""
+"""The commands of `dcet-train`, from `fit` to `turns`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from dcet.runtime.files import read_json
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.cli_output import number, progress_bar, show
 from dcet.training.corpora.registry import MODALITY_OF
+from dcet.training.settings import settings_from
 
 RUN = OutputFolder()
 MODEL = click.Path(path_type=str)  # a folder, or a name that is none
@@ -368,6 +369,63 @@ def distill(
     show(figures, json_path)
 
 
+@main.command()
+@click.option(
+    "--teacher",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="Silero's silero_vad.onnx, which lies in the wheel silero-vad.",
+)
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder that holds ami, ravdess, emogator and noise_rooms.",
+)
+@click.option("--output", required=True, type=RUN, help=RUN_HELP)
+@click.option("--epochs", default=18, show_default=True, type=EPOCHS, help=EPOCHS_HELP)
+@click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP)
+@click.option(
+    "--config",
+    "changes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON with other settings to change; config.json of a run names them all.",
+)
+@click.option(
+    "--licence",
+    "licences",
+    multiple=True,
+    metavar="NAME=LICENCE",
+    callback=_by_name,
+    help="Licence of the data, kept with the weights; repeatable.",
+)
+@json_option("Write the dev figures as JSON")
+def speech(output: Path, json_path: Path | None, changes: Path | None, **options: Any) -> None:
+    """Train the detector of voices, which learns from Silero's.
+
+    On mixtures of voices and other sounds. What is shown are figures on held-out recordings, beside
+    the teacher's: AUC over hops of meetings, and shares of sounds called a voice.
+
+    \b
+    Example:
+      dcet-train speech --teacher silero_vad.onnx --data DATA --output runs/speech
+    """
+    need_training()
+    from dcet.training.speech.fit_speech import FitSpeechConfig, fit_speech
+
+    settings = options if changes is None else {**options, **_settings(changes)}
+    with progress_bar() as progress:
+        config = settings_from(FitSpeechConfig, settings, "--config")
+        figures = fit_speech(config, output, progress)
+    output_json(json_path, figures)
+    if json_path == STDOUT:
+        return
+    table = Table("dev", *figures)
+    for row in next(iter(figures.values())):
+        table.add_row(row, *(number(of[row]) for of in figures.values()))
+    make_console().print(table)
+
+
 def _changed(file: Path | None, epochs: int | None) -> dict[str, Any]:
     """Return the settings of a recipe that are changed."""
     changes = {} if file is None else _settings(file)
@@ -394,6 +452,12 @@ def _settings(file: Path) -> dict[str, Any]:
 )
 @click.option("--audio", required=True, type=MODEL, help="Audio run of `encoder` or `distill`.")
 @click.option("--face", required=True, type=MODEL, help="Face run of `encoder` or `distill`.")
+@click.option(
+    "--speech",
+    "detector",
+    type=MODEL,
+    help="Run of `speech`, or a checkpoint that has its detector.",
+)
 @click.option(
     "--data",
     required=True,

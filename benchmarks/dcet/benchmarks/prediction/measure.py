@@ -25,6 +25,7 @@ from dcet.benchmarks.progress import Track
 from dcet.benchmarks.raw_turn import FACE_SIDE, FACES, TOKENS
 from dcet.benchmarks.stats import Summary, summarise
 from dcet.runtime import Bundle
+from dcet.runtime.arrays import WINDOW_SAMPLES, whole_hops
 from dcet.runtime.bundle.manifest import Graph
 from dcet.runtime.engines.threads import THREADS
 from dcet.runtime.errors import ConfigError
@@ -175,7 +176,7 @@ def predict_bundle(bundle: Bundle, settings: PredictSettings, track: Track) -> P
         )
     tokens = min(TOKENS, bundle.manifest.tokenizer.max_tokens)
     sizes = {"tokens": tokens, "windows": 1, "faces": FACES, "height": FACE_SIDE}
-    sizes |= {"width": FACE_SIDE}
+    sizes |= {"width": FACE_SIDE, "samples": whole_hops(WINDOW_SAMPLES)}
     roof = _roof(device, mode)
     reports = []
     for name in track(list(bundle.manifest.graphs), "graphs"):
@@ -251,9 +252,9 @@ def _roof(device: Device, mode: PowerMode) -> Roof:
 
 def _notes(bundle: Bundle, target: Target) -> list[str]:
     others = [
-        f"{name} ({graph.precision}, not {target.precision[name]})"
+        f"{name} ({graph.precision}, not {target.precision_of(name)})"
         for name, graph in bundle.manifest.graphs.items()
-        if graph.precision != target.precision[name]
+        if graph.precision != target.precision_of(name)
     ]
     if not others:
         return []

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.bundle.container import check_name
-from dcet.runtime.bundle.manifest import Manifest, Modality, Profile, Tensor
+from dcet.runtime.bundle.manifest import Manifest, Modality, Profile, Speech, Tensor
 from dcet.runtime.errors import BundleManifestError, BundlePathOutside
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 
@@ -43,6 +43,8 @@ def check_manifest(manifest: Manifest) -> None:
         _check_modality(manifest, name, modality)
     _check_state(manifest)
     _check_step(manifest)
+    if manifest.speech is not None:
+        _check_speech(manifest, manifest.speech)
     deadline = manifest.deadline_ms
     _expect(deadline is None or deadline > 0, "deadline_ms", "more than 0", deadline)
     if manifest.finalize is not None and manifest.finalize.tensorrt is not None:
@@ -99,6 +101,22 @@ def _check_face(manifest: Manifest, modality: Modality, encoder: str) -> None:
     inputs: Signature = {"pixels": ("uint8", (ANY, ANY, ANY, 3))}
     outputs: Signature = {"features": ("float32", (ANY, modality.width))}
     _check_encoder(manifest, encoder, inputs, outputs)
+
+
+def _check_speech(manifest: Manifest, speech: Speech) -> None:
+    _expect(speech.graph in manifest.graphs, "speech.graph", list(manifest.graphs), speech.graph)
+    least_ms, threshold, hop = speech.least_ms, speech.threshold, speech.hop_samples
+    _expect(0 < threshold < 1, "speech.threshold", "between 0 and 1", threshold)
+    _expect(least_ms >= 0, "speech.least_ms", "0 or more", least_ms)
+    _expect(hop > 0, "speech.hop_samples", "1 or more", hop)
+    where = f"graphs.{speech.graph}.inputs"
+    state = signature(manifest.graphs[speech.graph].inputs, where).get(speech.input)
+    is_fixed = state is not None and all(isinstance(size, int) and size > 0 for size in state[1])
+    _expect(is_fixed, f"{where}.{speech.input}", "a state of fixed shape", state)
+    assert state is not None
+    inputs: Signature = {"pcm": ("float32", (1, ANY)), speech.input: state}
+    outputs: Signature = {"speech": ("float32", (1, ANY)), speech.output: state}
+    _check_encoder(manifest, speech.graph, inputs, outputs)
 
 
 def _check_encoder(manifest: Manifest, encoder: str, inputs: Signature, outputs: Signature) -> None:

@@ -50,6 +50,13 @@ def replay_golden(bundle: "Bundle", engine: Engine) -> tuple[Parity, ...]:
         if precision != "int8":
             wanted, tolerance = expected[encoder]["features"], TOLERANCES[precision]
             rows.append(compare(engine.name, encoder, made, wanted, tolerance, of_step=False))
+    if manifest.speech is not None and (graph := manifest.speech.graph) in steps:
+        heard, wanted = (
+            _replay(bundle, engine, graph, inputs[graph])["speech"],
+            expected[graph]["speech"],
+        )
+        tolerance = TOLERANCES[manifest.graphs[graph].precision]
+        rows.append(compare(engine.name, graph, heard, wanted, tolerance, of_step=False))
     tolerance = max(TOLERANCES[graph.precision] for graph in manifest.graphs.values())
     for case in steps.keys() - manifest.graphs.keys():
         turns = remade(inputs[case], features, step_inputs)
@@ -69,7 +76,8 @@ def compare(
     *,
     of_step: bool,
 ) -> Parity:
-    """Compare an output (steps, …) with torch's: probabilities of the step, or features."""
+    """Compare an output (steps, …) with torch's: probabilities of the step, or of a voice, or
+    features."""
     agreement = float((got.argmax(-1) == expected.argmax(-1)).mean()) if of_step else None
     return Parity(
         engine=engine,
@@ -137,7 +145,7 @@ def _replay(bundle: "Bundle", engine: Engine, graph: str, turns: Arrays) -> Arra
     count = len(next(iter(turns.values())))
     resets = turns.get("reset", np.zeros(count))
     speakers = turns.get(manifest.speaker_input, np.ones(count)).ravel()
-    pairs = [pair for pair in manifest.state if pair.graph == graph]
+    pairs = manifest.states_of(graph)
     states: dict[tuple[str, float], NDArray[np.float32]] = {}
     got: dict[str, list[NDArray[np.float32]]] = {}
     for i, (reset, speaker) in enumerate(zip(resets, speakers, strict=True)):

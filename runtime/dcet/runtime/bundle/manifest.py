@@ -81,6 +81,21 @@ class Modality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Speech:
+    """The graph that tells where a voice sounds, and how much of one a turn's audio needs.
+
+    Its state, like all, begins as zeros; it is one stream's, and no speaker's.
+    """
+
+    graph: str  # its id
+    input: str = field(metadata={"key": "in"})  # of the state
+    output: str = field(metadata={"key": "out"})
+    hop_samples: int  # for which it gives one probability
+    threshold: float  # from which a hop is voiced
+    least_ms: float  # of voiced hops, below which no voice was heard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizerFile:
     """A file of Hugging Face `tokenizers`, and the most tokens the text graph takes."""
 
@@ -233,6 +248,7 @@ class Manifest:
     deadline_ms: float | None = None  # from the call of a turn to its estimate
     finalize: Finalize | None = None
     quantization: Quantization | None = None  # of a bundle with int8 graphs
+    speech: Speech | None = None  # of a bundle that can tell voices from other sounds
 
     @classmethod
     def from_json(cls, value: Any) -> "Manifest":
@@ -249,6 +265,23 @@ class Manifest:
         """Return the JSON that `from_json` reads; keys that hold nothing optional are left out."""
         written: dict[str, Any] = _write(self)
         return written
+
+    def states_of(self, graph: str) -> tuple[StatePair, ...]:
+        """List the states of a graph, with that of a stream where it is the one of `speech`."""
+        pairs = tuple(pair for pair in self.state if pair.graph == graph)
+        speech = self.speech
+        if speech is None or speech.graph != graph:
+            return pairs
+        shapes = {tensor.name: tensor.shape for tensor in self.graphs[graph].inputs}
+        stream = StatePair(
+            input=speech.input,
+            output=speech.output,
+            shape=tuple(int(size) for size in shapes[speech.input]),
+            dtype="float32",
+            per="speaker",
+            graph=graph,
+        )
+        return (*pairs, stream)
 
     @property
     def named_files(self) -> Mapping[str, str]:

@@ -1,7 +1,8 @@
 """Fixed shapes for engines that compile a graph for them: a few sizes, and inputs made to fit.
 
 What is smaller is padded with zeros, which change nothing: tokens that the mask hides, windows in
-which nothing sounds, faces whose features are not read.
+which nothing sounds, faces whose features are not read. Only the state that a stream of sound
+leaves is that after the padding: one that goes on is fed hop by hop.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.arrays import FACE_PIXELS, LUMA
+from dcet.runtime.arrays import FACE_PIXELS, HOP_SAMPLES, LUMA, whole_hops
 from dcet.runtime.bundle.manifest import Manifest, Tensor
 from dcet.runtime.engines.engine import Arrays
 from dcet.runtime.errors import EngineError
@@ -45,7 +46,9 @@ class FixedShapes:
         self._scales_faces = scales_faces
         audio, face = manifest.modalities["audio"], manifest.modalities["face"]
         # Most turns are short, of one window, and have one face or all that fit.
-        self._choices = {
+        window = audio.window_samples or HOP_SAMPLES
+        self._choices: dict[str, tuple[int, ...]] = {
+            "samples": (HOP_SAMPLES, whole_hops(window), whole_hops(window * (audio.length or 1))),
             "tokens": (min(USUAL_TOKENS, most := manifest.tokenizer.max_tokens), most),
             "windows": (1, audio.length or 1),
             "faces": (1, face.length or 1),
@@ -63,10 +66,11 @@ class FixedShapes:
                     f"graph {graph!r}: expected dimensions named {', '.join(self._choices)}, got "
                     f"{name!r}, and how large it gets is not known; try another engine"
                 )
-        choices: list[Sizes] = [
-            {name: self._choices[name][i] for name in sorted(names)} for i in range(2)
-        ]
-        return choices[:1] if choices[0] == choices[1] else choices
+        if not names:
+            return [{}]
+        columns = zip(*(self._choices[name] for name in sorted(names)), strict=True)
+        choices = dict.fromkeys(columns)  # each once
+        return [dict(zip(sorted(names), sizes, strict=True)) for sizes in choices]
 
     def shapes(self, graph: str, sizes: Sizes) -> dict[str, tuple[int | str, ...]]:
         """Return the shape of every input, by its name."""
@@ -104,6 +108,8 @@ class FixedShapes:
             if self._scales_faces and tensor.shape[1:3] == PICTURE:
                 fitted[name] = array = _scale(array)
             given |= {size: array.shape[axis] for axis, size in _varying(tensor)}
+        if "samples" in given:
+            given["hops"] = given["samples"] // HOP_SAMPLES
         choices = self.sizes(graph)
         for choice, sizes in enumerate(choices):
             if all(given[name] <= size for name, size in sizes.items()):

@@ -21,17 +21,16 @@ USELESS_SHARE = 0.2  # of clipped samples, at which the quality is 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedAudio:
-    """The audio of one turn as an encoder takes it."""
+    """The audio of one turn, to be cut into windows."""
 
-    windows: Floats  # (n, window_samples) at 16 kHz, in [-1, 1]
+    pcm: Floats  # (n,) at 16 kHz, in [-1, 1]
     quality: float  # from 0 to 1
     notes: tuple[str, ...]  # what had to be done to it
 
 
-def prepare_audio(
-    audio: NDArray[Any], sample_rate_hz: int, *, window_samples: int, most: int
-) -> PreparedAudio:
-    """Make at most `most` windows of checked PCM, (n,) or (n, channels): a long turn's last ones.
+def prepare_audio(audio: NDArray[Any], sample_rate_hz: int, *, most_samples: int) -> PreparedAudio:
+    """Prepare checked PCM, (n,) or (n, channels): of a long turn the last part, `most_samples` at
+    16 kHz.
 
     Channels are mixed, a constant offset is taken away, other rates are resampled. Raises Unusable,
     NotFinite, or MissingExtra where there is nothing to resample with.
@@ -42,7 +41,7 @@ def prepare_audio(
     if given_s * 1000 < MIN_MS:
         raise Unusable(f"{given_s * 1000:.0f} ms; at least {MIN_MS} ms are needed")
     notes = []
-    used_s = most * window_samples / SAMPLE_RATE_HZ
+    used_s = most_samples / SAMPLE_RATE_HZ
     if given_s > used_s:
         notes.append(f"the last {used_s:.4g} s of {given_s:.4g} s are used")
         audio = audio[-int(used_s * sample_rate_hz) :]
@@ -60,7 +59,7 @@ def prepare_audio(
         mono = need("soxr", extra="audio").resample(mono, sample_rate_hz, SAMPLE_RATE_HZ)
     mono = mono / max(1.0, float(np.abs(mono).max()))  # resampling may overshoot
     quality = audio_quality(snr_db(mono)) * max(0.0, 1 - clipped / USELESS_SHARE)
-    return PreparedAudio(cut_windows(mono, window_samples), quality, tuple(notes))
+    return PreparedAudio(mono, quality, tuple(notes))
 
 
 def cut_windows(mono: Floats, size: int) -> Floats:

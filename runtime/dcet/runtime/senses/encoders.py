@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.arrays import Floats
+from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.engines.engine import Engine, start
 from dcet.runtime.errors import NotFinite
 from dcet.runtime.labels import MODALITIES
 from dcet.runtime.memory import Recalled
-from dcet.runtime.senses.audio import prepare_audio
+from dcet.runtime.senses.audio import cut_windows, prepare_audio
 from dcet.runtime.senses.face import Pixels, crop_qualities, spread, to_crop, to_rgb
-from dcet.runtime.senses.face_finder import FaceFinder, shared_finder
+from dcet.runtime.senses.face_finder import SURE, FaceFinder, shared_finder
+from dcet.runtime.senses.speech import hear_voice, voiced_part
 from dcet.runtime.senses.text import normalise_text, share_known
 from dcet.runtime.turn import Features, Image, Turn, Unusable, check_finite, check_sample_rate
 
 if TYPE_CHECKING:
     from dcet.runtime.bundle.bundle import Bundle
 
-STAGES = ("tokenize", "text", "audio", "find", "face", "step")
+STAGES = ("tokenize", "text", "speech", "audio", "find", "face", "step")
 
 
 @dataclass(slots=True, eq=False)
@@ -114,14 +115,16 @@ class Encoders:
     ) -> Callable[[], None]:
         graph = self._encoder("audio")
         modality = self._modalities["audio"]
+        window_samples = modality.window_samples or 0
         with encoded.timed("audio"):
             prepared = prepare_audio(
                 audio,
                 check_sample_rate(sample_rate_hz),
-                window_samples=modality.window_samples or 0,
-                most=modality.most,
+                most_samples=modality.most * window_samples,
             )
-            inputs = {"pcm": prepared.windows, **recalled.states.get(graph, {})}
+        pcm = self._voiced(prepared.pcm, encoded)
+        with encoded.timed("audio"):
+            inputs = {"pcm": cut_windows(pcm, window_samples), **recalled.states.get(graph, {})}
             pending = start(self._engine, graph, inputs)
         encoded.quality["audio"] = prepared.quality
         encoded.degraded += [f"audio: {note}" for note in prepared.notes]
@@ -133,6 +136,21 @@ class Encoders:
             encoded.outputs[graph] = outputs
 
         return finish
+
+    def _voiced(self, pcm: Floats, encoded: Encoded) -> Floats:
+        """Return the part of pcm (n,) in which a voice sounds: all of it where the bundle cannot
+        tell. Raises Unusable where there is none."""
+        manifest = self._bundle.manifest
+        if manifest.speech is None:
+            return pcm
+        with encoded.timed("speech"):
+            voice = hear_voice(self._engine, manifest, pcm)
+            voiced = pcm[voiced_part(voice, manifest.speech, len(pcm))]
+        if len(voiced) < len(pcm):
+            left_out_s = (len(pcm) - len(voiced)) / SAMPLE_RATE_HZ
+            note = f"audio: {left_out_s:.1f} s before or after the voice are left out"
+            encoded.degraded.append(note)
+        return voiced
 
     def _face(
         self, images: Sequence[Image], turn: Turn, recalled: Recalled, encoded: Encoded
@@ -193,6 +211,9 @@ class Encoders:
             found = finder.find(to_rgb(image, turn.colors), encoded.face_place)
             if found is None:
                 raise Unusable("no face found")
+            if found.confidence < SURE:
+                confidence = f"{found.confidence:.2f}; at least {SURE}"
+                raise Unusable(f"the face finder is not sure of a face ({confidence})")
             encoded.face_place = found.place
             return to_crop(found.pixels), found.confidence
 

@@ -35,6 +35,7 @@ from dcet.training.fusion.outcomes import random_outcomes
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.network.model import Dcet
+from dcet.training.network.speech_detector import SpeechDetector
 from dcet.training.run.loop import Judgement, Training, train
 from dcet.training.run.progress import Progress
 from dcet.training.run.run_config import RunConfig
@@ -63,6 +64,7 @@ class FuseConfig(RunConfig):
     checkpoint: str  # with a text encoder
     audio: str  # run of `dcet-train encoder` or `distill`
     face: str
+    detector: str | None = None  # run of `dcet-train speech`; None: the checkpoint's own, if any
     data: str  # folder of meld, ferplus and the corpora of speech
     speech: Sequence[str] = ALL_SPEECH
     epochs: Count = 8
@@ -158,6 +160,11 @@ def assemble(config: FuseConfig) -> Checkpoint:
     assert isinstance(audio, AudioEncoder)
     assert isinstance(face, FaceEncoder)
     licences = {**base.licences, **audio_run.licences, **face_run.licences}
+    detector = base.model.speech
+    if config.detector is not None:
+        heard = encoder_run.find_encoder(config.detector, "speech")
+        assert isinstance(heard.model, SpeechDetector)
+        detector, licences = heard.model, licences | heard.licences
     if tuple(config.speech) == COMMERCIAL_SPEECH:
         barred = [name for name, licence in licences.items() if "-NC" in licence]
         if barred:
@@ -168,7 +175,7 @@ def assemble(config: FuseConfig) -> Checkpoint:
     shape = dataclasses.replace(
         base.model.config, audio_width=audio.config.width, face_width=face.config.width
     )
-    model = Dcet(shape, base.model.text.backbone, audio, face)
+    model = Dcet(shape, base.model.text.backbone, audio, face, detector)
     kept = {
         name: value
         for name, value in base.model.step.state_dict().items()

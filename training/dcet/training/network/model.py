@@ -25,6 +25,7 @@ from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.network.judgements import Confidence, Shift
+from dcet.training.network.speech_detector import SpeechDetector
 from dcet.training.settings import Count, Settings, Share
 
 OPINION_WIDTH = 32
@@ -366,7 +367,10 @@ class TextEncoder(nn.Module):
 
 
 class Dcet(nn.Module):
-    """Encoders and step, over whole dialogues. A modality without an encoder is masked."""
+    """Encoders and step, over whole dialogues. A modality without an encoder is masked.
+
+    speech: tells whether a voice sounds, before the audio encoder hears it; it learns elsewhere
+    """
 
     def __init__(
         self,
@@ -374,12 +378,14 @@ class Dcet(nn.Module):
         backbone: PreTrainedModel,
         audio: AudioEncoder | None = None,
         face: FaceEncoder | None = None,
+        speech: SpeechDetector | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.text = TextEncoder(backbone)
         self.audio = audio
         self.face = face
+        self.speech = speech
         self.step = Step(config)
 
     def converse(self, utterances: Tensor, speakers: Tensor, *, remember: bool = True) -> Tensor:

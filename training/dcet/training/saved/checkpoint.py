@@ -1,6 +1,6 @@
 """A checkpoint is a folder: weights, two configurations and a tokenizer. No pickle, no code.
 
-config.json          format, shapes of the step and of the audio and face encoders
+config.json          format, shapes of the step, the audio and face encoders and the speech detector
 encoder/config.json  the text encoder's own (Hugging Face)
 model.safetensors    weights in FP16
 tokenizer.json       Hugging Face `tokenizers`
@@ -27,6 +27,7 @@ from dcet.runtime.files import atomic_folder, read_json
 from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.network.model import Dcet, ModelConfig
+from dcet.training.network.speech_detector import SpeechConfig, SpeechDetector
 from dcet.training.saved.weights import load_weights, save_weights
 
 FORMAT = 3
@@ -111,6 +112,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
             "step": dataclasses.asdict(model.config),
             "audio": None if model.audio is None else dataclasses.asdict(model.audio.config),
             "face": None if model.face is None else dataclasses.asdict(model.face.config),
+            "speech": None if model.speech is None else dataclasses.asdict(model.speech.config),
             "trained": checkpoint.trained,
             "licences": checkpoint.licences,
         }
@@ -166,6 +168,8 @@ def load(name: str | Path) -> Checkpoint:
         config, trained = ModelConfig(**spec["step"]), tuple(spec["trained"])
         audio = None if spec["audio"] is None else AudioEncoder(AudioConfig(**spec["audio"]))
         face = None if spec["face"] is None else FaceEncoder(FaceConfig(**spec["face"]))
+        heard = spec.get("speech")  # older checkpoints have none
+        speech = None if heard is None else SpeechDetector(SpeechConfig(**heard))
         licences = an_object(spec["licences"], "licences")
         encoder = AutoConfig.from_pretrained(folder / "encoder", local_files_only=True)
         backbone = AutoModel.from_config(encoder, attn_implementation="eager", dtype=torch.float32)
@@ -182,7 +186,7 @@ def load(name: str | Path) -> Checkpoint:
             "model.safetensors, tokenizer.json, metrics.json and MODEL_CARD.md, as "
             "`dcet-train fit` writes"
         ) from error
-    model = Dcet(config, without_pooler(backbone), audio, face)
+    model = Dcet(config, without_pooler(backbone), audio, face, speech)
     neutral = {name: value for name, value in model.state_dict().items() if name.startswith(LATER)}
     read = {name: value for name, value in weights.items() if not name.startswith(GONE)}
     fill(model, {**neutral, **read}, folder)

@@ -23,6 +23,7 @@ from dcet.runtime.errors import ConfigError
 from dcet.runtime.files import atomic_folder, read_json
 from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
+from dcet.training.network.speech_detector import SpeechConfig, SpeechDetector
 from dcet.training.network.text_classifier import TextClassifier
 from dcet.training.saved import checkpoint
 from dcet.training.saved.checkpoint import (
@@ -35,7 +36,15 @@ from dcet.training.saved.checkpoint import (
 from dcet.training.saved.weights import load_weights, save_weights
 
 FORMAT = 1
-Encoder = TextClassifier | AudioEncoder | FaceEncoder
+Encoder = TextClassifier | AudioEncoder | FaceEncoder | SpeechDetector
+
+
+KINDS: Mapping[str, type[Encoder]] = {
+    "text": TextClassifier,
+    "audio": AudioEncoder,
+    "face": FaceEncoder,
+    "speech": SpeechDetector,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +58,8 @@ class EncoderRun:
 
     @property
     def modality(self) -> str:
-        """The modality: 'text', 'audio' or 'face'."""
-        if isinstance(self.model, TextClassifier):
-            return "text"
-        return "audio" if isinstance(self.model, AudioEncoder) else "face"
+        """The modality: 'text', 'audio' or 'face'; 'speech' of a detector of voices."""
+        return next(name for name, kind in KINDS.items() if isinstance(self.model, kind))
 
 
 def save(folder: Path, run: EncoderRun) -> None:
@@ -125,7 +132,8 @@ def find_encoder(name: str, modality: str) -> EncoderRun:
             )
         return run
     loaded = checkpoint.load(name)
-    model = {"audio": loaded.model.audio, "face": loaded.model.face}.get(modality)
+    parts = {"audio": loaded.model.audio, "face": loaded.model.face, "speech": loaded.model.speech}
+    model = parts.get(modality)
     if model is None:
         raise ConfigError(f"{name}: this checkpoint has no encoder of {modality} with a head")
     return EncoderRun(model=model, tokenizer=None, metrics=loaded.metrics, licences=loaded.licences)
@@ -139,9 +147,11 @@ def _empty(
         return AudioEncoder(AudioConfig(**shape)), None
     if modality == "face":
         return FaceEncoder(FaceConfig(**shape)), None
+    if modality == "speech":
+        return SpeechDetector(SpeechConfig(**shape)), None
     if modality != "text":
         raise CheckpointError(
-            f"{folder}: expected the modality text, audio or face, got {modality!r}"
+            f"{folder}: expected the modality {', '.join(KINDS)}, got {modality!r}"
         )
     config = AutoConfig.from_pretrained(folder / "encoder", local_files_only=True)
     backbone = AutoModel.from_config(config, attn_implementation="eager", dtype=torch.float32)
