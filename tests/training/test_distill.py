@@ -25,6 +25,7 @@ from tests.tiny_senses import SHAPE, tone, write_bert_classifier, write_resnet, 
 from tests.tiny_training import VOCABULARY, Killed, KillIn, quiet, untrained
 
 CUT = {"layers": [1], "vocabulary": 75}
+REFITTED = ("heads.calibration_scale", "confidence.", "shift.")
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ class CheckpointStudent:
         return StudentAnswer(features, first_turn_logits(self.network.step, features))
 
     def keep(self, folder: Path) -> Figures:
-        """Write a whole checkpoint, its temperature fitted anew where there is a dev split."""
+        """Write a whole checkpoint, its calibration fitted anew where there is a dev split."""
         checkpoint.save(
             folder,
             Checkpoint(
