@@ -248,7 +248,7 @@ def with_senses(checkpoint: Checkpoint) -> Checkpoint:
 
 @torch.no_grad()
 def loudness_detector() -> SpeechDetector:
-    """A detector that calls a hop voiced where its bands are louder than -58 dB on average."""
+    """A detector that calls a hop voiced where its bands are louder than -57 dB on average."""
     torch.manual_seed(0)
     detector = SpeechDetector(SpeechConfig(dilations=(1, 2)))
     stem, head = detector.stem.conv.weight, detector.head

@@ -58,7 +58,7 @@ TURNS: list[dict[str, Any]] = [
     {"speaker": "Ann", "text": "raining", "pcm": np.append(speech(1), np.float32(np.nan))},
     # No voice: nothing is left of the first; silence around a voice
     {"speaker": "Cid", "pcm": QUIET},
-    {"speaker": "Cid", "text": "it is raining", "pcm": QUIET[:20_000]},
+    {"speaker": "Cid", "text": "it is raining", "pcm": QUIET[:24_000]},
     {"speaker": "Cid", "pcm": np.concatenate([QUIET, speech(1.5, seed=7), QUIET[:30_000]])},
 ]
 

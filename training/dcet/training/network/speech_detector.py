@@ -33,7 +33,9 @@ class SpeechConfig(Settings):
 
     channels: Count = 44
     dilations: Sequence[Count] = (1, 2, 4, 8, 16)  # in hops: the last 2 s are heard
-    threshold: Share = 0.5  # of the probability, from which a hop is voiced
+    # Of the probability, from which a hop is voiced. Of held-out noises, 1 % have 200 ms of that,
+    # and of acted speech 98 %; at 0.5, 12 % and 99 %.
+    threshold: Share = 0.8
     least_ms: Count = 200  # of voiced hops, below which a turn has no voice
 
 
