@@ -716,3 +716,14 @@ def test_bytes_that_are_no_graph(
     bundle = Bundle.open(write_container(tmp_path / "broken.dcet", manifest, files))
     with pytest.raises(EngineError, match=f"{STEP}: .* cannot load it"):
         bundle.engine(engine)
+
+
+def test_a_damaged_manifest(tiny: Path, tmp_path: Path) -> None:
+    """No hash holds it, but the archive's own checksum does."""
+    data = bytearray(tiny.read_bytes())
+    place = data.index(b'"float32"', data.index(b'"episodes"'))
+    data[place + 6] = ord("D")
+    path = tmp_path / "broken.dcet"
+    path.write_bytes(data)
+    with pytest.raises(BundleHashMismatch, match=r"manifest\.json is damaged; copy"):
+        Bundle.open(path)

@@ -5,6 +5,7 @@ import os
 import stat
 import struct
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -13,6 +14,7 @@ from typing import Protocol
 
 from dcet.runtime.errors import (
     BundleCompressed,
+    BundleHashMismatch,
     BundleManifestError,
     BundleMissingFile,
     BundleNotFound,
@@ -198,11 +200,14 @@ class Archive:
                 file.seek(member.header_offset)
                 name_bytes, extra_bytes = _LOCAL_HEADER_END.unpack(file.read(30)[26:])
                 file.seek(name_bytes + extra_bytes, os.SEEK_CUR)
-                return file.read(member.file_size)  # stored: the bytes lie there as they are
+                data = file.read(member.file_size)  # stored: the bytes lie there as they are
         except (OSError, ValueError, struct.error) as error:
             raise BundleTruncated(
                 f"{self._path}: {name} cannot be read ({error}); copy the bundle again"
             ) from error
+        if zlib.crc32(data) != member.CRC:  # the manifest, too, which has no hash
+            raise BundleHashMismatch(f"{self._path}: {name} is damaged; copy the bundle again")
+        return data
 
 
 def _not_an_archive(path: Path, reason: object) -> BundleTruncated | BundleManifestError:
