@@ -68,9 +68,12 @@ const encoders = {
     const last = pcm.subarray(Math.max(0, pcm.length - limit * window));
     const used = await voiced(bundle, last, degraded);
     if (!used) return undefined;
-    const starts = spread(Math.max(0, used.length - window), Math.ceil(used.length / window));
+    const starts = used.length > window
+      ? spread(used.length - window, Math.ceil(used.length / window))
+      : (limit > 1 ? [MOVED, -MOVED] : [0]).map((moved) => -Math.floor((window - used.length) / 2) + moved / 2);
     const data = new Float32Array(starts.length * window);
-    starts.forEach((start, i) => data.set(used.subarray(start, start + window), i * window));
+    starts.forEach((start, i) => data.set(
+      used.subarray(Math.max(0, start), start + window), i * window + Math.max(0, -start)));
     return bundle.run('audio', { ...states, pcm: { data, dims: [starts.length, window] } });
   },
   face: async (bundle, faces, { length, limit = length, width }) => {
@@ -86,7 +89,7 @@ const encoders = {
   },
 };
 
-const MARGIN_MS = 192, LEAST_CUT_MS = 300; // as in dcet.runtime's speech.py
+const MOVED = 256, EDGE = 0.5, MARGIN_MS = 192, LEAST_CUT_MS = 300; // as in dcet.runtime's senses
 
 /** The part of mono PCM at 16 kHz in which a voice sounds, undefined where there is none; all of it
  *  for a bundle that cannot tell. */
@@ -104,8 +107,9 @@ async function voiced(bundle, pcm, degraded) {
     degraded.push(`audio: ${found} heard in ${seconds} s of sound; at least ${least_ms} ms are needed`);
     return undefined;
   }
-  const margin = round(MARGIN_MS / hopMs), first = Math.max(0, hops[0] - margin) * hop;
-  const last = Math.min(pcm.length, (hops.at(-1) + 1 + margin) * hop);
+  const maybe = [...heard.keys()].filter((i) => heard[i] >= EDGE * threshold);
+  const margin = round(MARGIN_MS / hopMs), first = Math.max(0, maybe[0] - margin) * hop;
+  const last = Math.min(pcm.length, (maybe.at(-1) + 1 + margin) * hop);
   const leftOutS = (pcm.length - (last - first)) / rate;
   if (leftOutS * 1000 <= LEAST_CUT_MS) return pcm;
   degraded.push(`audio: ${leftOutS.toFixed(1)} s before or after the voice are left out`);

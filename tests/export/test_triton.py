@@ -25,6 +25,7 @@ from dcet.export.triton_graphs import SLOTS, Slots
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.bundle.manifest import Parity
 from dcet.runtime.errors import MissingExtra
+from dcet.runtime.senses.audio import cut_windows
 from dcet.synthetic.probes import speech
 from dcet.targets import load_target
 from dcet.training.network.model import SPEAKER_STATES, State
@@ -174,7 +175,7 @@ def test_the_documented_client_plays_a_conversation_as_the_runtime(
         got = client.turn(
             speaker,
             None if text is None else ids,
-            None if pcm is None else pcm.reshape(-1, sounds),
+            None if pcm is None else cut_windows(pcm, sounds, 8),
             np.stack(faces) if faces else None,
             list(expected.quality.values()),
         )
@@ -281,8 +282,8 @@ def test_a_repository_that_is_wrong_is_not_written(
 
 
 def _forgetful(run: Any) -> Any:
-    def forget(self: TritonModel, inputs: Any, start: Any) -> Any:
-        return run(self, inputs, [True] * len(start))
+    def forget(self: TritonModel, inputs: Any, start: Any = None) -> Any:
+        return run(self, inputs, None if start is None else [True] * len(start))
 
     return forget
 

@@ -68,11 +68,14 @@ def voice(conversation: Conversation, speaker: str) -> Array:
 @given(st.integers(1, 24 * 160))
 def test_windows_cover_the_sound_from_end_to_end(hundreds: int) -> None:
     pcm = np.arange(1, hundreds * 100 + 1, dtype=np.float32)
-    windows = cut_windows(pcm, 48_000)
-    assert windows.shape == (-(-len(pcm) // 48_000), 48_000)
-    if len(windows) == 1:
-        assert np.array_equal(windows[0], np.pad(pcm, (0, 48_000 - len(pcm))))
+    windows = cut_windows(pcm, 48_000, 8)
+    if len(pcm) <= 48_000:
+        middle = (48_000 - len(pcm)) // 2
+        expected = np.pad(pcm, (middle + 128, 48_128 - len(pcm) - middle))
+        assert np.array_equal(windows, [expected[256:], expected[:48_000]])
+        assert np.array_equal(cut_windows(pcm, 48_000, 1), [expected[128:-128]])
         return
+    assert windows.shape == (-(-len(pcm) // 48_000), 48_000)
     assert windows[0, 0] == pcm[0]
     assert windows[-1, -1] == pcm[-1]
     assert (np.diff(windows, axis=1) == 1).all()  # each in one piece, none padded
@@ -81,10 +84,11 @@ def test_windows_cover_the_sound_from_end_to_end(hundreds: int) -> None:
     assert np.ptp(gaps) <= 1
 
 
-def test_three_seconds_are_one_window_and_a_sample_more_makes_two() -> None:
-    assert len(cut_windows(prepare(speech(3)).pcm, 48_000)) == 1
-    assert len(cut_windows(prepare(np.append(speech(3), np.float32(0.1))).pcm, 48_000)) == 2
-    assert len(cut_windows(prepare(speech(24)).pcm, 48_000)) == 8
+def test_three_seconds_are_heard_twice_and_a_sample_more_makes_two() -> None:
+    first, second = cut_windows(prepare(speech(3)).pcm, 48_000, 8)
+    assert np.array_equal(first[:-256], second[256:])
+    assert len(cut_windows(prepare(np.append(speech(3), np.float32(0.1))).pcm, 48_000, 8)) == 2
+    assert len(cut_windows(prepare(speech(24)).pcm, 48_000, 8)) == 8
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
@@ -257,7 +261,7 @@ def test_a_voice_is_kept_when_answered_and_never_shared(bundle: Bundle, script: 
         before = expected.get(speaker, np.zeros((1, 3, 64), np.float32))
         expected[speaker] = before
         if audio is not None and seconds > 0.1:
-            inputs = {"pcm": cut_windows(prepare(audio).pcm, 48_000), "voice": before}
+            inputs = {"pcm": cut_windows(prepare(audio).pcm, 48_000, 8), "voice": before}
             expected[speaker] = engine.run("audio", inputs)["next_voice"]
     assert set(conversation.speakers) == set(expected)
     for speaker in ("Ann", "Ben", "Cem"):
@@ -630,6 +634,6 @@ def test_real_speech_is_good_sound(data: Path) -> None:
     soundfile = pytest.importorskip("soundfile")
     samples, rate = soundfile.read(data / "media" / "whisper_jfk.flac", dtype="float32")
     sound = prepare(samples, rate)
-    assert len(cut_windows(sound.pcm, 48_000)) == 4
+    assert len(cut_windows(sound.pcm, 48_000, 8)) == 4
     assert sound.quality > 0.6
     assert sound.notes == ()

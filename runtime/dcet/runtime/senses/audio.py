@@ -16,6 +16,7 @@ SILENT_PEAK = 1e-4  # of full scale: -80 dB
 FULL = 0.99  # of full scale; a codec may have rounded off what was cut
 FLAT = 0.9999  # of the peak, where that is above full scale: nothing was cut at 1 then
 CLIPPED_SHARE = 0.001  # of the samples; clean speech touches full scale now and then
+MOVED = 256  # samples between the two windows of a short turn: 16 ms, half a frame
 USELESS_SHARE = 0.2  # of clipped samples, at which the quality is 0
 
 
@@ -62,14 +63,21 @@ def prepare_audio(audio: NDArray[Any], sample_rate_hz: int, *, most_samples: int
     return PreparedAudio(mono, quality, tuple(notes))
 
 
-def cut_windows(mono: Floats, size: int) -> Floats:
-    """Cut (n,) into (windows, size): one padded with silence, or as many as it takes.
+def cut_windows(mono: Floats, size: int, most: int) -> Floats:
+    """Cut (n,), at most `most` windows long, into (windows, size): two in the middle of silence, or
+    as many as it takes.
 
-    Several are evenly spread and overlap so that the first begins and the last ends with the audio;
-    none of them is padded.
+    The two hold the same sound, the second a little later: their mean depends less than one of them
+    on where the frames of an encoder fall. Where `most` is 1 there is one. Several are evenly
+    spread and overlap so that the first begins and the last ends with the audio; none of them is
+    padded.
     """
     if len(mono) <= size:
-        return np.pad(mono, (0, size - len(mono)))[None]
+        before = (size - len(mono)) // 2
+        if most == 1:
+            return np.pad(mono, (before, size - len(mono) - before))[None]
+        padded = np.pad(mono, (before + MOVED // 2, size - len(mono) - before + MOVED // 2))
+        return np.stack([padded[MOVED:], padded[:size]])
     count = -(-len(mono) // size)
     starts = np.linspace(0, len(mono) - size, count).round().astype(int)
     return np.stack([mono[start : start + size] for start in starts])

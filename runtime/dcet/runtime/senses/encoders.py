@@ -124,7 +124,8 @@ class Encoders:
             )
         pcm = self._voiced(prepared.pcm, encoded)
         with encoded.timed("audio"):
-            inputs = {"pcm": cut_windows(pcm, window_samples), **recalled.states.get(graph, {})}
+            windows = cut_windows(pcm, window_samples, modality.most)
+            inputs = {"pcm": windows, **recalled.states.get(graph, {})}
             pending = start(self._engine, graph, inputs)
         encoded.quality["audio"] = prepared.quality
         encoded.degraded += [f"audio: {note}" for note in prepared.notes]

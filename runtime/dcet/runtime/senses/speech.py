@@ -11,6 +11,7 @@ from dcet.runtime.bundle.manifest import Manifest, Speech
 from dcet.runtime.engines.engine import Engine, start
 from dcet.runtime.turn import Unusable
 
+EDGE = 0.5  # of the threshold, from which a hop may be the soft beginning or end of a voice
 MARGIN_MS = 192  # kept before and after the voice: six hops of 32 ms
 LEAST_CUT_MS = 300  # less is not worth another start of the windows
 
@@ -31,8 +32,8 @@ def hear_voice(engine: Engine, manifest: Manifest, pcm: Floats) -> Floats:
 
 
 def voiced_part(voice: Floats, speech: Speech, samples: int) -> slice:
-    """Return the samples from the first to the last voiced hop of `voice` (hops,), with a margin;
-    all of them where that leaves out next to nothing.
+    """Return the samples from the first to the last hop of `voice` (hops,) that may be voiced, with
+    a margin; all of them where that leaves out next to nothing.
 
     Raises Unusable where too little of a voice is heard.
     """
@@ -44,7 +45,8 @@ def voiced_part(voice: Floats, speech: Speech, samples: int) -> slice:
         least = f"at least {speech.least_ms:.0f} ms are needed"
         raise Unusable(f"{heard} heard in {seconds:.1f} s of sound; {least}")
     margin = round(MARGIN_MS / hop_ms)
-    first = max(0, int(voiced[0]) - margin) * speech.hop_samples
-    last = min(samples, (int(voiced[-1]) + 1 + margin) * speech.hop_samples)
+    (maybe,) = np.nonzero(voice >= EDGE * speech.threshold)
+    first = max(0, int(maybe[0]) - margin) * speech.hop_samples
+    last = min(samples, (int(maybe[-1]) + 1 + margin) * speech.hop_samples)
     left_out_ms = (samples - (last - first)) * 1000 / SAMPLE_RATE_HZ
     return slice(first, last) if left_out_ms > LEAST_CUT_MS else slice(0, samples)
