@@ -226,7 +226,7 @@ def untrained(encoder: Path) -> Checkpoint:
 def with_senses(checkpoint: Checkpoint) -> Checkpoint:
     """The same with an audio and a face encoder, small and random down to their statistics, and a
     speech detector to which what is loud is a voice."""
-    torch.manual_seed(0)
+    torch.manual_seed(2)
     model, channels = checkpoint.model, (4, 8, 64)
     model.audio = AudioEncoder(AudioConfig(channels=channels, width=TINY.audio_width))
     model.face = FaceEncoder(FaceConfig(channels=channels, width=TINY.face_width))
@@ -241,6 +241,9 @@ def with_senses(checkpoint: Checkpoint) -> Checkpoint:
                 nn.init.normal_(values, 1.0, 0.2).clamp_(0.2)
             for values in (layer.bias.data, layer.running_mean):
                 nn.init.normal_(values, 0.0, 0.2)
+    for head in model.step.fusion.direct.values():
+        assert isinstance(head, nn.Linear)
+        nn.init.normal_(head.weight, 0.0, 0.02)  # of features that are far larger than trained ones
     model.speech = loudness_detector()
     model.eval()
     return dataclasses.replace(checkpoint, trained=("text", "audio", "face"))
@@ -254,6 +257,7 @@ def loudness_detector() -> SpeechDetector:
     stem, head = detector.stem.conv.weight, detector.head
     assert head.bias is not None
     for mix in detector.mixes:  # heard, and without effect
+        assert isinstance(mix, nn.Conv1d)
         nn.init.zeros_(mix.weight)
         assert mix.bias is not None
         nn.init.zeros_(mix.bias)

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from dcet.benchmarks.accuracy.measure import ACCURACY_SCHEMA
 from dcet.benchmarks.cli import main
 from dcet.benchmarks.latency.measure import LATENCY_SCHEMA
+from dcet.benchmarks.memory.measure import MEMORY_SCHEMA
 from dcet.benchmarks.peers.measure import PEERS_SCHEMA
 from dcet.benchmarks.prediction.measure import PREDICT_SCHEMA
 from dcet.benchmarks.reports import KINDS
@@ -71,6 +72,12 @@ ROOM: dict[str, Any] = {
         {"key": "moved_silent", "name": "moved: silent", "value": 0.1, "bar": None},
     ],
 }
+MEMORY: dict[str, Any] = {
+    "schema": MEMORY_SCHEMA,
+    "bundle": {"sha256": "aa"},
+    "engine": {"name": "onnxruntime-cpu"},
+    "streams": [{"name": "meld", "sha256": "bb", "weighted_f1": 0.59, "uar": 0.43}],
+}
 PEERS: dict[str, Any] = {
     "schema": PEERS_SCHEMA,
     "bundle": {"sha256": "aa"},
@@ -96,7 +103,7 @@ PREDICTION: dict[str, Any] = {
 # As measured, both turns of one text have names that begin alike.
 THREE_SENSES = {"name": "fixed, 3 s of sound", "latency_ms": LATENCY["fixed"]["latency_ms"]}
 WITH_THREE_SENSES = {**LATENCY, "three_senses": THREE_SENSES}
-REPORTS = (WITH_THREE_SENSES, ACCURACY, ROBUSTNESS, ROOM, PEERS, PREDICTION)
+REPORTS = (WITH_THREE_SENSES, ACCURACY, ROBUSTNESS, ROOM, MEMORY, PEERS, PREDICTION)
 
 
 def changed(report: dict[str, Any], path: str, value: Any) -> dict[str, Any]:

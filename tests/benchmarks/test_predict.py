@@ -127,7 +127,8 @@ def test_report_names_the_device_and_what_is_assumed(report: dict[str, Any]) -> 
     assert report["assumptions"] == list(ASSUMPTIONS)
     assert report["notes"][0].startswith(f"This is not what {TARGET} asks for: text (fp32")
     assert report["engine"]["reason"]
-    assert report["sizes"] == {"tokens": 16, "windows": 1, "faces": 8, "height": 96, "width": 96}
+    sizes = {"tokens": 16, "windows": 1, "faces": 8, "height": 96, "width": 96}
+    assert report["sizes"] == {**sizes, "samples": 48_128}  # 94 hops
 
 
 def test_every_prediction_says_that_it_is_one(report: dict[str, Any]) -> None:

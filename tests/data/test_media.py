@@ -15,8 +15,7 @@ from dcet.data.media import read_audio, read_clip, write_wav
 from dcet.data.wav import GUID_TAIL
 from dcet.runtime import errors
 from dcet.synthetic.probes import speech
-from dcet.training.corpora.speech import read_speech
-from dcet.training.corpora.unlabelled import read_sounds
+from dcet.training.corpora.speech import read_speech, read_unlabelled
 from tests.tiny_recordings import SPLIT, write_recordings
 from tests.tiny_senses import write_senses
 
@@ -199,4 +198,4 @@ def test_nan_in_a_corpus_is_named_when_it_is_read(tmp_path: Path, value: float) 
     (tmp_path / "media").mkdir()
     spoil(tmp_path / "media" / "a.wav")
     with pytest.raises(errors.UnusableMedia, match=r"a\.wav" + message):
-        read_sounds(tmp_path / "media")
+        read_unlabelled(tmp_path / "media")

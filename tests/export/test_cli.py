@@ -152,12 +152,12 @@ def test_warnings_are_shown_and_kept(folder: Path, tmp_path: Path, monkeypatch: 
     output = tmp_path / "it.dcet"
     result = run("--target", target, "--checkpoint", folder, "--output", output)
     assert result.exit_code == 0, result.output
-    assert result.stdout.count("warning: graph") == 4
+    assert result.stdout.count("warning: graph") == 5  # a graph each
     assert "TensorRT multiplies them: it is strongly typed" in result.stdout
     finalize = Bundle.open(output).manifest.finalize
     assert finalize is not None
     assert finalize.tensorrt is not None
-    assert len(finalize.tensorrt.warnings) == 4
+    assert len(finalize.tensorrt.warnings) == 5  # a graph each
 
 
 def test_a_precision_that_cannot_be_made_is_a_usage_error(folder: Path) -> None:

@@ -105,7 +105,9 @@ def test_encoders_are_int8_and_the_evidence_is_true(int8: Bundle, cpu: Path) -> 
     assert kept["audio"] >= {"stem.0", "attention", "overall.1", "features.0"}
     assert kept["face"] >= {"stem.0", "features.0"}
     assert kept["text"] == set()
-    assert {parity.tolerance for parity in manifest.parity} == {0.05}
+    heard = {parity.tolerance for parity in manifest.parity if parity.case == "speech"}
+    others = {parity.tolerance for parity in manifest.parity if parity.case != "speech"}
+    assert (heard, others) == ({0.005}, {0.05})  # the detector is never int8
 
 
 def test_the_front_end_stays_as_it_is(int8: Bundle, cpu: Path) -> None:

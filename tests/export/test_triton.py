@@ -282,8 +282,8 @@ def test_a_repository_that_is_wrong_is_not_written(
 
 
 def _forgetful(run: Any) -> Any:
-    def forget(self: TritonModel, inputs: Any, start: Any = None) -> Any:
-        return run(self, inputs, None if start is None else [True] * len(start))
+    def forget(self: TritonModel, inputs: Any, start: Any = ()) -> Any:
+        return run(self, inputs, [True] * len(start))
 
     return forget
 

@@ -26,8 +26,9 @@ def own(tmp_path: Path) -> Path:
 def test_steps_become_levels(data: Path) -> None:
     speech = read_speech("crema_d", data / "crema_d", "dev")
     steps = np.load(data / "crema_d" / "logmel64x94.npz")["x"][-len(speech) :]
-    assert torch.allclose(speech.level, torch.from_numpy(steps / 64).float())
-    assert speech.level.max() == 1  # 64 steps of 1.25 dB
+    apart = torch.from_numpy(steps).float().diff(dim=2) * 1.25  # dB
+    heard = (speech.level[..., :-1] > 0.3) & (speech.level[..., 1:] > 0.3)  # 15 dB above the floor
+    assert torch.allclose(speech.level.diff(dim=2)[heard], (apart / 50)[heard], atol=2e-3)
     assert speech.speaker.unique().tolist() == [0, 1]
     assert speech.pcm is None
 
@@ -91,10 +92,10 @@ SPOIL: dict[str, tuple[str, Callable[[Path], object], str]] = {
     ),
     "no sound": ("ravdess", lambda f: (f / "0-0.flac").unlink(), r"0-0\.flac"),
     "cut sound": ("ravdess", lambda f: cut(f / "0-0.flac"), r"0-0\.flac"),
-    "another rate": (
+    "no samples": (
         "ravdess",
-        lambda f: soundfile.write(f / "0-0.flac", np.zeros(900), 8_000),
-        "8000 Hz",
+        lambda f: soundfile.write(f / "0-0.flac", np.zeros(0), 16_000),
+        "0 samples|cannot read",
     ),
     "no levels": ("crema_d", lambda f: (f / "logmel64x94.npz").unlink(), "cannot read"),
     "cut levels": ("crema_d", lambda f: cut(f / "logmel64x94.npz"), "cannot read"),

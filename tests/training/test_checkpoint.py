@@ -12,10 +12,9 @@ import torch
 
 from dcet.runtime.errors import WriteError
 from dcet.runtime.files import atomic_folder
-from dcet.training.network.model import Step
 from dcet.training.saved import weights as weight_files
 from dcet.training.saved.checkpoint import MAX_TOKENS, Checkpoint, CheckpointError, load, save
-from tests.tiny_training import TINY, VOCABULARY
+from tests.tiny_training import VOCABULARY
 
 FILES = {"config.json", "metrics.json", "model.safetensors", "tokenizer.json", "MODEL_CARD.md"}
 
@@ -77,22 +76,6 @@ def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], obj
     safetensors.torch.save_file(weights, file, metadata={"format": "pt"})
 
 
-def as_before_judgements(weights: dict[str, torch.Tensor]) -> None:
-    """With a head for the shift, and none of what judges an estimate."""
-    for name in [name for name in weights if name.startswith(("step.confidence.", "step.shift."))]:
-        del weights[name]
-    weights["step.heads.shift.weight"] = torch.zeros(1, TINY.width)
-    weights["step.heads.shift.bias"] = torch.zeros(1)
-
-
-def test_an_older_checkpoint_judges_as_an_unfitted_one(folder: Path) -> None:
-    change_weights(folder, as_before_judgements)
-    loaded, unfitted = load(folder).model.step, Step(TINY)
-    for part in ("confidence", "shift"):
-        for name, value in getattr(unfitted, part).state_dict().items():
-            assert torch.equal(getattr(loaded, part).state_dict()[name], value)
-
-
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -118,7 +101,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         r"metrics\.json: expected a JSON object, got \[1\]",
     ),
     "licences are a list": (lambda f: edit(f / "config.json", licences=["MIT"]), "licences: exp"),
-    "no step": (lambda f: (f / "config.json").write_text('{"format": 3}'), "'step'"),
+    "no step": (lambda f: (f / "config.json").write_text('{"format": 4}'), "'step'"),
     "unknown step key": (lambda f: change_step(f, depth=3), "'depth'"),
     "heads do not divide": (lambda f: change_step(f, heads=3), "multiple of heads"),
     "no sentiment": (
@@ -126,7 +109,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         r"Missing key.*sentiment\.bias",
     ),
     "another width": (lambda f: change_step(f, width=32), "weights and config.json disagree"),
-    "another format": (lambda f: edit(f / "config.json", format=9), "format 9, .* reads 3"),
+    "another format": (lambda f: edit(f / "config.json", format=9), "format 9, .* reads 4"),
     "no encoder": (lambda f: shutil.rmtree(f / "encoder"), "not a checkpoint"),
     "another encoder": (
         lambda f: edit(f / "encoder" / "config.json", hidden_size=48),

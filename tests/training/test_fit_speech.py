@@ -36,8 +36,8 @@ def write_teacher(path: Path, context: int = 576) -> Path:
     axis = numpy_helper.from_array(np.array([1], np.int64), "axis")
     constants = [
         axis,
-        numpy_helper.from_array(np.float32(1e-4), "least"),
-        numpy_helper.from_array(np.float32(1e5), "steep"),
+        numpy_helper.from_array(np.array(1e-4, np.float32), "least"),
+        numpy_helper.from_array(np.array(1e5, np.float32), "steep"),
     ]
     nodes = [
         helper.make_node("Mul", ["input", "input"], ["square"]),

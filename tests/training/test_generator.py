@@ -1,11 +1,12 @@
 """Constructed conversations: who is cast, what is drawn, what becomes of it."""
 
+import pytest
 import torch
 
 from dcet.training.corpora.speech import Speech
 from dcet.training.dialogue.batches import Example
 from dcet.training.fusion.clips import Clips, halves
-from dcet.training.fusion.generator import Generator
+from dcet.training.fusion.generator import MISTAKEN, NEUTRAL, UNMOVED, Generator
 from dcet.training.fusion.outcomes import (
     CORRUPT,
     FINE,
@@ -59,6 +60,14 @@ def generator(without: int | None = None) -> Generator:
     )
 
 
+@pytest.fixture
+def all_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every voice and face show what is felt."""
+    monkeypatch.setattr("dcet.training.fusion.generator.UNMOVED", 0.0)
+    monkeypatch.setattr("dcet.training.fusion.generator.MISTAKEN", 0.0)
+
+
+@pytest.mark.usefixtures("all_moved")
 def test_a_speaker_keeps_an_actor_and_every_turn_its_emotion() -> None:
     made = dialogue([1, 2, 1, 3, 2, 1], [0, 1, 2, 3, 4, 5])
     for _ in range(20):
@@ -97,6 +106,32 @@ def test_a_wrong_face_is_fine_but_for_its_emotion() -> None:
     assert (inputs.quality[:, 2] == 1).all()
 
 
+def test_some_voices_and_faces_show_nothing_of_what_is_felt() -> None:
+    torch.manual_seed(0)
+    turns = 400
+    made = dialogue([1] * turns, [3] * turns)
+    inputs = generator().inputs(made, TEXT, Outcomes.same(turns))
+    voice, face = inputs.audio[:, 0, 1], inputs.face[:, 0, 1]
+    for shown in (voice, face):
+        assert abs((shown == NEUTRAL).float().mean() - UNMOVED - MISTAKEN / 7) < 0.08
+        others = (shown != NEUTRAL) & (shown != 3)
+        assert abs(others.float().mean() - MISTAKEN * 5 / 7) < 0.08
+    assert 0.1 < ((voice == NEUTRAL) & (face == NEUTRAL)).float().mean() < 0.3  # each by itself
+
+
+def test_turns_of_one_voice_or_one_face() -> None:
+    inputs, emotion = generator().alone(20)
+    assert torch.equal(inputs.audio[:20, 0, 1], emotion[:20].float())
+    assert torch.equal(inputs.face[20:, 0, 1], emotion[20:].float())
+    assert inputs.modality_mask.tolist() == [[0, 1, 0]] * 20 + [[0, 0, 1]] * 20
+    assert inputs.audio_mask.sum(dim=1).tolist() == [1] * 20 + [0] * 20
+    assert inputs.face_mask.sum(dim=1).tolist() == [0] * 20 + [1] * 20
+    assert not inputs.audio[20:].any()
+    assert not inputs.face[:20].any()
+    assert not inputs.text.any()
+
+
+@pytest.mark.usefixtures("all_moved")
 def test_an_actor_who_lacks_an_emotion_is_not_heard() -> None:
     inputs = generator(without=SURPRISE).inputs(
         dialogue([1, 1], [SURPRISE, 0]), TEXT, Outcomes.same(2)

@@ -14,6 +14,7 @@ from dcet.runtime.labels import MODALITIES
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.batches import Example, examples
 from dcet.training.dialogue.forward import predict
+from dcet.training.network.judgements import modality_sets
 from dcet.training.network.model import (
     SPEAKER_STATES,
     Dcet,
@@ -219,10 +220,13 @@ def test_masked_modalities_have_no_say(fusion: Fusion, present: Sequence[int]) -
     text, audio, audio_mask, face, face_mask = random_senses()
     mask = mask_of(present)
     quality = torch.full((4, 3), 0.7)
-    utterance, weights = fusion(
-        FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality)
+    fusion.learn_the_familiar(
+        "audio", torch.randn(50, TINY.audio_width), torch.randn(50, TINY.audio_width)
     )
-    assert torch.isfinite(utterance).all()
+    fused = fusion(FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality))
+    weights = fused.weights
+    assert all(torch.isfinite(part).all() for part in fused)
+    assert (fused.familiarity[mask == 0] == 1).all()
     assert torch.allclose(weights.sum(dim=-1), torch.ones(4))
     assert (weights[mask == 0] == 0).all()
     assert (weights[mask == 1] > 0).all()
@@ -230,11 +234,8 @@ def test_masked_modalities_have_no_say(fusion: Fusion, present: Sequence[int]) -
     for absent in set(range(3)) - set(present):
         senses[absent] = senses[absent] * -50 + 9
     text, audio, face = senses
-    again, weights_again = fusion(
-        FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality)
-    )
-    assert torch.equal(utterance, again)
-    assert torch.equal(weights, weights_again)
+    again = fusion(FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality))
+    assert all(torch.equal(*pair) for pair in zip(fused, again, strict=True))
 
 
 @torch.inference_mode()
@@ -242,13 +243,13 @@ def test_what_a_sequence_masks_has_no_say(fusion: Fusion) -> None:
     text, audio, audio_mask, face, face_mask = random_senses()
     audio_mask[:, 2] = face_mask[:, 1:] = 0
     mask, quality = mask_of((0, 1, 2)), torch.ones(4, 3)
-    before, _ = fusion(FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality))
+    before = fusion(FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality))
     audio[:, 2], face[:, 1:] = 40, -40
-    after, _ = fusion(FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality))
-    assert torch.equal(before, after)
+    after = fusion(FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality))
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
     audio[:, 1] = 40
-    heard, _ = fusion(FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality))
-    assert not torch.allclose(before, heard, atol=1e-3)
+    heard = fusion(FusionInputs(text, audio, audio_mask, face, face_mask, mask, quality))
+    assert not torch.allclose(before.utterance, heard.utterance, atol=1e-3)
 
 
 @pytest.mark.parametrize("modality", range(3), ids=MODALITIES)
@@ -259,9 +260,55 @@ def test_lower_quality_lowers_the_weight(fusion: Fusion, modality: int) -> None:
     for value in (1.0, 0.5, 0.1, 0.0):
         quality = torch.ones(4, 3)
         quality[:, modality] = value
-        weights.append(fusion(FusionInputs(*(*senses, mask, quality)))[1][:, modality])
+        weights.append(fusion(FusionInputs(*(*senses, mask, quality))).weights[:, modality])
     assert (torch.stack(weights).diff(dim=0) < 0).all()
     assert (weights[-1] > 0).all()  # bad is not absent
+
+
+@torch.inference_mode()
+def test_what_is_strange_weighs_less_and_says_so(fusion: Fusion) -> None:
+    senses, mask = random_senses(), mask_of((0, 1, 2))
+    inputs = FusionInputs(*(*senses, mask, torch.ones(4, 3)))
+    plain = fusion(inputs)
+    assert torch.equal(plain.familiarity, torch.ones(4, 3))  # nothing was learned yet
+    near = 1 + torch.randn(100, TINY.face_width) * 0.01
+    fusion.learn_the_familiar("face", near, near)
+    strange = fusion(inputs)
+    assert (strange.familiarity[:, 2] < 0.1).all()
+    assert (strange.weights[:, 2] < plain.weights[:, 2]).all()
+
+
+@torch.inference_mode()
+def test_a_voice_or_a_face_goes_straight_to_the_heads(fusion: Fusion) -> None:
+    senses = random_senses()
+    for present in MASKS:
+        fused = fusion(FusionInputs(*(*senses, mask_of(present), torch.ones(4, 3))))
+        said = {1: senses[1], 2: senses[3]}
+        expected = sum(
+            (
+                fused.weights[:, i, None] * fusion.direct[MODALITIES[i]](said[i]).mean(dim=1)
+                for i in present
+                if i
+            ),
+            torch.zeros(4, 7),
+        )
+        assert torch.allclose(fused.direct, expected, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_the_calibration_of_a_set_leaves_the_others_alone(model: Dcet) -> None:
+    heads, context = model.step.heads, torch.randn(4, TINY.width)
+    direct = torch.zeros(4, 7)
+    before = {p: heads(context, direct, mask_of(p))[0] for p in MASKS}
+    place = int(modality_sets(mask_of((1, 2)))[0].argmax())
+    heads.set_bias[place, 2], heads.set_scale[place] = 5.0, 0.5
+    for present, logits in before.items():
+        after = heads(context, direct, mask_of(present))[0]
+        assert torch.equal(after, logits) == (present != (1, 2))
+    moved = torch.zeros(7)
+    moved[2] = 5 * float(heads.calibration_scale)
+    after = heads(context, direct, mask_of((1, 2)))[0]
+    assert torch.allclose(after, (before[1, 2] + moved) * 0.5, atol=1e-5)
 
 
 @torch.inference_mode()

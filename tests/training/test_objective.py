@@ -31,7 +31,14 @@ def outputs(batch: Batch, *, sure: float = 0.0) -> Outputs:
     logits = sure * torch.nn.functional.one_hot(batch.emotion, 7).float()
     nothing = torch.zeros(count)
     return Outputs(
-        torch.zeros(count, 8), torch.ones(count, 3), logits, batch.sentiment, nothing, nothing
+        utterances=torch.zeros(count, 8),
+        weights=torch.ones(count, 3),
+        modality_mask=torch.ones(count, 3),
+        trust=torch.ones(count, 3),
+        logits=logits,
+        sentiment=batch.sentiment,
+        confidence=nothing,
+        shift=nothing,
     )
 
 

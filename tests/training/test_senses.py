@@ -1,14 +1,29 @@
 """Audio and face encoders: what a voice is normalised by, how faces are scaled, what comes out."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from dcet.runtime.arrays import FACE_PIXELS, LUMA, WINDOW_SAMPLES
 from dcet.runtime.errors import ConfigError
+from dcet.runtime.labels import EMOTIONS
+from dcet.synthetic.probes import speech
 from dcet.training.augment.faces import corrupt_faces
-from dcet.training.augment.speech import add_noise, corrupt_level, corrupt_pcm, noise_level
-from dcet.training.corpora.speech import Speech, earlier_voice
+from dcet.training.augment.speech import (
+    SHORTEST,
+    _cut,
+    add_noise,
+    corrupt_level,
+    corrupt_pcm,
+    cut_anywhere,
+    noise_level,
+)
+from dcet.training.corpora.sounds import read_sounds
+from dcet.training.corpora.speech import Speech, earlier_voice, read_noises, read_unacted
+from dcet.training.encoders.datasets import SpeechDataset
 from dcet.training.network.audio_encoder import (
     REMEMBERED_WINDOWS,
     VOICE_SHAPE,
@@ -129,8 +144,8 @@ def test_corrupted_speech_stays_in_range(seed: int) -> None:
     corrupted = corrupt_level(level)
     assert corrupted.shape == level.shape
     assert torch.isfinite(corrupted).all()
-    assert corrupted.min() >= 0
-    assert corrupted.max() <= 1 + 1e-5
+    assert corrupted.min() >= -1e-3
+    assert corrupted.max() <= 2.2
     assert not torch.equal(corrupted[1:], level[1:])
     pcm = windows(*[300.0] * 12)
     pcm[0] = 0
@@ -163,3 +178,53 @@ def test_corrupted_faces_stay_in_range(seed: int) -> None:
     assert corrupted.min() >= 0
     assert corrupted.max() <= 255
     assert not torch.equal(corrupted, grey)
+
+
+def test_sounds_of_any_rate_and_number_of_channels_are_read(tmp_path: Path) -> None:
+    tone = np.sin(np.arange(44_100 * 2) * 0.05).astype(np.float32) * 0.3
+    soundfile.write(tmp_path / "cd.wav", np.stack([tone, tone], axis=1), 44_100, subtype="FLOAT")
+    soundfile.write(tmp_path / "plain.flac", tone[:40_000], 16_000)
+    pcm, files = read_sounds(tmp_path)
+    assert pcm.shape == (2, WINDOW_SAMPLES)
+    assert files.tolist() == [0, 1]
+    assert pcm[0, :32_000].square().mean().sqrt() == pytest.approx(0.3 / 2**0.5, rel=0.02)
+    assert not pcm[0, 32_010:].any()
+
+
+def test_talk_that_nobody_acted_is_mostly_neutral_and_noise_nothing(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "talk.wav", speech(9, seed=1), 16_000)
+    soundfile.write(tmp_path / "pause.wav", np.zeros(64_000, np.float32), 16_000)
+    talk = read_unacted(tmp_path)
+    assert len(talk) == 3  # of 4 s each; the pause is left out
+    assert talk.pcm is not None
+    assert talk.pcm.shape[1] == 64_000
+    dataset = SpeechDataset([talk, read_noises(tmp_path)], mixup=0.0)
+    _, target = dataset.batch(torch.arange(len(dataset)))
+    assert target is not None
+    assert torch.allclose(target[:3, EMOTIONS.index("neutral")], torch.tensor(0.75 + 0.25 / 7))
+    assert torch.allclose(target[3:], torch.tensor(1 / 7))
+
+
+def test_a_cut_is_the_sound_from_another_sample_on() -> None:
+    torch.manual_seed(0)
+    pcm = torch.arange(64_000.0)[None] + 1
+    starts = {int(cut_anywhere(pcm)[0, 300]) for _ in range(20)}
+    assert len(starts) > 10
+    cut = cut_anywhere(pcm)[0]
+    inside = cut[cut > 0]
+    assert len(inside) >= WINDOW_SAMPLES - 256
+    assert (inside.diff() == 1).all()
+
+
+def test_what_is_cut_lies_in_the_middle_of_silence() -> None:
+    torch.manual_seed(1)
+    power = 0.5 + torch.rand(200, 64, 94)
+    lengths = []
+    for part in _cut(power):
+        heard = part.amax(dim=0).nonzero()[:, 0]
+        first, last = int(heard[0]), int(heard[-1])
+        lengths.append(last - first + 1)
+        assert len(heard) == lengths[-1]
+        assert abs(first - (93 - last)) <= 1
+    assert min(lengths) >= SHORTEST
+    assert max(lengths) > 80

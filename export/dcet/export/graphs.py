@@ -31,7 +31,14 @@ from dcet.training.network.model import (
 from dcet.training.network.speech_detector import SpeechDetector
 
 STATE_OUTPUTS = {name: f"next_{name}" for name in State._fields}
-STEP_OUTPUTS = ("probabilities", "sentiment", "shift", "modality_weights", "confidence")
+STEP_OUTPUTS = (
+    "probabilities",
+    "sentiment",
+    "shift",
+    "modality_weights",
+    "confidence",
+    "familiarity",
+)
 UNSEEN = 10_000.0  # exp(-10000) is 0, and float16 holds it
 # Constants of the audio front end. What is quiet is a small difference of their large products:
 # rounding them would move it by up to 0.2 dB, to save 0.15 MB.

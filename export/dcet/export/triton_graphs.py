@@ -207,8 +207,8 @@ class TritonSpeech(nn.Module):
     def forward(self, pcm: Tensor) -> Tensor:
         """Return the probability of a voice (B, hops) of pcm (B, hops · 512)."""
         fresh = pcm.new_zeros(pcm.shape[0], self.detector.state_size)
-        voice, _ = self.detector(pcm, fresh)
-        return voice
+        heard: tuple[Tensor, Tensor] = self.detector(pcm, fresh)
+        return heard[0]
 
 
 class TritonAudio(nn.Module):
@@ -226,7 +226,7 @@ class TritonAudio(nn.Module):
         slots = Slots.of(speaker, start, holders)
         before = slots.take(voice)
         batch, windows, _ = pcm.shape
-        level = self.encoder.level(self.encoder.log_mel(pcm.flatten(0, 1)))
+        level = self.encoder.log_mel(pcm.flatten(0, 1))
         features = self.encoder.encode(level, before.repeat_interleave(windows, dim=0))
         sums_now = sums(level).unflatten(0, (batch, windows)).sum(dim=1)
         following = slots.put(voice, remember(before, sums_now), start)

@@ -450,8 +450,15 @@ def _settings(file: Path) -> dict[str, Any]:
     type=MODEL,
     help="Checkpoint with a text encoder: a folder, a run or `default`.",
 )
-@click.option("--audio", required=True, type=MODEL, help="Audio run of `encoder` or `distill`.")
-@click.option("--face", required=True, type=MODEL, help="Face run of `encoder` or `distill`.")
+@click.option(
+    "--audio",
+    required=True,
+    type=MODEL,
+    help="Audio run of `encoder` or `distill`, or a checkpoint.",
+)
+@click.option(
+    "--face", required=True, type=MODEL, help="Face run of `encoder` or `distill`, or a checkpoint."
+)
 @click.option(
     "--speech",
     "detector",
@@ -463,6 +470,12 @@ def _settings(file: Path) -> dict[str, Any]:
     required=True,
     type=click.Path(exists=True, file_okay=False),
     help="Folder that holds meld, ferplus, crema_d and ravdess.",
+)
+@click.option(
+    "--unacted",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder of talk that nobody acted, so that it is familiar; repeatable.",
 )
 @click.option("--output", required=True, type=RUN, help=RUN_HELP)
 @click.option("--epochs", default=8, show_default=True, type=EPOCHS, help=EPOCHS_HELP)

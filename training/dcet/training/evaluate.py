@@ -39,7 +39,7 @@ def evaluate(
         if reset_memory:
             raise ConfigError(f"--reset-memory: {corpus} has no conversations to remember")
         model = encoder_run.find_encoder(name, modality).model
-        assert not isinstance(model, TextClassifier)
+        assert isinstance(model, AudioEncoder | FaceEncoder)
         return evaluate_encoder(model, corpus, folder_of(data, corpus), split, left_out=left_out)
     if left_out:
         raise ConfigError("--leave-out: conversations are judged on all seven emotions")

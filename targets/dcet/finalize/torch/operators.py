@@ -308,6 +308,7 @@ OPERATORS: Mapping[str, Callable[..., Value]] = {
     "Exp": torch.exp,
     "Expand": _expand,
     "Gather": _gather,
+    "Identity": lambda x: x,
     "GatherElements": _gather_elements,
     "GatherND": _gather_nd,
     "Gemm": _gemm,

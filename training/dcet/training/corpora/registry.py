@@ -3,7 +3,13 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-MODALITY_OF = {"meld": "text", "crema_d": "audio", "ravdess": "audio", "ferplus": "face"}
+MODALITY_OF = {
+    "meld": "text",
+    "crema_d": "audio",
+    "ravdess": "audio",
+    "emogator": "audio",
+    "ferplus": "face",
+}
 NEVER_THERE: Mapping[str, Collection[str]] = {"crema_d": ("surprise",)}  # not among those acted
 
 

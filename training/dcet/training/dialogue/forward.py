@@ -21,6 +21,8 @@ class Outputs:
 
     utterances: Tensor  # (N, d) fused, before the memory
     weights: Tensor  # (N, 3) of the modalities
+    modality_mask: Tensor  # (N, 3)
+    trust: Tensor  # (N, 3) quality times familiarity of the modalities
     logits: Tensor  # (N, 7)
     sentiment: Tensor  # (N,)
     confidence: Tensor  # (N,)
@@ -52,16 +54,19 @@ def converse(model: Dcet, batch: Batch, inputs: FusionInputs, *, remember: bool 
 
     With `remember=False` the memory is reset before every turn.
     """
-    utterances, weights = model.step.fusion(inputs)
-    contexts = model.converse(utterances[batch.place], batch.speakers, remember=remember)
-    logits, sentiment = model.step.heads(contexts[batch.valid])
+    fused = model.step.fusion(inputs)
+    contexts = model.converse(fused.utterance[batch.place], batch.speakers, remember=remember)
+    logits, sentiment = model.step.heads(contexts[batch.valid], fused.direct, inputs.modality_mask)
     probabilities = logits.detach().softmax(dim=-1)  # no loss asks for the shift
     known = batch.previous >= 0 if remember else torch.zeros_like(batch.previous)
     shift = model.step.shift(probabilities, probabilities[batch.previous] * known[:, None])
-    confidence = model.step.confidence(probabilities, inputs.modality_mask, inputs.quality)
+    trust = inputs.quality * fused.familiarity
+    confidence = model.step.confidence(probabilities, inputs.modality_mask, trust)
     return Outputs(
-        utterances=utterances,
-        weights=weights,
+        utterances=fused.utterance,
+        weights=fused.weights,
+        modality_mask=inputs.modality_mask,
+        trust=trust,
         logits=logits,
         sentiment=sentiment.squeeze(-1),
         confidence=confidence.squeeze(-1),
@@ -69,18 +74,18 @@ def converse(model: Dcet, batch: Batch, inputs: FusionInputs, *, remember: bool 
     )
 
 
-def first_turn_logits(step: Step, features: Tensor) -> Tensor:
-    """Classify text features (N, text_width), each as the first turn of a conversation: (N, 7)."""
-    config, count = step.config, len(features)
-    utterance, _ = step.fusion(text_alone(config, features))
+def first_turn_logits(step: Step, inputs: FusionInputs) -> Tensor:
+    """Classify N turns, each as the first of a conversation: (N, 7)."""
+    config, count = step.config, len(inputs.modality_mask)
+    fused = step.fusion(inputs)
     context, _ = step.memory(
-        utterance,
+        fused.utterance,
         torch.ones(count, 1),
         torch.zeros(count, config.episodes, config.width),
         torch.zeros(count, config.episodes),
         initial_state(config, count),
     )
-    logits: Tensor = step.heads(context)[0]
+    logits: Tensor = step.heads(context, fused.direct, inputs.modality_mask)[0]
     return logits
 
 

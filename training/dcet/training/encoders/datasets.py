@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.augment.faces import corrupt_faces
-from dcet.training.augment.speech import corrupt_level, corrupt_pcm
+from dcet.training.augment.speech import corrupt_level, corrupt_pcm, cut_anywhere
 from dcet.training.corpora.faces import Faces
 from dcet.training.corpora.speech import Speech
-from dcet.training.network.audio_encoder import AudioEncoder, sums
+from dcet.training.network.audio_encoder import sums
 from dcet.training.network.log_mel import LogMel
-
-SMOOTHING = 0.1
 
 
 class Dataset(Protocol):
@@ -45,6 +44,8 @@ class AudioBatch(NamedTuple):
 class SpeechDataset:
     """Clips of several corpora; a speaker's voice is known from a random number of other clips.
 
+    noises: (M, 64, 94), level of recorded noises to corrupt clips with
+
     With `waveforms`, clips are corrupted as waveforms alone, so that a teacher that needs waveforms
     is given what the student is given.
     """
@@ -56,9 +57,16 @@ class SpeechDataset:
         mixup: float,
         waveforms: bool = False,
         labelled: bool = True,
+        noises: Tensor | None = None,
     ) -> None:
         self.level = torch.cat([speech.level for speech in corpora])
         self.emotion = torch.cat([speech.emotion for speech in corpora])
+        if len(self.emotion) < 2:  # a batch is normalised by its own spread
+            raise DataError(f"expected at least two clips of 3 s, got {len(self.emotion)}")
+        self.certainty = torch.cat(
+            [torch.full((len(speech),), speech.certainty) for speech in corpora]
+        )
+        self.noises = noises
         self.sums = sums(self.level)
         self.mixup, self.waveforms, self.labelled = mixup, waveforms, labelled
         self.pcm: dict[int, Tensor] = {}
@@ -81,22 +89,26 @@ class SpeechDataset:
     def batch(self, rows: Tensor) -> tuple[AudioBatch, Tensor | None]:
         voice = torch.stack([self._voice(row) for row in rows.tolist()])
         pair = Pair.drawn(len(rows), self.mixup)
-        target = smoothed(self.emotion[rows]) if self.labelled else None
+        target = smoothed(self.emotion[rows], self.certainty[rows]) if self.labelled else None
         if self.waveforms:
-            pcm = pair.mix(corrupt_pcm(torch.stack([self.pcm[row] for row in rows.tolist()])))
-            inputs = AudioBatch(AudioEncoder.level(self.log_mel(pcm)), pair.mix(voice), pcm)
+            pcm = pair.mix(corrupt_pcm(self._cut(rows.tolist())))
+            inputs = AudioBatch(self.log_mel(pcm), pair.mix(voice), pcm)
         else:
-            inputs = AudioBatch(pair.mix(corrupt_level(self._level(rows))), pair.mix(voice), None)
+            level = corrupt_level(self._level(rows), self.noises)
+            inputs = AudioBatch(pair.mix(level), pair.mix(voice), None)
         return inputs, None if target is None else pair.mix(target)
 
     def _level(self, rows: Tensor) -> Tensor:
-        """Return log-mels of corrupted waveforms where there are any, else as stored."""
+        """Return log-mels as stored, of waveforms cut anywhere where there are any."""
         level = self.level[rows]
         places = [place for place, row in enumerate(rows.tolist()) if row in self.pcm]
         if places:
-            pcm = torch.stack([self.pcm[int(rows[place])] for place in places])
-            level[places] = AudioEncoder.level(self.log_mel(corrupt_pcm(pcm)))
+            level[places] = self.log_mel(self._cut(rows[places].tolist()))
         return level
+
+    def _cut(self, rows: Sequence[int]) -> Tensor:
+        """Cut a window at random out of each clip, (N, 48000)."""
+        return torch.cat([cut_anywhere(self.pcm[row][None]) for row in rows])
 
     def _voice(self, row: int) -> Tensor:
         """Sum over none to all of the speaker's other clips: (3, 64).
@@ -145,7 +157,8 @@ class Pair(NamedTuple):
         return self.share * x + (1 - self.share) * x[self.partner]
 
 
-def smoothed(emotion: Tensor) -> Tensor:
-    """Smooth labels (N,): (N, 7), rows that sum to 1."""
+def smoothed(emotion: Tensor, certainty: Tensor) -> Tensor:
+    """Smooth labels (N,) by how certain they are, (N,) or one for all: (N, 7), rows sum to 1."""
     target = one_hot(emotion, len(EMOTIONS)).float()
-    return (1 - SMOOTHING) * target + SMOOTHING / len(EMOTIONS)
+    certainty = certainty[..., None]
+    return certainty * target + (1 - certainty) / len(EMOTIONS)

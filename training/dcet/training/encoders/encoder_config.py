@@ -19,6 +19,8 @@ class EncoderConfig(RunConfig):
     modality: str
     data: str  # folder of the corpora
     corpora: Sequence[str] = ()
+    unacted: Sequence[str] = ()  # folders of talk that nobody acted, for audio
+    noises: str | None = None  # folder of noises without talk, for audio
     batch: Count
     learning_rate: Weight
     weight_decay: Weight

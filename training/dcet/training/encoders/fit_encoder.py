@@ -18,6 +18,7 @@ from dcet.training.run.loop import train
 from dcet.training.run.parameter_groups import decayed_matrices, layer_groups
 from dcet.training.run.progress import Progress
 from dcet.training.run.run_folder import check_run
+from dcet.training.saved import encoder_run
 from dcet.training.settings import Count, Share, Weight
 
 
@@ -36,7 +37,13 @@ class FitEncoderConfig(EncoderConfig):
             "clip_norm": 1.0,
             "judge_every": 1,
         },
-        "audio": {"epochs": 42, "batch": 64, "learning_rate": 1.5e-3, "mixup": 0.0},
+        "audio": {
+            "epochs": 24,
+            "batch": 64,
+            "learning_rate": 1.5e-3,
+            "mixup": 0.0,
+            "agreement": 1.0,
+        },
         "face": {"epochs": 45, "batch": 128},
     }
 
@@ -45,6 +52,8 @@ class FitEncoderConfig(EncoderConfig):
     layer_decay: Share = 0.85  # of text: each layer learns this much slower than the one above it
     head_learning_rate: Weight = 1e-3  # of text
     weight_decay: Weight = 0.05
+    begin: str | None = None  # run or checkpoint with an encoder of the same shape to go on from
+    agreement: Weight = 0.0  # of what is said of the same examples, corrupted twice
     judge_every: Count = 3  # epochs
 
     def __post_init__(self) -> None:
@@ -61,19 +70,51 @@ def fit_encoder(config: FitEncoderConfig, run: Path, progress: Progress) -> Mapp
     check_run(run, config)
     torch.manual_seed(config.seed)
     student = new_student(config, config.shape, {})
-    training = LabelTraining(config, student, _optimizer(config, student), run / "checkpoint")
+    if config.begin is not None:
+        _begin_with(config.begin, config.modality, student)
+    optimizer = _optimizer(config, student)
+    training = LabelTraining(config, student, optimizer, run / "checkpoint")
+    training.agreement = config.agreement
     train(training, config, run, progress)
     figures: Mapping[str, Any] = training.notes["figures"]
     return figures
 
 
 class LabelTraining(EncoderTraining):
-    """Training that minimises the cross-entropy of the labels."""
+    """Training that minimises the cross-entropy of the labels.
+
+    With `agreement`, each example is corrupted twice, and what is said of one must be what is said
+    of the other (the symmetric divergence of R-Drop, Liang et al., NeurIPS 2021).
+    """
+
+    agreement: float = 0.0
 
     def loss(self, batch: Tensor) -> Tensor:
+        first, loss = self._answer(batch)
+        if self.agreement:
+            second, again = self._answer(batch)
+            apart = (first.softmax(-1) - second.softmax(-1)) * (first - second)
+            # Halves of the log-ratio cancel: this is KL(p|q) + KL(q|p) of the two answers.
+            loss = (loss + again) / 2 + self.agreement * apart.sum(dim=-1).mean() / 2
+        return loss
+
+    def _answer(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits of a freshly corrupted batch, and their loss."""
         inputs, target = self.student.dataset.batch(batch)
         assert target is not None
-        return cross_entropy(self.student(inputs).logits, target)
+        logits = self.student(inputs).logits
+        return logits, cross_entropy(logits, target)
+
+
+def _begin_with(name: str, modality: str, student: Student) -> None:
+    """Copy the weights of an encoder into the student. Raises ConfigError or CheckpointError."""
+    begun = encoder_run.find_encoder(name, modality).model
+    try:
+        student.network.load_state_dict(begun.state_dict())
+    except RuntimeError as error:
+        raise ConfigError(
+            f"--config: begin: expected an encoder of the student's shape, got {name} ({error})"
+        ) from error
 
 
 def _optimizer(config: FitEncoderConfig, student: Student) -> torch.optim.Optimizer:

@@ -12,8 +12,13 @@ from dcet.training.corpora.classes import check_classes
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import read_ferplus
 from dcet.training.corpora.registry import MODALITY_OF, folder_of
-from dcet.training.corpora.speech import read_speech
-from dcet.training.corpora.unlabelled import read_pictures, read_sounds
+from dcet.training.corpora.speech import (
+    read_noises,
+    read_speech,
+    read_unacted,
+    read_unlabelled,
+)
+from dcet.training.corpora.unlabelled import read_pictures
 from dcet.training.encoders.datasets import FaceDataset, SpeechDataset
 from dcet.training.encoders.encoder_config import EncoderConfig
 from dcet.training.encoders.smaller_encoder import TextConfig, smaller_encoder
@@ -81,7 +86,7 @@ def _begun(
             f"--student: encoder: expected a first --teacher of DCET's own to go on from, got "
             f"{name}; give the student a shape instead"
         )
-    return cast(Network, copy.deepcopy(first.run.model))
+    return cast(Network, copy.deepcopy(first.model))
 
 
 def _source_of_shape(teachers: Mapping[str, Teacher]) -> str:
@@ -140,7 +145,11 @@ def _audio_student(
             torch.cat([speech.emotion for speech in corpora]), f"{', '.join(folders)}, train"
         )
     else:
-        corpora = [read_sounds(Path(config.data))]
+        corpora = [read_unlabelled(Path(config.data))]
+    corpora += [read_unacted(Path(folder)) for folder in config.unacted]
+    noises = read_noises(Path(config.noises)) if config.noises else None
+    if noises is not None:
+        corpora.append(noises)
     if waveforms and any(speech.pcm is None for speech in corpora):
         raise ConfigError(
             "--corpus crema_d: it has no waveforms, only log-mels, but a teacher from Hugging Face "
@@ -148,7 +157,11 @@ def _audio_student(
         )
     dev = {corpus: read_speech(corpus, folder, "dev") for corpus, folder in folders.items()}
     dataset = SpeechDataset(
-        corpora, mixup=config.mixup, waveforms=waveforms, labelled=bool(folders)
+        corpora,
+        mixup=config.mixup,
+        waveforms=waveforms,
+        labelled=bool(folders),
+        noises=None if noises is None else noises.level,
     )
     frames, total, squares = dataset.sums.sum(dim=0)
     network.usual_mean.copy_(total / frames)

@@ -13,7 +13,7 @@ from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import Faces
 from dcet.training.corpora.registry import NEVER_THERE
 from dcet.training.corpora.speech import Speech
-from dcet.training.dialogue.forward import first_turn_logits
+from dcet.training.dialogue.forward import first_turn_logits, text_alone
 from dcet.training.dialogue.temperature import calibrate
 from dcet.training.encoders.datasets import AudioBatch, Dataset
 from dcet.training.encoders.judging import judge_faces, judge_speech, judge_texts
@@ -76,7 +76,8 @@ class CheckpointStudent:
     def __call__(self, inputs: Sequence[str]) -> StudentAnswer:
         self.network.step.eval()  # it is not trained
         features = encode_texts(self.network, self.tokenizer, inputs)
-        return StudentAnswer(features, first_turn_logits(self.network.step, features))
+        first_turns = text_alone(self.network.config, features)
+        return StudentAnswer(features, first_turn_logits(self.network.step, first_turns))
 
     def keep(self, folder: Path) -> Figures:
         """Write a whole checkpoint, its calibration fitted anew where there is a dev split."""

@@ -9,10 +9,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from dcet.training.dialogue.forward import first_turn_logits
+from dcet.training.dialogue.forward import first_turn_logits, text_alone
 from dcet.training.encoders.teacher_protocol import Teacher, TeacherAnswer
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.speech_detector import SpeechDetector
 from dcet.training.network.text_batches import encode_texts
 from dcet.training.network.text_classifier import TextClassifier
 from dcet.training.saved import checkpoint, encoder_run
@@ -33,7 +34,8 @@ class CheckpointTeacher:
     @torch.no_grad()
     def __call__(self, inputs: Sequence[str]) -> TeacherAnswer:
         features = encode_texts(self.loaded.model, self.loaded.tokenizer, inputs, fast=True)
-        return TeacherAnswer(features, first_turn_logits(self.loaded.model.step, features))
+        step = self.loaded.model.step
+        return TeacherAnswer(features, first_turn_logits(step, text_alone(step.config, features)))
 
 
 class EncoderTeacher:
@@ -42,23 +44,24 @@ class EncoderTeacher:
     ours = True
 
     def __init__(self, run: EncoderRun) -> None:
-        self.run = run
+        assert not isinstance(run.model, SpeechDetector)  # which knows no emotion
+        self.model, self.tokenizer = run.model, run.tokenizer
         self.width = run.model.head.in_features
         self.licences = run.licences
 
     @torch.no_grad()
     def __call__(self, inputs: Any) -> TeacherAnswer:
         features = self._features(inputs)
-        return TeacherAnswer(features, self.run.model.head(features))
+        return TeacherAnswer(features, self.model.head(features))
 
     def _features(self, inputs: Any) -> Tensor:
-        model = self.run.model
+        model = self.model
         if isinstance(model, AudioEncoder):
             return model.encode(inputs.level, inputs.voice)
         if isinstance(model, FaceEncoder):
             return model.encode(inputs)
-        assert self.run.tokenizer is not None
-        return encode_texts(model, self.run.tokenizer, inputs, fast=True)
+        assert self.tokenizer is not None
+        return encode_texts(model, self.tokenizer, inputs, fast=True)
 
 
 def find_teacher(name: str, modality: str) -> Teacher:

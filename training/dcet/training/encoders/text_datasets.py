@@ -17,6 +17,8 @@ from dcet.training.encoders.datasets import smoothed
 
 WHOLE = 0.3  # share of the utterances that are left as they are
 
+CERTAINTY = torch.tensor(0.9)  # of a label of MELD
+
 
 class CorruptedTexts:
     """Utterances, labelled or not, most of them corrupted: more to ask a teacher about."""
@@ -75,7 +77,7 @@ class PlainTexts:
             kept = (torch.rand(len(words)) >= 0.1).tolist()
             some = " ".join(word for word, stays in zip(words, kept, strict=True) if stays)
             texts.append(some or self.texts[row])
-        return texts, smoothed(self.emotion[rows])
+        return texts, smoothed(self.emotion[rows], CERTAINTY)
 
 
 def read_lines(file: Path) -> list[str]:

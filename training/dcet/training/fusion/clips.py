@@ -16,10 +16,10 @@ from dcet.runtime.senses.quality import GOOD_SNR_DB, audio_quality, face_quality
 from dcet.training.augment.faces import blur, cover
 from dcet.training.augment.speech import add_noise, noise_level
 from dcet.training.corpora.faces import Faces
+from dcet.training.corpora.sounds import levels_of
 from dcet.training.corpora.speech import Speech
-from dcet.training.network.audio_encoder import AudioEncoder, sums
+from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder, sums
 from dcet.training.network.face_encoder import FaceEncoder
-from dcet.training.network.log_mel import LogMel
 
 CLEAN = "clean"
 AUDIO_KINDS = (CLEAN, "loud_noise", "noise")
@@ -79,16 +79,22 @@ def encode_speech(encoder: AudioEncoder, speech: Speech) -> Clips:
     return _joined(parts)
 
 
+@torch.inference_mode()
+def encode_unacted(encoder: AudioEncoder, speech: Speech) -> Tensor:
+    """Encode windows of people of whom nothing is known yet: (n, width)."""
+    encoder.eval()
+    unknown = torch.zeros(1, *VOICE_SHAPE)
+    return torch.cat([encoder.encode(part, unknown) for part in speech.level.split(AT_ONCE)])
+
+
 def _noisy(speech: Speech, snr: Tensor) -> tuple[Tensor, Tensor]:
     """Add noise to log-mels; measure the quality where there are waveforms, else estimate it."""
     if speech.pcm is None:
         guessed = (snr + 2 + 2 * torch.randn(len(snr))) / GOOD_SNR_DB
         return noise_level(speech.level, snr), guessed.clamp(0, 1)
     pcm = add_noise(speech.pcm, snr)
-    log_mel = LogMel()
-    level = torch.cat([AudioEncoder.level(log_mel(part)) for part in pcm.split(32)])
     measured = [audio_quality(snr_db(np.trim_zeros(clip))) for clip in pcm.numpy()]
-    return level, torch.tensor(measured)
+    return levels_of(pcm), torch.tensor(measured)
 
 
 def _voices(speaker: Tensor, sums_of_clips: Tensor, known: float) -> Tensor:

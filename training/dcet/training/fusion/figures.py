@@ -38,19 +38,19 @@ def forward_constructed(
 
 
 @torch.inference_mode()
-def judge_constructed(
+def run_constructed(
     model: Dcet,
     dialogues: EncodedDialogues,
     generator: Generator,
     outcomes_for: Callable[[int], Outcomes] = random_outcomes,
     seed: int = 0,
-) -> tuple[dict[str, Any], list[float]]:
-    """Return the emotion metrics of all dialogues and the mean weight of each modality."""
+) -> list[Outputs]:
+    """Run conversations of all dialogues, in order."""
     model.eval()
     count = len(dialogues.items)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        outputs = [
+        return [
             forward_constructed(
                 model,
                 dialogues,
@@ -60,6 +60,16 @@ def judge_constructed(
             )
             for start in range(0, count, DIALOGUES_AT_ONCE)
         ]
+
+
+def judge_constructed(
+    model: Dcet,
+    dialogues: EncodedDialogues,
+    generator: Generator,
+    outcomes_for: Callable[[int], Outcomes] = random_outcomes,
+) -> tuple[dict[str, Any], list[float]]:
+    """Return the emotion metrics of all dialogues and the mean weight of each modality."""
+    outputs = run_constructed(model, dialogues, generator, outcomes_for)
     labels = torch.cat([item.emotion for item in dialogues.items])
     probabilities = torch.cat([output.logits for output in outputs]).softmax(dim=-1)
     weights = torch.cat([output.weights for output in outputs]).mean(dim=0)

@@ -14,24 +14,27 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import kl_div, log_softmax
 
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import MODALITIES
 from dcet.training.corpora.classes import check_classes
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import read_ferplus
-from dcet.training.corpora.speech import read_speech
+from dcet.training.corpora.speech import read_speech, read_unacted
 from dcet.training.dialogue.batches import collate, shuffled_chunks
+from dcet.training.dialogue.forward import first_turn_logits
 from dcet.training.dialogue.objective import Objective
-from dcet.training.fusion.clips import Clips, encode_faces, encode_speech, halves
+from dcet.training.fusion.clips import Clips, encode_faces, encode_speech, encode_unacted, halves
 from dcet.training.fusion.encoded_dialogues import encode_dialogues
 from dcet.training.fusion.figures import (
     constructed_figures,
     forward_constructed,
     judge_constructed,
 )
-from dcet.training.fusion.generator import Generator
+from dcet.training.fusion.generator import Generator, by_itself
 from dcet.training.fusion.outcomes import random_outcomes
+from dcet.training.fusion.set_calibration import calibrate_sets
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.network.model import Dcet
@@ -54,6 +57,8 @@ NOT_TEXT = (
     "fusion.reliability",
     "fusion.opinion",
     "fusion.expected",
+    "fusion.direct",
+    "fusion.familiarity",
 )
 
 
@@ -62,7 +67,7 @@ class FuseConfig(RunConfig):
     """The settings of a run of `fuse`. Written into the run as config.json."""
 
     checkpoint: str  # with a text encoder
-    audio: str  # run of `dcet-train encoder` or `distill`
+    audio: str  # run of `dcet-train encoder` or `distill`, or a checkpoint
     face: str
     detector: str | None = None  # run of `dcet-train speech`; None: the checkpoint's own, if any
     data: str  # folder of meld, ferplus and the corpora of speech
@@ -72,6 +77,9 @@ class FuseConfig(RunConfig):
     learning_rate: Weight = 1e-3
     label_smoothing: Share = 0.05
     alone: Weight = 0.5
+    unacted: Sequence[str] = ()  # folders of talk that nobody acted, so that it is familiar
+    by_itself: Weight = 1.0  # of what a voice or a face says alone, against its encoder's own head
+    turns_by_itself: Count = 64  # of each, per batch
 
 
 def fuse(config: FuseConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
@@ -104,6 +112,7 @@ class FusionTraining(Training[list[int]]):
             for number, split in enumerate(splits)
         )
         check_classes(torch.cat([item.emotion for item in self.dialogues.items]), "meld, train")
+        self._learn_the_familiar()
         self.network = self.model.step
         self.objective = Objective(
             self.model.config.width,
@@ -131,11 +140,37 @@ class FusionTraining(Training[list[int]]):
             self.model, self.dialogues, batch, self.generator, random_outcomes
         )
         loss: Tensor = self.objective(outputs, collate([self.dialogues.items[i] for i in batch]))
-        return loss
+        return loss + self.config.by_itself * self._by_itself()
+
+    def _by_itself(self) -> Tensor:
+        """Return how far first turns of one voice or one face are from their encoders' heads."""
+        inputs, _ = self.generator.alone(self.config.turns_by_itself)
+        answer = log_softmax(first_turn_logits(self.model.step, inputs), dim=-1)
+        return kl_div(answer, by_itself(self.model, inputs), reduction="batchmean")
+
+    def _learn_the_familiar(self) -> None:
+        """Fit the familiarity of each modality: on one half of the people, with how far away is
+        usual from the other half; text on the train split and on dev."""
+        fusion = self.model.step.fusion
+        assert self.model.audio is not None
+        unacted = [
+            encode_unacted(self.model.audio, read_unacted(Path(folder)))
+            for folder in self.config.unacted
+        ]
+        for name in ("audio", "face"):
+            sides = []
+            for place, generator in enumerate((self.generator, self.dev_generator)):
+                clips = getattr(generator, name)
+                extra = [part[place::2] for part in unacted] if name == "audio" else []
+                sides.append(torch.cat([clips.features[clips.kind == 0], *extra]))
+            fusion.learn_the_familiar(name, *sides)
+        texts = (torch.cat([part[0] for part in d.features]) for d in (self.dialogues, self.dev))
+        fusion.learn_the_familiar("text", *texts)
 
     def judge(self, epoch: int) -> Judgement:
         f1 = float(judge_constructed(self.model, self.dev, self.dev_generator)[0]["weighted_f1"])
         if epoch + 1 == self.config.epochs:
+            calibrate_sets(self.model, self.dev, self.generator)
             figures = constructed_figures(self.model, self.dev, self.dev_generator)
             metrics = {**self.base.metrics, "constructed": figures}
             made = dataclasses.replace(self.base, metrics=metrics, trained=MODALITIES)
@@ -147,15 +182,8 @@ class FusionTraining(Training[list[int]]):
 def assemble(config: FuseConfig) -> Checkpoint:
     """Put the audio and the face encoder into the checkpoint with the text encoder."""
     base = checkpoint.load(config.checkpoint)
-    audio_run, face_run = (encoder_run.load(Path(run)) for run in (config.audio, config.face))
-    for option, name, made, kind in (
-        ("--audio", config.audio, audio_run, AudioEncoder),
-        ("--face", config.face, face_run, FaceEncoder),
-    ):
-        if not isinstance(made.model, kind):
-            raise ConfigError(
-                f"{option} {name}: expected {option[2:]}, got a run of {made.modality}"
-            )
+    audio_run = encoder_run.find_encoder(config.audio, "audio")
+    face_run = encoder_run.find_encoder(config.face, "face")
     audio, face = audio_run.model, face_run.model
     assert isinstance(audio, AudioEncoder)
     assert isinstance(face, FaceEncoder)
@@ -164,7 +192,7 @@ def assemble(config: FuseConfig) -> Checkpoint:
     if config.detector is not None:
         heard = encoder_run.find_encoder(config.detector, "speech")
         assert isinstance(heard.model, SpeechDetector)
-        detector, licences = heard.model, licences | heard.licences
+        detector, licences = heard.model, {**licences, **heard.licences}
     if tuple(config.speech) == COMMERCIAL_SPEECH:
         barred = [name for name, licence in licences.items() if "-NC" in licence]
         if barred:
@@ -182,6 +210,8 @@ def assemble(config: FuseConfig) -> Checkpoint:
         if not name.startswith(NOT_TEXT)
     }
     model.step.load_state_dict(kept, strict=False)
+    for name, encoder in (("audio", audio), ("face", face)):
+        model.step.fusion.direct[name].load_state_dict(encoder.head.state_dict())
     return dataclasses.replace(
         base,
         model=model,

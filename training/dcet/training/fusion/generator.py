@@ -1,7 +1,8 @@
 """Constructed conversations: text, speech and faces that were never recorded together.
 
 No corpus here has text, speech and face of the same moment. So each speaker of a written dialogue
-is given an actor, and each turn a clip of that actor and faces of the turn's labelled emotion.
+is given an actor, and each turn a clip of that actor and faces of the turn's labelled emotion, or
+neutral or wrong ones: most people show little of what they feel, and actors all of it.
 Figures on such conversations are called constructed wherever they appear.
 """
 
@@ -15,7 +16,12 @@ from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.dialogue.batches import Example
 from dcet.training.fusion.clips import Clips
 from dcet.training.fusion.outcomes import CORRUPT, MISSING, WRONG, Outcomes
-from dcet.training.network.model import FusionInputs, ModelConfig
+from dcet.training.network.model import Dcet, FusionInputs, ModelConfig
+
+NEUTRAL = EMOTIONS.index("neutral")
+# Shares of the turns in which a voice, or a face, shows nothing of what is felt, or is mistaken for
+# something else, as happens away from the stage.
+UNMOVED, MISTAKEN = 0.4, 0.2
 
 
 @dataclass(slots=True)
@@ -59,12 +65,15 @@ class Generator:
         ):
             _, audio_outcome, face_outcome = outcomes.table[turn].tolist()
             actor = int(cast[(speaker - 1) % len(cast)])
-            if (rows := self._rows_of("audio", actor, emotion, audio_outcome)) is not None:
+            heard = _shown(emotion)
+            if (rows := self._rows_of("audio", actor, heard, audio_outcome)) is not None:
                 rows = _pick(rows, 1 + int(3 * torch.rand(()) ** 2))  # windows: one most often
                 audio[turn, : len(rows)] = self.audio.features[rows]
                 audio_mask[turn, : len(rows)] = 1
                 quality[turn, 1] = self.audio.quality[rows].mean()
-            shown = int(torch.randint(len(EMOTIONS), ())) if face_outcome == WRONG else emotion
+            shown = _shown(emotion)
+            if face_outcome == WRONG:
+                shown = int(torch.randint(len(EMOTIONS), ()))
             if (rows := self._rows_of("face", 0, shown, face_outcome)) is not None:
                 rows = _pick(rows, int(torch.randint(1, config.face_length + 1, ())))
                 face[turn, : len(rows)] = self.face.features[rows]
@@ -75,11 +84,58 @@ class Generator:
         present[present.sum(dim=1) == 0, 0] = 1
         return FusionInputs(text, audio, audio_mask, face, face_mask, present, quality)
 
+    def alone(self, count: int) -> tuple[FusionInputs, Tensor]:
+        """Draw turns of one voice alone, then as many of one face, and their emotions.
+
+        Returns 2 · count of each.
+        """
+        config = self.config
+        inputs = FusionInputs(
+            text=torch.zeros(2 * count, config.text_width),
+            audio=torch.zeros(2 * count, config.audio_length, config.audio_width),
+            audio_mask=torch.zeros(2 * count, config.audio_length),
+            face=torch.zeros(2 * count, config.face_length, config.face_width),
+            face_mask=torch.zeros(2 * count, config.face_length),
+            modality_mask=torch.zeros(2 * count, len(MODALITIES)),
+            quality=torch.ones(2 * count, len(MODALITIES)),
+        )
+        voices, faces = slice(count), slice(count, None)
+        heard = torch.randint(len(self.audio.emotion), (count,))
+        seen = torch.randint(len(self.face.emotion), (count,))
+        inputs.audio[voices, 0], inputs.face[faces, 0] = (
+            self.audio.features[heard],
+            self.face.features[seen],
+        )
+        inputs.audio_mask[voices, 0] = inputs.face_mask[faces, 0] = 1
+        inputs.modality_mask[voices, 1] = inputs.modality_mask[faces, 2] = 1
+        inputs.quality[voices, 1] = self.audio.quality[heard]
+        inputs.quality[faces, 2] = self.face.quality[seen]
+        return inputs, torch.cat([self.audio.emotion[heard], self.face.emotion[seen]])
+
     def _rows_of(self, name: str, speaker: int, emotion: int, outcome: int) -> Tensor | None:
         """Return the rows of the clips to choose from; None where there are none."""
         if outcome == MISSING:
             return None
         return self._rows.get((name, speaker, emotion, outcome != CORRUPT))
+
+
+@torch.no_grad()
+def by_itself(model: Dcet, inputs: FusionInputs) -> Tensor:
+    """Return what the encoders' own heads say of turns of one voice or one face: (N, 7)."""
+    assert model.audio is not None
+    assert model.face is not None
+    heard = model.audio.head(inputs.audio[:, 0]) * inputs.audio_mask[:, :1]
+    seen = model.face.head(inputs.face[:, 0]) * inputs.face_mask[:, :1]
+    said: Tensor = (heard + seen).softmax(dim=-1)
+    return said
+
+
+def _shown(emotion: int) -> int:
+    """Draw what is shown of an emotion."""
+    drawn = float(torch.rand(()))
+    if drawn < UNMOVED:
+        return NEUTRAL
+    return int(torch.randint(len(EMOTIONS), ())) if drawn < UNMOVED + MISTAKEN else emotion
 
 
 def _pick(rows: Tensor, count: int) -> Tensor:

@@ -1,9 +1,10 @@
 """The audio front end: PCM to log-mels inside the graph, as products of small matrices.
 
-The figures are those of the CREMA-D features that the encoder is trained on: a power mel
-spectrogram (1024-point DFT, hop 256, 128 Slaney mels, centred frames) in dB under the window's own
-maximum, stretched so that its range is [-80, 0], then averaged as power over pairs of mels and
-pairs of frames.
+A power mel spectrogram (1024-point DFT, hop 256, 128 Slaney mels, centred frames) is averaged over
+pairs of mels and pairs of frames, and stated in dB of the window's own loudness. The loudness is
+the mean power of the frames, each weighted by its power: it is that of the talk, and neither a
+pause, nor padding, nor a single loud point moves it. A constant below that power keeps what is 50
+dB fainter from counting.
 
 TensorRT knows no DFT. A 1024-point DFT is two stages of 32-point ones with a twist in between
 (Cooley & Tukey, Math. Comp. 1965): four products of 32×32 instead of one convolution that would
@@ -21,16 +22,17 @@ HOP = 256
 FRAMES = 1 + WINDOW_SAMPLES // HOP  # before pairs are averaged
 FINE_MELS = 128
 MELS, STEPS = FINE_MELS // 2, FRAMES // 2
-FLOOR_DB = -80.0
 RADIX = 32  # RADIX² = N_FFT
 HALF = RADIX // 2 + 1  # of the first stage's outputs: the rest mirrors them
-QUIETEST = 1e-10  # power below which librosa's `power_to_db` does not look
+QUIETEST = 1e-10  # power of a window's loudest point, below which it is silent
+RANGE_DB = 50.0  # below the loudness, what still counts
+FLOOR = 10 ** (-RANGE_DB / 10)
 
 
 class LogMel(nn.Module):
-    """The log-mels of PCM (N, 48000) in [-1, 1] at 16 kHz: (N, 64, 94) dB in [-80, 0].
+    """The log-mels of PCM (N, 48000) in [-1, 1] at 16 kHz: (N, 64, 94), as `level_of` scales them.
 
-    Where nothing sounds, in padding or digital silence, all mels of a frame are at -80.
+    Where nothing sounds, in padding or digital silence, all mels of a frame are 0.
     """
 
     window: Tensor
@@ -78,13 +80,8 @@ class LogMel(nn.Module):
             self.register_buffer(name, constant.float().contiguous(), persistent=False)
 
     def forward(self, pcm: Tensor) -> Tensor:
-        power = self.mel_power(pcm).clamp_min(QUIETEST)
-        db = 10 * torch.log10(power)
-        db = (db - db.amax(dim=(1, 2), keepdim=True)).clamp_min(FLOOR_DB)
-        low = db.amin(dim=(1, 2), keepdim=True)
-        db = (db - low) / low.neg().clamp_min(1e-3) * -FLOOR_DB + FLOOR_DB
-        pairs = nn.functional.avg_pool2d(torch.exp(db * _NEPER)[:, None], 2)[:, 0]
-        return torch.log(pairs).transpose(1, 2) / _NEPER
+        pairs = nn.functional.avg_pool2d(self.mel_power(pcm)[:, None], 2)[:, 0]
+        return level_of(pairs.transpose(1, 2))
 
     def mel_power(self, pcm: Tensor) -> Tensor:
         """Return (N, 188, 128) of (N, 48000), as librosa's `melspectrogram` but for the axes."""
@@ -106,6 +103,23 @@ class LogMel(nn.Module):
         real, imag = twisted @ self.second_real, twisted @ self.second_imag  # (frames, c, d) each
         power = (real * real + imag * imag).reshape(-1, FRAMES, HALF * RADIX)
         return power @ self.mels
+
+
+def level_of(power: Tensor) -> Tensor:
+    """State mel power (N, 64, 94) in dB of each window's loudness: 1 is the loudness, 0 is 50 dB
+    below it or less."""
+    loudest = power.amax(dim=(1, 2), keepdim=True).clamp_min(QUIETEST)
+    power = power / loudest  # so that squares neither vanish nor overflow
+    frames = power.mean(dim=1, keepdim=True)
+    loudness = frames.square().sum(dim=2, keepdim=True) / frames.sum(dim=2, keepdim=True).clamp_min(
+        1e-9
+    )
+    return torch.log10(power / loudness.clamp_min(1e-9) + FLOOR) * (10 / RANGE_DB) + 1
+
+
+def power_of(level: Tensor) -> Tensor:
+    """Undo `level_of`, but for the loudness: power of which the loudness is 1."""
+    return (torch.exp((level - 1) * (RANGE_DB * _NEPER)) - FLOOR).clamp_min(0)
 
 
 _NEPER = 0.2302585092994046  # ln(10) / 10: from dB to the natural logarithm of power

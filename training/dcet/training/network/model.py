@@ -24,7 +24,8 @@ from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
-from dcet.training.network.judgements import Confidence, Shift
+from dcet.training.network.familiarity import Familiarity
+from dcet.training.network.judgements import SETS, Confidence, Shift, modality_sets
 from dcet.training.network.speech_detector import SpeechDetector
 from dcet.training.settings import Count, Settings, Share
 
@@ -147,8 +148,21 @@ class Attention(nn.Module):
         return split
 
 
+class Fused(NamedTuple):
+    """What the fusion makes of a turn."""
+
+    utterance: Tensor  # (B, d)
+    weights: Tensor  # (B, 3) of the modalities
+    direct: Tensor  # (B, 7) logits of what voice and face say by themselves, as they weigh
+    familiarity: Tensor  # (B, 3) in [0, 1], 1 where a modality is absent
+
+
 class Fusion(nn.Module):
-    """Text-conditioned attention over audio and face, mixed by weights that are an output."""
+    """Text-conditioned attention over audio and face, mixed by weights that are an output.
+
+    What an audio or a face encoder's own head says goes past the memory straight to the heads, so
+    that one modality alone says in a turn what it says by itself.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -172,12 +186,26 @@ class Fusion(nn.Module):
         nn.init.zeros_(self.expected.bias)
         self.trust_in_quality = nn.Parameter(torch.ones(len(MODALITIES)))
         self.kind = nn.Parameter(torch.zeros(len(MODALITIES), config.width))
+        self.direct = nn.ModuleDict(
+            {
+                "audio": nn.Linear(config.audio_width, len(EMOTIONS)),
+                "face": nn.Linear(config.face_width, len(EMOTIONS)),
+            }
+        )
+        self.familiarity = nn.ModuleDict(
+            {
+                "text": Familiarity(config.text_width),
+                "audio": Familiarity(config.audio_width),
+                "face": Familiarity(config.face_width),
+            }
+        )
         self.norm = nn.LayerNorm(config.width)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, inputs: FusionInputs) -> tuple[Tensor, Tensor]:
-        """Return the utterance (B, d) and the modality weights (B, 3)."""
+    def forward(self, inputs: FusionInputs) -> Fused:
+        """Fuse the modalities of B turns."""
         modality_mask = inputs.modality_mask
+        familiarity = self._familiarity(inputs)
         said = self.text(inputs.text) * modality_mask[:, :1]
         query = (said + self.question)[:, None]
         heard = self.listen(query, self.audio(inputs.audio), inputs.audio_mask)
@@ -185,10 +213,36 @@ class Fusion(nn.Module):
         senses = torch.cat([said[:, None], heard, seen], dim=1) + self.kind
         logits = self.reliability(torch.cat([senses, query.expand_as(senses)], dim=-1)).squeeze(-1)
         logits = logits + self._agreement(senses, modality_mask)
-        logits = logits + self.trust_in_quality.abs() * torch.log(inputs.quality.clamp(1e-3, 1.0))
+        worth = (inputs.quality * familiarity).clamp(1e-3, 1.0)
+        logits = logits + self.trust_in_quality.abs() * torch.log(worth)
         weights = (logits + (1 - modality_mask) * MASKED).softmax(dim=-1) * modality_mask
         mixed = self.norm((weights[..., None] * senses).sum(dim=1))
-        return self.dropout(mixed), weights
+        direct = sum(
+            weights[:, place, None] * _mean(self.direct[name](features), mask)
+            for place, name, features, mask in (
+                (1, "audio", inputs.audio, inputs.audio_mask),
+                (2, "face", inputs.face, inputs.face_mask),
+            )
+        )
+        return Fused(self.dropout(mixed), weights, direct, familiarity)
+
+    def learn_the_familiar(self, modality: str, features: Tensor, known: Tensor) -> None:
+        """Fit the familiarity of a modality, as `Familiarity.fit`."""
+        familiarity = self.familiarity[modality]
+        assert isinstance(familiarity, Familiarity)
+        familiarity.fit(features, known)
+
+    def _familiarity(self, inputs: FusionInputs) -> Tensor:
+        """Return how familiar the features of each modality are: (B, 3)."""
+        text, audio, face = inputs.modality_mask.split(1, dim=1)
+        return torch.cat(
+            [
+                self.familiarity["text"](inputs.text[:, None], text),
+                self.familiarity["audio"](inputs.audio, inputs.audio_mask * audio),
+                self.familiarity["face"](inputs.face, inputs.face_mask * face),
+            ],
+            dim=1,
+        )
 
     def _agreement(self, senses: Tensor, modality_mask: Tensor) -> Tensor:
         """Score how well each modality of senses (B, 3, d) agrees with the others: (B, 3).
@@ -199,6 +253,12 @@ class Fusion(nn.Module):
         others = opinions.sum(dim=1, keepdim=True) - opinions
         agreement: Tensor = (self.expected(senses) * others).sum(dim=-1)
         return agreement
+
+
+def _mean(items: Tensor, mask: Tensor) -> Tensor:
+    """Average the items (B, n, w) that are there, by a mask (B, n): (B, w); 0 where none is."""
+    count = mask.sum(dim=1, keepdim=True).clamp_min(1)
+    return (items * mask[..., None]).sum(dim=1) / count
 
 
 class MemoryLayer(nn.Module):
@@ -305,6 +365,8 @@ class Heads(nn.Module):
 
     calibration_bias: Tensor
     calibration_scale: Tensor
+    set_bias: Tensor
+    set_scale: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -314,10 +376,22 @@ class Heads(nn.Module):
         # repeats it.
         self.register_buffer("calibration_bias", torch.zeros(len(EMOTIONS)))
         self.register_buffer("calibration_scale", torch.ones(()))
+        # Of each set of modalities besides, see `modality_sets`; those of text alone stay neutral.
+        self.register_buffer("set_bias", torch.zeros(SETS, len(EMOTIONS)))
+        self.register_buffer("set_scale", torch.ones(SETS))
 
-    def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return calibrated logits (…, 7) and sentiment (…, 1) of contexts (…, d)."""
-        logits = (self.emotion(context) + self.calibration_bias) * self.calibration_scale
+    def forward(
+        self, context: Tensor, direct: Tensor, modality_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return calibrated logits (N, 7) and sentiment (N, 1).
+
+        context: (N, d); direct: (N, 7), as `Fused.direct`; modality_mask: (N, 3)
+        """
+        # Products and sums: a matrix product would be taken for a layer, and quantised.
+        chosen = modality_sets(modality_mask)
+        bias = self.calibration_bias + (chosen[..., None] * self.set_bias).sum(dim=-2)
+        scale = self.calibration_scale * (chosen * self.set_scale).sum(dim=-1, keepdim=True)
+        logits = (self.emotion(context) + direct + bias) * scale
         return logits, torch.tanh(self.sentiment(context))
 
 
@@ -335,18 +409,20 @@ class Step(nn.Module):
 
     def forward(self, inputs: StepInputs, state: State) -> tuple[Tensor, ...]:
         """Return probabilities (B, 7), sentiment and shift (B, 1), modality weights (B, 3),
-        confidence (B, 1), and the tensors of the next state in their order; see
+        confidence (B, 1), familiarity (B, 3), and the tensors of the next state in their order; see
         docs/bundle-format.md."""
-        utterance, weights = self.fusion(inputs.fusion)
+        fused = self.fusion(inputs.fusion)
         context, following = self.memory(
-            utterance, inputs.speaker, inputs.episodes, inputs.episodes_mask, state
+            fused.utterance, inputs.speaker, inputs.episodes, inputs.episodes_mask, state
         )
-        logits, sentiment = self.heads(context)
+        logits, sentiment = self.heads(context, fused.direct, inputs.modality_mask)
         probabilities = logits.softmax(dim=-1)
         shift = self.shift(probabilities, state.speaker_estimate)
-        confidence = self.confidence(probabilities, inputs.modality_mask, inputs.quality)
+        trust = inputs.quality * fused.familiarity
+        confidence = self.confidence(probabilities, inputs.modality_mask, trust)
         following = following._replace(speaker_estimate=probabilities)
-        return probabilities, sentiment, shift, weights, confidence, *following
+        said = (probabilities, sentiment, shift, fused.weights, confidence, fused.familiarity)
+        return *said, *following
 
 
 class TextEncoder(nn.Module):

@@ -40,7 +40,8 @@ def claim(run: Path, config: RunConfig) -> None:
 
 
 def _check_config(run: Path, config: RunConfig) -> None:
-    begun = read_config(run)
+    # A run is as old as its settings: one that it does not know had no effect in it.
+    begun = {**_defaults(config), **read_config(run)}
     asked = json.loads(json.dumps(dataclasses.asdict(config)))
     different = [name for name in asked if begun.get(name) != asked[name]]
     different += [name for name in begun if name not in asked]
@@ -49,6 +50,17 @@ def _check_config(run: Path, config: RunConfig) -> None:
             f"{run} was begun with another {', '.join(different)}; resume it with the same "
             "options or choose a new --output"
         )
+
+
+def _defaults(config: RunConfig) -> dict[str, Any]:
+    """Return the settings with a plain default, as JSON has them."""
+    plain = {
+        field.name: field.default
+        for field in dataclasses.fields(config)
+        if isinstance(field.default, str | int | float | tuple | None)
+    }
+    defaults: dict[str, Any] = json.loads(json.dumps(plain))
+    return defaults
 
 
 def read_config(run: Path) -> dict[str, Any]:

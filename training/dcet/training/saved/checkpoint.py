@@ -30,11 +30,8 @@ from dcet.training.network.model import Dcet, ModelConfig
 from dcet.training.network.speech_detector import SpeechConfig, SpeechDetector
 from dcet.training.saved.weights import load_weights, save_weights
 
-FORMAT = 3
+FORMAT = 4
 MAX_TOKENS = 128
-# Weights of older checkpoints that are read no more, and what they lack and need not have.
-GONE = ("step.heads.shift.",)
-LATER = ("step.confidence.", "step.shift.")
 
 
 class CheckpointError(DcetError, ValueError):
@@ -187,9 +184,7 @@ def load(name: str | Path) -> Checkpoint:
             "`dcet-train fit` writes"
         ) from error
     model = Dcet(config, without_pooler(backbone), audio, face, speech)
-    neutral = {name: value for name, value in model.state_dict().items() if name.startswith(LATER)}
-    read = {name: value for name, value in weights.items() if not name.startswith(GONE)}
-    fill(model, {**neutral, **read}, folder)
+    fill(model, weights, folder)
     return Checkpoint(
         model=model.eval(),
         tokenizer=tokenizer,

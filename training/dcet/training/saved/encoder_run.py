@@ -136,7 +136,8 @@ def find_encoder(name: str, modality: str) -> EncoderRun:
     model = parts.get(modality)
     if model is None:
         raise ConfigError(f"{name}: this checkpoint has no encoder of {modality} with a head")
-    return EncoderRun(model=model, tokenizer=None, metrics=loaded.metrics, licences=loaded.licences)
+    metrics = loaded.metrics.get(modality, {})
+    return EncoderRun(model=model, tokenizer=None, metrics=metrics, licences=loaded.licences)
 
 
 def _empty(

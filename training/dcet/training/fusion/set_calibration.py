@@ -1,0 +1,104 @@
+"""Calibration of each set of modalities: a bias and a temperature of its own.
+
+A model that was calibrated on text is not calibrated on faces: what is usual there is another
+share of the emotions, and another sharpness. Text alone stays as it is.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import combinations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from dcet.runtime.labels import MODALITIES
+from dcet.training.dialogue.fit_judgements import fit_confidence
+from dcet.training.dialogue.forward import first_turn_logits
+from dcet.training.fusion.encoded_dialogues import EncodedDialogues
+from dcet.training.fusion.figures import run_constructed
+from dcet.training.fusion.generator import Generator, by_itself
+from dcet.training.fusion.outcomes import MISSING, Outcomes
+from dcet.training.network.judgements import modality_sets
+from dcet.training.network.model import Dcet
+
+TURNS_ALONE = 4096
+STIFFNESS = 0.01  # so that a few turns do not change much
+
+
+def calibrate_sets(model: Dcet, dialogues: EncodedDialogues, generator: Generator) -> None:
+    """Fit logits and confidence of the sets of modalities that have more than text.
+
+    One voice or one face alone is fitted to what its encoder's own head says of it, and its
+    confidence to its label; several modalities to the labels of constructed conversations.
+    """
+    model.step.heads.set_bias.zero_()
+    model.step.heads.set_scale.fill_(1.0)
+    _calibrate_alone(model, generator)
+    for size in (2, 3):
+        for kept in combinations(MODALITIES, size):
+            missing = {name: MISSING for name in MODALITIES if name not in kept}
+            _calibrate_together(model, dialogues, generator, partial(Outcomes.same, **missing))
+
+
+@torch.no_grad()
+def _calibrate_alone(model: Dcet, generator: Generator) -> None:
+    inputs, emotion = generator.alone(TURNS_ALONE)
+    said = by_itself(model, inputs)
+    logits = first_turn_logits(model.step, inputs)
+    for modality in (1, 2):
+        rows = inputs.modality_mask[:, modality] == 1
+        _fit(model, inputs.modality_mask[rows][0], logits[rows], said[rows])
+    fused = model.step.fusion(inputs)
+    probabilities = first_turn_logits(model.step, inputs).softmax(dim=-1)
+    trust = inputs.quality * fused.familiarity
+    fit_confidence(model.step.confidence, probabilities, emotion, inputs.modality_mask, trust)
+
+
+def _calibrate_together(
+    model: Dcet,
+    dialogues: EncodedDialogues,
+    generator: Generator,
+    outcomes_for: Callable[[int], Outcomes],
+) -> None:
+    emotion = torch.cat([item.emotion for item in dialogues.items])
+    outputs = run_constructed(model, dialogues, generator, outcomes_for, seed=1)
+    mask = torch.cat([output.modality_mask for output in outputs])
+    # An actor may lack an emotion: such a turn has fewer modalities.
+    whole = (mask == mask.amax(dim=0)).all(dim=1)
+    _fit(
+        model,
+        mask[whole][0],
+        torch.cat([output.logits for output in outputs])[whole],
+        emotion[whole],
+    )
+    outputs = run_constructed(model, dialogues, generator, outcomes_for, seed=1)
+    fit_confidence(
+        model.step.confidence,
+        torch.cat([output.logits for output in outputs])[whole].softmax(dim=-1),
+        emotion[whole],
+        mask[whole],
+        torch.cat([output.trust for output in outputs])[whole],
+    )
+
+
+@torch.enable_grad()
+def _fit(model: Dcet, mask: Tensor, logits: Tensor, target: Tensor) -> None:
+    """Fit the set of a mask (3,) on logits (n, 7) to labels (n,) or distributions (n, 7)."""
+    heads = model.step.heads
+    bias = torch.zeros(logits.shape[1], requires_grad=True)
+    log_scale = torch.zeros((), requires_grad=True)
+    optimizer = torch.optim.LBFGS([bias, log_scale], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        moved = (logits + bias * heads.calibration_scale) * log_scale.exp()
+        stiff = STIFFNESS * (bias.square().sum() + log_scale.square())
+        loss = cross_entropy(moved, target) + stiff
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    place = int(modality_sets(mask).argmax())
+    heads.set_bias[place] = bias.detach()
+    heads.set_scale[place] = log_scale.detach().exp()
