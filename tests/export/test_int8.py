@@ -92,7 +92,8 @@ def test_encoders_are_int8_and_the_evidence_is_true(int8: Bundle, cpu: Path) -> 
     assert row.per_class_f1_after == pytest.approx(figures["per_class_f1"])
     assert row.after >= row.before - row.max_drop
     assert row.label_agreement == (before.argmax(axis=1) == after.argmax(axis=1)).mean()
-    assert row.mean_kl == pytest.approx(mean_kl(before, after), rel=0.05)
+    # Of a model whose estimates are nearly the same in int8: a millionth of a nat.
+    assert row.mean_kl == pytest.approx(mean_kl(before, after), rel=0.05, abs=1e-7)
     assert row.mean_kl > 0
     assert (row.calibration.name, row.calibration.turns, row.calibration.conversations) == (
         "felt",

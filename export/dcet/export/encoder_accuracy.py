@@ -87,9 +87,12 @@ def _corpora(data: Path) -> Iterator[tuple[str, str, Tensor, Features]]:
 
 
 def _level(graph: ModelProto) -> str:
-    """Name the tensor of log-mels: the one whose largest value, the last ReduceMax of the front
-    end, tells whether a frame is silent."""
-    return str([node for node in graph.graph.node if node.op_type == "ReduceMax"][-1].input[0])
+    """Name the tensor of log-mels: what the first Exp, which weighs frames by their power, undoes,
+    two operators before it."""
+    producers = {output: node for node in graph.graph.node for output in node.output}
+    power = next(node for node in graph.graph.node if node.op_type == "Exp")
+    scaled = producers[power.input[0]]
+    return str(producers[scaled.input[0]].input[0])
 
 
 def _run(graph: ModelProto, feeds: list[dict[str, NDArray[np.generic]]]) -> NDArray[np.float32]:
