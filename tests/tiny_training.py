@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -63,6 +64,7 @@ VOCABULARY = (
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
 SENTIMENTS = {"joy": "positive", "neutral": "neutral", "surprise": "positive"}
 
+E = TypeVar("E", AudioEncoder, FaceEncoder)
 TINY = ModelConfig(
     audio_length=3,
     face_width=5,
@@ -223,17 +225,16 @@ def untrained(encoder: Path) -> Checkpoint:
     )
 
 
-def with_senses(checkpoint: Checkpoint) -> Checkpoint:
-    """The same with an audio and a face encoder, small and random down to their statistics, and a
-    speech detector to which what is loud is a voice."""
-    torch.manual_seed(2)
-    model, channels = checkpoint.model, (4, 8, 64)
-    model.audio = AudioEncoder(AudioConfig(channels=channels, width=TINY.audio_width))
-    model.face = FaceEncoder(FaceConfig(channels=channels, width=TINY.face_width))
-    for layer in (*model.audio.modules(), *model.face.modules()):
+@torch.no_grad()
+def at_random(encoder: E, seed: int) -> E:
+    """Draw the weights of an encoder, large enough that what is heard and seen makes a
+    difference, and its statistics."""
+    torch.manual_seed(seed)
+    for layer in encoder.modules():
         if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):
-            # Large enough that what is heard and seen makes a difference.
             nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+            if layer.bias is not None:
+                nn.init.uniform_(layer.bias, -0.1, 0.1)
         elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             assert layer.running_mean is not None
             assert layer.running_var is not None
@@ -241,6 +242,18 @@ def with_senses(checkpoint: Checkpoint) -> Checkpoint:
                 nn.init.normal_(values, 1.0, 0.2).clamp_(0.2)
             for values in (layer.bias.data, layer.running_mean):
                 nn.init.normal_(values, 0.0, 0.2)
+    return encoder
+
+
+def with_senses(checkpoint: Checkpoint) -> Checkpoint:
+    """The same with an audio and a face encoder, small and random down to their statistics, and a
+    speech detector to which what is loud is a voice."""
+    model, channels = checkpoint.model, (4, 8, 64)
+    audio = AudioConfig(channels=channels, width=TINY.audio_width)
+    face = FaceConfig(channels=channels, width=TINY.face_width)
+    model.audio = at_random(AudioEncoder(audio), seed=2)
+    model.face = at_random(FaceEncoder(face), seed=3)
+    torch.manual_seed(0)
     for head in model.step.fusion.direct.values():
         assert isinstance(head, nn.Linear)
         nn.init.normal_(head.weight, 0.0, 0.02)  # of features that are far larger than trained ones
