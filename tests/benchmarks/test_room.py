@@ -20,11 +20,11 @@ from dcet.benchmarks.room.headlines import KNOWN
 from dcet.benchmarks.room.measure import ROOM_SCHEMA
 from dcet.benchmarks.room.recordings import Recording, find_recordings
 from dcet.benchmarks.room.replies import NONE, Listener, Reply, compare_replies, count_labels
-from dcet.benchmarks.room.rttm import SpokenTurn
 from dcet.benchmarks.room.sounds import COUNT, MADE
 from dcet.benchmarks.room.spots import draw_spots, starts_s
 from dcet.benchmarks.room.video import read_video
 from dcet.data.media import write_wav
+from dcet.data.rttm import SpokenTurn
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.labels import EMOTIONS

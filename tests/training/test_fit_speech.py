@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from dcet.data.metrics import area_under_roc
 from dcet.runtime.errors import ConfigError, DataNotFound, MalformedTable
 from dcet.synthetic.probes import speech
 from dcet.training.cli import main
@@ -21,7 +22,7 @@ from dcet.training.network.speech_detector import SpeechDetector
 from dcet.training.saved import encoder_run
 from dcet.training.speech import recordings
 from dcet.training.speech.fit_speech import FitSpeechConfig, fit_speech
-from dcet.training.speech.judging import auc, read_turns
+from dcet.training.speech.judging import read_turns
 from dcet.training.speech.mixing import draw
 from dcet.training.speech.recordings import burst, read_recordings
 from dcet.training.speech.silero import Silero
@@ -186,8 +187,8 @@ def test_sounds_without_a_voice_are_finite(maker: object) -> None:
 
 def test_auc_counts_pairs() -> None:
     positive = np.array([True, True, False, False])
-    assert auc(np.array([0.9, 0.4, 0.5, 0.1], np.float32), positive) == 0.75
-    assert auc(np.zeros(4, np.float32), positive) == 0.5
+    assert area_under_roc(positive, np.array([0.9, 0.4, 0.5, 0.1])) == 0.75
+    assert area_under_roc(positive, np.zeros(4)) == 0.5
 
 
 def test_what_cannot_be_used_is_named(config: FitSpeechConfig, data: Path, tmp_path: Path) -> None:

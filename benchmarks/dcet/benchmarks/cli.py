@@ -1,9 +1,12 @@
 """`dcet-bench`: latency, accuracy, memory, robustness, room, peers, predictions, comparisons."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import click
+from rich.console import Console
 
 from dcet.benchmarks.accuracy.measure import measure_accuracy
 from dcet.benchmarks.accuracy.page import render_accuracy
@@ -38,6 +41,14 @@ from dcet.runtime.cli.output import output_json, output_text, report_console
 from dcet.runtime.cli.paths import OutputFile
 from dcet.runtime.engines.registry import ENGINES
 
+
+class Report(Protocol):
+    """What a command measured."""
+
+    def as_dict(self) -> dict[str, Any]: ...
+
+
+R = TypeVar("R", bound=Report)
 QUICK = LatencySettings(turns=300, growth_turns=10_000, size_turns=200)
 
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path), required=False)
@@ -138,6 +149,21 @@ def latency(
     _latency(_open(bundle), settings, json_path, html_path)
 
 
+def _show(
+    report: R,
+    print_report: Callable[[R, Console], None],
+    render: Callable[[R], str],
+    json_path: Path | None,
+    html_path: Path | None,
+) -> None:
+    """Print a report, and write what was asked for of it: JSON, and a page."""
+    # Printed first: it is not lost where a file cannot be written.
+    print_report(report, report_console(json_path, html_path))
+    output_json(json_path, report.as_dict())
+    if html_path is not None:
+        output_text(html_path, render(report))
+
+
 def _open(bundle: Path | None) -> Bundle:
     """Open a bundle, or the one that ships where none is named."""
     return Bundle.default() if bundle is None else Bundle.open(bundle)
@@ -151,11 +177,7 @@ def _latency(
 ) -> None:
     with TrackOnStderr() as track:
         report = measure_latency(bundle, settings, track)
-    # first: it is not lost where a file cannot be written
-    print_latency(report, report_console(json_path, html_path))
-    output_json(json_path, report.as_dict())
-    if html_path is not None:
-        output_text(html_path, render_page(report))
+    _show(report, print_latency, render_page, json_path, html_path)
 
 
 @main.command()
@@ -198,10 +220,7 @@ def accuracy(
         report = measure_accuracy(
             _open(bundle), engine, corpus, data, reset_memory=reset_memory, track=track
         )
-    print_accuracy(report, report_console(json_path, html_path))
-    output_json(json_path, report.as_dict())
-    if html_path is not None:
-        output_text(html_path, render_accuracy(report))
+    _show(report, print_accuracy, render_accuracy, json_path, html_path)
 
 
 @main.command()
@@ -252,10 +271,7 @@ def robustness(
     settings = RobustnessSettings(engine=engine, dialogues=dialogues, seed=seed)
     with TrackOnStderr() as track:
         report = measure_robustness(_open(bundle), data, split, settings, track)
-    print_robustness(report, report_console(json_path, html_path))
-    output_json(json_path, report.as_dict())
-    if html_path is not None:
-        output_text(html_path, render_robustness(report))
+    _show(report, print_robustness, render_robustness, json_path, html_path)
 
 
 @main.command()
@@ -310,10 +326,7 @@ def memory(
     streams = [read_stream(path, split) for path in paths] or [default_turns()]
     with TrackOnStderr() as track:
         report = measure_memory(_open(bundle), streams, settings, track)
-    print_memory(report, report_console(json_path, html_path))
-    output_json(json_path, report.as_dict())
-    if html_path is not None:
-        output_text(html_path, render_memory(report))
+    _show(report, print_memory, render_memory, json_path, html_path)
 
 
 @main.command()
@@ -365,10 +378,7 @@ def room(
     settings = RoomSettings(engine=engine, spots=spots, seed=seed)
     with TrackOnStderr() as track:
         report = measure_room(_open(bundle), data, settings, track)
-    print_room(report, report_console(json_path, html_path))
-    output_json(json_path, report.as_dict())
-    if html_path is not None:
-        output_text(html_path, render_room(report))
+    _show(report, print_room, render_room, json_path, html_path)
 
 
 @main.command()
@@ -467,10 +477,7 @@ def predict(
     settings = PredictSettings(target=target, power_mode=power_mode, engine=engine, repeats=repeats)
     with TrackOnStderr() as track:
         report = predict_bundle(_open(bundle), settings, track)
-    print_prediction(report, report_console(json_path, html_path))
-    output_json(json_path, report.as_dict())
-    if html_path is not None:
-        output_text(html_path, render_prediction(report))
+    _show(report, print_prediction, render_prediction, json_path, html_path)
 
 
 @main.command()

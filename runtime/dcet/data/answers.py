@@ -48,9 +48,8 @@ class LastAnswers:
         """Return what is known after a turn of which `answer` was made, or nothing."""
         last = self._last.get(speaker)
         if answer is None:
-            return replace(
-                last or NEUTRAL, shift=0.0, confidence=0.0
-            )  # it says nothing of this one
+            # It says nothing of this one.
+            return replace(last or NEUTRAL, shift=0.0, confidence=0.0)
         self._last[speaker] = answer
         return answer if last else replace(answer, shift=0.0)
 

@@ -55,6 +55,22 @@ def read_clip(path: Path) -> Floats:
     return samples
 
 
+def read_mono(path: Path) -> Floats:
+    """Return a file of any rate with its channels mixed, (n,) at 16 kHz, n at least 1.
+
+    Raises what `read_audio` raises, and UnusableMedia where the file holds no sample.
+    """
+    samples, rate_hz = read_audio(path)
+    if len(samples) == 0:
+        raise UnusableMedia(f"{path}: expected sound, got 0 samples; leave the file out")
+    scale = 2.0**15 if samples.dtype == np.int16 else 1.0
+    mono = samples.reshape(len(samples), -1).mean(axis=1) / scale
+    if rate_hz != SAMPLE_RATE_HZ:
+        mono = need("soxr", extra="audio").resample(mono, rate_hz, SAMPLE_RATE_HZ)
+    clip: Floats = mono.astype(np.float32)
+    return clip
+
+
 def read_picture(path: Path) -> Pixels:
     """Return RGB of shape (height, width, 3); needs the extra `faces`.
 

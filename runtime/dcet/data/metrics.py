@@ -93,7 +93,7 @@ def confidence_metrics(correct: ArrayLike, confidence: ArrayLike) -> dict[str, f
     ECE is its distance from their accuracy; AUC the chance that it is higher for a right one.
     """
     y, p = np.asarray(correct, dtype=bool), np.asarray(confidence, dtype=np.float64)
-    return {"ece": expected_calibration_error(p, y), "auc": _area_under_roc(y, p)}
+    return {"ece": expected_calibration_error(p, y), "auc": area_under_roc(y, p)}
 
 
 def sentiment_metrics(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
@@ -121,14 +121,14 @@ def shift_metrics(true: ArrayLike, probability: ArrayLike) -> dict[str, float]:
     return {
         "f1": float(2 * (y & predicted).sum() / pairs) if pairs else 0.0,
         "average_precision": _average_precision(y, p),
-        "auc": _area_under_roc(y, p),
+        "auc": area_under_roc(y, p),
         "ece": expected_calibration_error(p, y) if len(y) else 0.0,
         "base_rate": float(y.mean()) if len(y) else 0.0,
         "always_yes_f1": float(2 * y.sum() / (y.sum() + len(y))) if len(y) else 0.0,
     }
 
 
-def _area_under_roc(true: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+def area_under_roc(true: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
     """Return the share of pairs of a true and a false item of which the true one scores higher;
     ties count half. 0.5 where there are no pairs."""
     _, place, count = np.unique(score, return_inverse=True, return_counts=True)

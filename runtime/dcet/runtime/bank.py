@@ -41,9 +41,8 @@ class Bank:
         key_width = sum(manifest.modalities[name].width for name in MODALITIES)
         width = self._episodes_shape[2]
         row_bytes = (key_width + width) * 4 + 8
-        least_bytes = (
-            self._ring_turns + 2
-        ) * row_bytes  # a full ring, an episode, the row to spare
+        # A full ring, an episode, and the row to spare.
+        least_bytes = (self._ring_turns + 2) * row_bytes
         if not least_bytes <= limit_bytes <= MAX_BANK_BYTES:
             raise ConfigError(
                 f"bank_bytes: expected 0 for no bank, or from {least_bytes:,}, which it takes to "

@@ -240,6 +240,22 @@ def calibrate(checkpoint: str, meld: Path, output: Path, json_path: Path | None)
     show(figures, json_path)
 
 
+CONFIG = click.option(
+    "--config",
+    "changes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON with other settings to change; config.json of a run names them all.",
+)
+LICENCE = click.option(
+    "--licence",
+    "licences",
+    multiple=True,
+    metavar="NAME=LICENCE",
+    callback=_by_name,
+    help="Licence of the data, kept with the weights; repeatable.",
+)
+
+
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that `encoder` and `distill` share."""
     for option in reversed(
@@ -268,20 +284,8 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--epochs", type=EPOCHS, help="Passes over the data  [default: the recipe's]"
             ),
             click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP),
-            click.option(
-                "--config",
-                "changes",
-                type=click.Path(exists=True, dir_okay=False, path_type=Path),
-                help="JSON with other settings to change; config.json of a run names them all.",
-            ),
-            click.option(
-                "--licence",
-                "licences",
-                multiple=True,
-                metavar="NAME=LICENCE",
-                callback=_by_name,
-                help="Licence of the data, kept with the weights; repeatable.",
-            ),
+            CONFIG,
+            LICENCE,
             json_option("Write the dev figures as JSON"),
         ]
     ):
@@ -385,20 +389,8 @@ def distill(
 @click.option("--output", required=True, type=RUN, help=RUN_HELP)
 @click.option("--epochs", default=18, show_default=True, type=EPOCHS, help=EPOCHS_HELP)
 @click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP)
-@click.option(
-    "--config",
-    "changes",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON with other settings to change; config.json of a run names them all.",
-)
-@click.option(
-    "--licence",
-    "licences",
-    multiple=True,
-    metavar="NAME=LICENCE",
-    callback=_by_name,
-    help="Licence of the data, kept with the weights; repeatable.",
-)
+@CONFIG
+@LICENCE
 @json_option("Write the dev figures as JSON")
 def speech(output: Path, json_path: Path | None, changes: Path | None, **options: Any) -> None:
     """Train the detector of voices, which learns from Silero's.

@@ -4,7 +4,7 @@ from html import escape
 
 from dcet.benchmarks.accuracy.measure import AccuracyReport
 from dcet.benchmarks.accuracy.table import answered
-from dcet.benchmarks.page.markup import card, legend, table, whole_page
+from dcet.benchmarks.page.markup import card, legend, measured_with, table, whole_page
 from dcet.benchmarks.page.scores import strength_plot
 
 FIGURES = ("weighted_f1", "macro_f1", "accuracy", "uar", "ece", "nll")
@@ -12,7 +12,12 @@ FIGURES = ("weighted_f1", "macro_f1", "accuracy", "uar", "ece", "nll")
 
 def render_accuracy(report: AccuracyReport) -> str:
     title = f"{report.bundle.name} {report.bundle.version}: accuracy"
-    sections = (_header(report), _risk(report), _reliability(report), _measured_with(report))
+    sections = (
+        _header(report),
+        _risk(report),
+        _reliability(report),
+        measured_with(report.bundle, report.engine, {}),
+    )
     return whole_page(title, sections)
 
 
@@ -95,14 +100,3 @@ def _reliability(report: AccuracyReport) -> str:
         + card("Figures", table([trust.ranked_by, "estimates", "mean", "accuracy"], rows))
         + "</div>"
     )
-
-
-def _measured_with(report: AccuracyReport) -> str:
-    rows = {
-        "Bundle": f"{report.bundle.file}, target {report.bundle.target}",
-        "Graphs": report.bundle.precisions,
-        "Manifest SHA-256": report.bundle.sha256,
-        "Engine": f"{report.engine.name}: {report.engine.reason}",
-    }
-    items = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in rows.items())
-    return f"<h2>Measured with</h2>{card('', f'<dl>{items}</dl>')}"

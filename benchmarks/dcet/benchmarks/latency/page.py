@@ -11,7 +11,7 @@ from dcet.benchmarks.latency.sections import (
     growth_section,
     turn_section,
 )
-from dcet.benchmarks.page.markup import card, whole_page
+from dcet.benchmarks.page.markup import measured_with, whole_page
 from dcet.benchmarks.page.svg import figure, tick_label
 
 
@@ -70,8 +70,6 @@ def _machine_section(report: LatencyReport) -> str:
     rows = {
         "Bundle": f"{report.bundle.file}, {report.bundle.size_bytes / 2**20:,.1f} MiB, target "
         f"{report.bundle.target}",
-        "Graphs": report.bundle.precisions,
-        "Manifest SHA-256": report.bundle.sha256,
         "Engine": f"{report.engine.name}: {report.engine.reason} (asked for "
         f"{report.engine.requested})",
         "Processor": f"{machine.cpu}, {machine.architecture}, {machine.cores} usable cores",
@@ -86,5 +84,4 @@ def _machine_section(report: LatencyReport) -> str:
     if report.peak_rss_bytes:
         peak = f"{report.peak_rss_bytes / 2**20:,.0f} MiB, with every conversation of this report"
         rows["Peak memory"] = peak
-    items = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in rows.items())
-    return f"<h2>Measured with</h2>{card('', f'<dl>{items}</dl>')}"
+    return measured_with(report.bundle, report.engine, rows)

@@ -6,7 +6,7 @@ from html import escape
 from dcet.benchmarks.memory.bootstrap import DRAWS, PIECE_TURNS
 from dcet.benchmarks.memory.measure import Condition, MemoryReport, Stream
 from dcet.benchmarks.memory.table import ends
-from dcet.benchmarks.page.markup import card, table, whole_page
+from dcet.benchmarks.page.markup import card, measured_with, table, whole_page
 from dcet.benchmarks.page.plots import WIDTH
 from dcet.benchmarks.page.svg import Scale, Svg
 
@@ -25,14 +25,10 @@ def render_memory(report: MemoryReport) -> str:
         f"pieces of {PIECE_TURNS} turns. An interval that contains zero shows no worth.</p>"
     )
     rows = {
-        "Bundle": f"{report.bundle.file}, target {report.bundle.target}",
-        "Graphs": report.bundle.precisions,
-        "Manifest SHA-256": report.bundle.sha256,
         "Engine": report.engine.chosen,
         "Settings": f"bank of {report.settings.bank_bytes:,} bytes, seed {report.settings.seed}",
     }
-    items = "".join(f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in rows.items())
-    measured = f"<h2>Measured with</h2>{card('', f'<dl>{items}</dl>')}"
+    measured = measured_with(report.bundle, report.engine, rows)
     return whole_page(f"{name}: memory", (head, *map(_stream, report.streams), measured))
 
 

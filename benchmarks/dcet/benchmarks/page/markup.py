@@ -1,8 +1,10 @@
 """The repeated pieces of the reports' HTML."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
+
+from dcet.benchmarks.identity import BundleIdentity, EngineIdentity
 
 
 def whole_page(title: str, sections: Iterable[str]) -> str:
@@ -38,3 +40,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         f'<div class="scroll"><table><thead><tr>{cells}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def measured_with(bundle: BundleIdentity, engine: EngineIdentity, others: Mapping[str, str]) -> str:
+    """Say at the end of a page what was measured, and with what; `others` add to it, or replace."""
+    rows = {
+        "Bundle": f"{bundle.file}, target {bundle.target}",
+        "Graphs": bundle.precisions,
+        "Manifest SHA-256": bundle.sha256,
+        "Engine": f"{engine.name}: {engine.reason}",
+        **others,
+    }
+    items = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in rows.items())
+    return f"<h2>Measured with</h2>{card('', f'<dl>{items}</dl>')}"

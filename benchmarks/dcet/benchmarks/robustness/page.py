@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from dcet.benchmarks.page.markup import card, legend, table, whole_page
+from dcet.benchmarks.page.markup import card, legend, measured_with, table, whole_page
 from dcet.benchmarks.page.scores import score_bars, strength_plot
 from dcet.benchmarks.robustness.measure import (
     FIGURES,
@@ -130,16 +130,11 @@ def _curve(report: RobustnessReport, curve: Curve) -> str:
 
 def _measured_with(report: RobustnessReport) -> str:
     rows = {
-        "Bundle": f"{report.bundle.file}, target {report.bundle.target}",
-        "Graphs": report.bundle.precisions,
-        "Manifest SHA-256": report.bundle.sha256,
-        "Engine": f"{report.engine.name}: {report.engine.reason}",
         "Conversations": f"{report.constructed.what}; split {report.constructed.split}, "
         f"{report.constructed.actors} actors",
         "Settings": f"{report.settings.dialogues} dialogues, seed {report.settings.seed}",
     }
-    items = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in rows.items())
-    return f"<h2>Measured with</h2>{card('', f'<dl>{items}</dl>')}"
+    return measured_with(report.bundle, report.engine, rows)
 
 
 def _f1(rows: Sequence[Missing]) -> list[float]:

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from dcet.benchmarks.page.markup import card, legend, table, whole_page
+from dcet.benchmarks.page.markup import card, legend, measured_with, table, whole_page
 from dcet.benchmarks.page.plots import Bar, stacked_bars
 from dcet.benchmarks.page.scores import score_bars, strength_plot
 from dcet.benchmarks.room.headlines import KNOWN
@@ -191,15 +191,10 @@ def _neighbours(report: RoomReport) -> str:
 
 def _measured_with(report: RoomReport) -> str:
     rows = {
-        "Bundle": f"{report.bundle.file}, target {report.bundle.target}",
-        "Graphs": report.bundle.precisions,
-        "Manifest SHA-256": report.bundle.sha256,
-        "Engine": f"{report.engine.name}: {report.engine.reason}",
         "Recordings": "; ".join(found_lines(report)),
         "Settings": f"{report.settings.spots} spots, seed {report.settings.seed}",
     }
-    items = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in rows.items())
-    return f"<h2>Measured with</h2>{card('', f'<dl>{items}</dl>')}"
+    return measured_with(report.bundle, report.engine, rows)
 
 
 def _shortened(name: str) -> str:

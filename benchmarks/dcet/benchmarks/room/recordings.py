@@ -18,9 +18,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dcet.benchmarks.room.rttm import SpokenTurn, read_rttm
 from dcet.data.media import read_audio
 from dcet.data.recordings import TABLE
+from dcet.data.rttm import SpokenTurn, read_rttm
 from dcet.data.tables import read_csv
 from dcet.runtime.errors import DataError, DataNotFound, UnusableMedia
 

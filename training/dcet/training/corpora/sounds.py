@@ -3,14 +3,12 @@
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dcet.data.media import read_audio
-from dcet.runtime.arrays import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Floats
-from dcet.runtime.errors import DataNotFound, UnusableMedia
-from dcet.runtime.extras import need
+from dcet.data.media import read_mono
+from dcet.runtime.arrays import WINDOW_SAMPLES
+from dcet.runtime.errors import DataNotFound
 from dcet.training.network.log_mel import LogMel
 
 SOUNDS = (".flac", ".mp3", ".ogg", ".wav")
@@ -27,19 +25,6 @@ def read_sounds(folder: Path, *, samples: int = WINDOW_SAMPLES) -> tuple[Tensor,
         pieces.append(parts)
         files += [number] * len(parts)
     return torch.cat(pieces), torch.tensor(files)
-
-
-def read_mono(file: Path) -> Floats:
-    """Read a file of any rate, its channels mixed: (n,) at 16 kHz, n >= 1. Raises DataError."""
-    samples, rate_hz = read_audio(file)
-    if len(samples) == 0:
-        raise UnusableMedia(f"{file}: expected sound, got 0 samples; leave the file out")
-    scale = 2.0**15 if samples.dtype == np.int16 else 1.0
-    mono = samples.reshape(len(samples), -1).mean(axis=1) / scale
-    if rate_hz != SAMPLE_RATE_HZ:
-        mono = need("soxr", extra="audio").resample(mono, rate_hz, SAMPLE_RATE_HZ)
-    clip: Floats = mono.astype(np.float32)
-    return clip
 
 
 @torch.no_grad()

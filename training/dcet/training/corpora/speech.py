@@ -1,7 +1,7 @@
 """Speech to train and evaluate the audio encoder on: CREMA-D as log-mels, the rest as PCM."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcet.data.media import path_inside
+from dcet.data.media import path_inside, read_mono
 from dcet.data.recordings import FILE, Clip, read_labels
 from dcet.data.tables import Row
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
-from dcet.training.corpora.sounds import levels_of, read_mono, read_sounds
+from dcet.runtime.senses.audio import cut_windows
+from dcet.training.corpora.sounds import levels_of, read_sounds
 from dcet.training.network.audio_encoder import sums
 from dcet.training.network.log_mel import MELS, STEPS, level_of
 
@@ -83,8 +84,7 @@ def read_unacted(folder: Path) -> Speech:
 
 def read_noises(folder: Path) -> Speech:
     """Read noises in windows of 3 s; no emotion is likelier than another. Raises DataError."""
-    pcm, files = read_sounds(folder)
-    return Speech(levels_of(pcm), torch.zeros(len(pcm), dtype=torch.long), files, pcm, 0.0)
+    return replace(read_unlabelled(folder), certainty=0.0)
 
 
 def earlier_voice(speech: Speech) -> Tensor:
@@ -115,6 +115,4 @@ def _crema_d(file: Path, rows: Sequence[Row]) -> Tensor:
 
 def _window(clip: Clip) -> Tensor:
     """Put a clip in the middle of a window, (48000,)."""
-    cut = torch.from_numpy(clip[:WINDOW_SAMPLES])
-    before = (WINDOW_SAMPLES - len(cut)) // 2
-    return torch.nn.functional.pad(cut, (before, WINDOW_SAMPLES - len(cut) - before))
+    return torch.from_numpy(cut_windows(clip[:WINDOW_SAMPLES], WINDOW_SAMPLES, most=1)[0])

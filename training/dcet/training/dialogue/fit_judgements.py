@@ -4,10 +4,10 @@ Logistic regression after training, on turns that no weight was trained on (Plat
 prior around the neutral function, which an unfitted one is, keeps few turns from changing it much.
 """
 
-import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from dcet.training.dialogue.minimise import minimise
 from dcet.training.network.judgements import SETS, Confidence, Shift, modality_sets
 
 PULL = 1.0  # precision of the prior of each weight
@@ -53,7 +53,6 @@ def fit_shift(shift: Shift, probabilities: Tensor, before: Tensor, shifted: Tens
     shift.bias.copy_(bias)
 
 
-@torch.enable_grad()
 def _fitted(
     measures: Tensor, target: Tensor, weight_before: Tensor, bias_before: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -62,17 +61,13 @@ def _fitted(
     The prior is around weight and bias as given.
     """
     weight, bias = (part.clone().requires_grad_() for part in (weight_before, bias_before))
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
+    def loss() -> Tensor:
         away = (weight - weight_before).square().sum() + (bias - bias_before).square().sum()
         unlikely = binary_cross_entropy_with_logits(
             measures @ weight + bias, target.float(), reduction="sum"
         )
-        loss = unlikely + PULL / 2 * away
-        loss.backward()
-        return loss
+        return unlikely + PULL / 2 * away
 
-    optimizer.step(closure)
+    minimise(loss, [weight, bias])
     return weight.detach(), bias.detach()

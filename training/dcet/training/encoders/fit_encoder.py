@@ -72,9 +72,7 @@ def fit_encoder(config: FitEncoderConfig, run: Path, progress: Progress) -> Mapp
     student = new_student(config, config.shape, {})
     if config.begin is not None:
         _begin_with(config.begin, config.modality, student)
-    optimizer = _optimizer(config, student)
-    training = LabelTraining(config, student, optimizer, run / "checkpoint")
-    training.agreement = config.agreement
+    training = LabelTraining(config, student, run / "checkpoint")
     train(training, config, run, progress)
     figures: Mapping[str, Any] = training.notes["figures"]
     return figures
@@ -87,14 +85,16 @@ class LabelTraining(EncoderTraining):
     of the other (the symmetric divergence of R-Drop, Liang et al., NeurIPS 2021).
     """
 
-    agreement: float = 0.0
+    def __init__(self, config: FitEncoderConfig, student: Student, kept: Path) -> None:
+        super().__init__(config, student, _optimizer(config, student), kept)
+        self.agreement = config.agreement
 
     def loss(self, batch: Tensor) -> Tensor:
         first, loss = self._answer(batch)
         if self.agreement:
             second, again = self._answer(batch)
+            # KL(p|q) + KL(q|p) of the two answers, in which what normalises them cancels.
             apart = (first.softmax(-1) - second.softmax(-1)) * (first - second)
-            # Halves of the log-ratio cancel: this is KL(p|q) + KL(q|p) of the two answers.
             loss = (loss + again) / 2 + self.agreement * apart.sum(dim=-1).mean() / 2
         return loss
 

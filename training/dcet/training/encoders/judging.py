@@ -13,7 +13,7 @@ from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import Faces
 from dcet.training.corpora.speech import Speech, earlier_voice
-from dcet.training.network.audio_encoder import AudioEncoder
+from dcet.training.network.audio_encoder import AudioEncoder, encode_levels
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.network.text_batches import encode_texts
 from dcet.training.network.text_classifier import TextClassifier
@@ -39,8 +39,7 @@ def judge_speech(
     A clip is normalised by earlier clips of the same speaker, never by later ones.
     """
     model.eval()
-    parts = zip(speech.level.split(AT_ONCE), earlier_voice(speech).split(AT_ONCE), strict=True)
-    features = torch.cat([model.encode(*part) for part in parts])
+    features = encode_levels(model, speech.level, earlier_voice(speech))
     return emotion_figures(model.head(features), speech.emotion, impossible)
 
 

@@ -18,7 +18,7 @@ from dcet.training.augment.speech import add_noise, noise_level
 from dcet.training.corpora.faces import Faces
 from dcet.training.corpora.sounds import levels_of
 from dcet.training.corpora.speech import Speech
-from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder, sums
+from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder, encode_levels, sums
 from dcet.training.network.face_encoder import FaceEncoder
 
 CLEAN = "clean"
@@ -68,12 +68,7 @@ def encode_speech(encoder: AudioEncoder, speech: Speech) -> Clips:
             if low is not None and high is not None:
                 level, quality = _noisy(speech, low + (high - low) * torch.rand(len(speech)))
             voice = _voices(speech.speaker, sums_of_clips, known)
-            features = torch.cat(
-                [
-                    encoder.encode(a, b)
-                    for a, b in zip(level.split(AT_ONCE), voice.split(AT_ONCE), strict=True)
-                ]
-            )
+            features = encode_levels(encoder, level, voice)
             kinds = torch.full((len(speech),), kind)
             parts.append(Clips(features, quality, speech.emotion, speech.speaker, kinds))
     return _joined(parts)
@@ -83,8 +78,7 @@ def encode_speech(encoder: AudioEncoder, speech: Speech) -> Clips:
 def encode_unacted(encoder: AudioEncoder, speech: Speech) -> Tensor:
     """Encode windows of people of whom nothing is known yet: (n, width)."""
     encoder.eval()
-    unknown = torch.zeros(1, *VOICE_SHAPE)
-    return torch.cat([encoder.encode(part, unknown) for part in speech.level.split(AT_ONCE)])
+    return encode_levels(encoder, speech.level, torch.zeros(len(speech), *VOICE_SHAPE))
 
 
 def _noisy(speech: Speech, snr: Tensor) -> tuple[Tensor, Tensor]:

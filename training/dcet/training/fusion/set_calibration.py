@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from dcet.runtime.labels import MODALITIES
 from dcet.training.dialogue.fit_judgements import fit_confidence
 from dcet.training.dialogue.forward import first_turn_logits
+from dcet.training.dialogue.minimise import minimise
 from dcet.training.fusion.encoded_dialogues import EncodedDialogues
 from dcet.training.fusion.figures import run_constructed
 from dcet.training.fusion.generator import Generator, by_itself
@@ -46,13 +47,17 @@ def _calibrate_alone(model: Dcet, generator: Generator) -> None:
     inputs, emotion = generator.alone(TURNS_ALONE)
     said = by_itself(model, inputs)
     logits = first_turn_logits(model.step, inputs)
+    trust = inputs.quality * model.step.fusion(inputs).familiarity
     for modality in (1, 2):
         rows = inputs.modality_mask[:, modality] == 1
-        _fit(model, inputs.modality_mask[rows][0], logits[rows], said[rows])
-    fused = model.step.fusion(inputs)
-    probabilities = first_turn_logits(model.step, inputs).softmax(dim=-1)
-    trust = inputs.quality * fused.familiarity
-    fit_confidence(model.step.confidence, probabilities, emotion, inputs.modality_mask, trust)
+        _fit(
+            model,
+            inputs.modality_mask[rows],
+            trust[rows],
+            logits[rows],
+            emotion[rows],
+            target=said[rows],
+        )
 
 
 def _calibrate_together(
@@ -63,42 +68,35 @@ def _calibrate_together(
 ) -> None:
     emotion = torch.cat([item.emotion for item in dialogues.items])
     outputs = run_constructed(model, dialogues, generator, outcomes_for, seed=1)
-    mask = torch.cat([output.modality_mask for output in outputs])
+    mask, trust, logits = (
+        torch.cat([getattr(output, name) for output in outputs])
+        for name in ("modality_mask", "trust", "logits")
+    )
     # An actor may lack an emotion: such a turn has fewer modalities.
     whole = (mask == mask.amax(dim=0)).all(dim=1)
-    _fit(
-        model,
-        mask[whole][0],
-        torch.cat([output.logits for output in outputs])[whole],
-        emotion[whole],
-    )
-    outputs = run_constructed(model, dialogues, generator, outcomes_for, seed=1)
-    fit_confidence(
-        model.step.confidence,
-        torch.cat([output.logits for output in outputs])[whole].softmax(dim=-1),
-        emotion[whole],
-        mask[whole],
-        torch.cat([output.trust for output in outputs])[whole],
-    )
+    _fit(model, mask[whole], trust[whole], logits[whole], emotion[whole], target=emotion[whole])
 
 
-@torch.enable_grad()
-def _fit(model: Dcet, mask: Tensor, logits: Tensor, target: Tensor) -> None:
-    """Fit the set of a mask (3,) on logits (n, 7) to labels (n,) or distributions (n, 7)."""
+def _fit(
+    model: Dcet, mask: Tensor, trust: Tensor, logits: Tensor, emotion: Tensor, *, target: Tensor
+) -> None:
+    """Fit the set of modalities of turns, all of one mask (n, 3), of which logits (n, 7) were made:
+    the logits to `target`, labels (n,) or distributions (n, 7), then the confidence to `emotion`.
+    """
     heads = model.step.heads
     bias = torch.zeros(logits.shape[1], requires_grad=True)
     log_scale = torch.zeros((), requires_grad=True)
-    optimizer = torch.optim.LBFGS([bias, log_scale], max_iter=100, line_search_fn="strong_wolfe")
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        moved = (logits + bias * heads.calibration_scale) * log_scale.exp()
+    def calibrated() -> Tensor:
+        return (logits + bias * heads.calibration_scale) * log_scale.exp()
+
+    def loss() -> Tensor:
         stiff = STIFFNESS * (bias.square().sum() + log_scale.square())
-        loss = cross_entropy(moved, target) + stiff
-        loss.backward()
-        return loss
+        return cross_entropy(calibrated(), target) + stiff
 
-    optimizer.step(closure)
-    place = int(modality_sets(mask).argmax())
+    minimise(loss, [bias, log_scale])
+    place = int(modality_sets(mask[0]).argmax())
     heads.set_bias[place] = bias.detach()
     heads.set_scale[place] = log_scale.detach().exp()
+    probabilities = calibrated().detach().softmax(dim=-1)
+    fit_confidence(model.step.confidence, probabilities, emotion, mask, trust)

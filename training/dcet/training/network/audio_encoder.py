@@ -20,6 +20,7 @@ from dcet.training.settings import Count, Settings, Share
 PRIOR_WINDOWS = 2.0  # how many windows of an unknown speaker the average voice counts for
 REMEMBERED_WINDOWS = 64.0  # beyond it, the oldest speech fades
 VOICE_SHAPE = (3, MELS)
+AT_ONCE = 256
 EDGE = 3  # frames at both ends of a window that are left out: half of what they hold is elsewhere
 STRIDE = 8  # frames to a step of the attention
 RAMP = 8  # frames at both ends in which the weight rises, so that what comes in comes in gently
@@ -117,6 +118,12 @@ class AudioEncoder(nn.Module):
         overall = self.overall(overall_statistics(normed, heard))
         features: Tensor = self.features(torch.cat([mean, spread, overall], dim=1))
         return features
+
+
+def encode_levels(encoder: AudioEncoder, level: Tensor, voice: Tensor) -> Tensor:
+    """Encode any number of level (n, 64, 94) with voice (n, 3, 64), some at once: (n, width)."""
+    parts = zip(level.split(AT_ONCE), voice.split(AT_ONCE), strict=True)
+    return torch.cat([encoder.encode(*part) for part in parts])
 
 
 def overall_statistics(normed: Tensor, weight: Tensor) -> Tensor:

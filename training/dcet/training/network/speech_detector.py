@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank
 
 from dcet.runtime.arrays import HOP_SAMPLES, SAMPLE_RATE_HZ
+from dcet.training.network.mel_power import MelPower
 from dcet.training.settings import Count, Settings, Share
 
 N_FFT = 512
@@ -21,7 +22,6 @@ FRAMES = HOP_SAMPLES // STEP
 MELS = 48
 LOWEST_HZ = 100.0  # below it are hum and offsets
 ROWS, COLUMNS = 32, 16  # their product is N_FFT
-HALF = ROWS // 2 + 1  # of the first stage's outputs: the rest mirrors them
 QUIETEST = 1e-10  # power of a band where nothing sounds: 100 dB below a sine of full scale
 MIDDLE_DB, SPREAD_DB = -60.0, 20.0  # of bands of ordinary recordings
 KERNEL = 3
@@ -39,29 +39,13 @@ class SpeechConfig(Settings):
     least_ms: Count = 200  # of voiced hops, below which a turn has no voice
 
 
-class HopMels(nn.Module):
+class HopMels(MelPower):
     """The log-mels of frames (N, hops, 2, 512): (N, 96, hops), those of a hop one behind the other.
 
-    Absolute levels: 0 dB is a sine of full scale. TensorRT knows no DFT: one of 512 points is one
-    of 32, a twist and one of 16 (Cooley & Tukey, Math. Comp. 1965), as products of small matrices.
+    Absolute levels: 0 dB is a sine of full scale.
     """
 
-    window: Tensor
-    first_real: Tensor
-    first_imag: Tensor
-    twist_real: Tensor
-    twist_imag: Tensor
-    second_real: Tensor
-    second_imag: Tensor
-    mels: Tensor
-
     def __init__(self) -> None:
-        super().__init__()
-        rows = torch.arange(ROWS, dtype=torch.float64)
-        columns, half = rows[:COLUMNS], rows[:HALF]
-        first = torch.outer(half, rows) * (2 * torch.pi / ROWS)
-        twist = torch.outer(half, columns) * (2 * torch.pi / N_FFT)
-        second = torch.outer(columns, columns) * (2 * torch.pi / COLUMNS)
         filters = torch.from_numpy(
             mel_filter_bank(
                 num_frequency_bins=N_FFT // 2 + 1,
@@ -73,38 +57,11 @@ class HopMels(nn.Module):
                 mel_scale="htk",
             )
         )
-        # Bin c + 32 d stands at (c, d) after the second stage. Beyond the last bin, 256, is the
-        # mirror of one whose own place would be in the half that is left out.
-        bins = half[:, None].long() + ROWS * columns.long()
-        has_place = (bins <= N_FFT // 2) | (bins % ROWS > 0) & (bins % ROWS < ROWS // 2)
-        mels = filters[torch.minimum(bins, N_FFT - bins)] * has_place[..., None]
         hann = torch.hann_window(N_FFT, dtype=torch.float64)
-        for name, constant in (
-            ("window", hann * (2 / hann.sum())),
-            ("first_real", first.cos()),
-            ("first_imag", -first.sin()),
-            ("twist_real", twist.cos()),
-            ("twist_imag", -twist.sin()),
-            ("second_real", torch.cat([second.cos(), second.sin()])),  # real rows, then imaginary
-            ("second_imag", torch.cat([-second.sin(), second.cos()])),
-            ("mels", mels.flatten(0, 1)),
-        ):
-            # Known to the last bit without being stored, and not to be rounded to FP16.
-            self.register_buffer(name, constant.float().contiguous(), persistent=False)
+        super().__init__(ROWS, COLUMNS, hann * (2 / hann.sum()), filters)
 
     def forward(self, frames: Tensor) -> Tensor:
-        # Sample 16 a + b stands at (a, b).
-        grid = (frames * self.window).reshape(-1, ROWS, COLUMNS)
-        real, imag = self.first_real @ grid, self.first_imag @ grid  # (frames, c, b) each
-        twisted = torch.cat(
-            [
-                real * self.twist_real - imag * self.twist_imag,
-                real * self.twist_imag + imag * self.twist_real,
-            ],
-            dim=2,
-        )
-        real, imag = twisted @ self.second_real, twisted @ self.second_imag  # (frames, c, d) each
-        power = (real * real + imag * imag).reshape(-1, HALF * COLUMNS) @ self.mels
+        power = self.power(frames)
         db = 10 * torch.log10(power.clamp_min(QUIETEST))
         level = (db - MIDDLE_DB) / SPREAD_DB
         return level.reshape(frames.shape[0], -1, FRAMES * MELS).transpose(1, 2)

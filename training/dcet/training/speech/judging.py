@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.data.tables import read_text
+from dcet.data.media import read_mono
+from dcet.data.metrics import area_under_roc
+from dcet.data.rttm import read_rttm
 from dcet.runtime.arrays import HOP_SAMPLES, SAMPLE_RATE_HZ, Floats
-from dcet.runtime.errors import MalformedTable
-from dcet.training.speech.recordings import Recordings, meetings, read_mono
+from dcet.training.speech.recordings import Recordings, meetings
 
 Detect = Callable[[Floats], Floats]  # (n,) PCM to a probability for each whole hop
 SNRS_DB: Mapping[str, float | None] = {"clean": None, "10 dB": 10.0, "0 dB": 0.0}
@@ -44,7 +45,7 @@ def judge(
             heard = [
                 detect(sound if snr_db is None else white(sound, snr_db, rng)) for sound in pcm
             ]
-            found[f"auc {label}"] = auc(np.concatenate(heard), np.concatenate(turns))
+            found[f"auc {label}"] = area_under_roc(np.concatenate(turns), np.concatenate(heard))
         for label, sounds in clips.items():
             voiced_ms = [(detect(sound) >= threshold).sum() * HOP_SAMPLES / 16 for sound in sounds]
             found[label] = float((np.array(voiced_ms) >= least_ms).mean())
@@ -81,27 +82,11 @@ def white(pcm: Floats, snr_db: float, rng: np.random.Generator) -> Floats:
 def read_turns(folder: Path, meeting: str, samples: int) -> NDArray[np.bool_]:
     """Return for each whole hop of a meeting whether somebody speaks, by train.rttm.
 
-    Raises DataNotFound or MalformedTable.
+    Raises what `read_rttm` raises.
     """
-    file = folder / "train.rttm"
     spoken = np.zeros(samples // HOP_SAMPLES * HOP_SAMPLES, bool)
-    for number, line in enumerate(read_text(file, "the turns of the meetings").splitlines(), 1):
-        cells = line.split()
-        if len(cells) < 5:
-            raise MalformedTable(
-                f"{file}, line {number}: expected SPEAKER and its times: {line!r:.60}"
-            )
-        if cells[1] == meeting:
-            start, length = (round(float(cell) * SAMPLE_RATE_HZ) for cell in cells[3:5])
-            spoken[start : start + length] = True
+    for turn in read_rttm(folder / "train.rttm").get(meeting, ()):
+        start, end = (round(at_s * SAMPLE_RATE_HZ) for at_s in (turn.start_s, turn.end_s))
+        spoken[start:end] = True
     most: NDArray[np.bool_] = spoken.reshape(-1, HOP_SAMPLES).mean(axis=1) >= 0.5
     return most
-
-
-def auc(scores: Floats, positive: NDArray[np.bool_]) -> float:
-    """Return the share of pairs of a positive and a negative that the scores put in order."""
-    order = np.sort(scores[~positive])
-    below = np.searchsorted(order, scores[positive], "left") + np.searchsorted(
-        order, scores[positive], "right"
-    )
-    return float(below.mean() / 2 / len(order))

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dcet.data.media import path_inside, read_audio
+from dcet.data.media import path_inside, read_mono
 from dcet.data.recordings import FILE, read_labels
 from dcet.runtime.arrays import HOP_SAMPLES, SAMPLE_RATE_HZ, Floats
 from dcet.runtime.errors import DataNotFound
-from dcet.runtime.extras import need
 from dcet.synthetic import probes
 from dcet.synthetic.voices import MANNERS, Voice, speak
+from dcet.training.corpora.sounds import SOUNDS
 from dcet.training.speech.silero import Silero
 from dcet.training.speech.unvoiced import draw_unvoiced
 
-SOUNDS = (".flac", ".mp3", ".ogg", ".wav")
 DEV_MEETINGS = ("trn08", "trn09")
 DEV_EVERY = 4  # of the files of noises
 BEFORE = 16 * HOP_SAMPLES  # of silence, for a teacher who has just been switched on
@@ -66,16 +65,6 @@ def read_recordings(data: Path, teacher: Silero, split: str) -> Recordings:
         made=[draw_unvoiced(PART, rng) for _ in range(MADE[split])],
         rooms=[_response(read_mono(file)) for file in files_in(noises / "rir")],
     )
-
-
-def read_mono(file: Path) -> Floats:
-    """Read one channel at 16 kHz, whatever the file has. Raises DataError, or MissingExtra."""
-    samples, rate_hz = read_audio(file)
-    pcm = samples / np.float32(2**15) if samples.dtype == np.int16 else samples
-    mono = pcm if pcm.ndim == 1 else pcm.mean(axis=1)
-    if rate_hz != SAMPLE_RATE_HZ:
-        mono = need("soxr", extra="audio").resample(mono, rate_hz, SAMPLE_RATE_HZ)
-    return np.asarray(mono, np.float32)
 
 
 def files_in(folder: Path) -> list[Path]:
