@@ -8,7 +8,7 @@ import pytest
 
 REPO = Path(__file__).parents[1]
 FOLDERS = {
-    "runtime": {"runtime", "data", "synthetic", "demo"},
+    "runtime": {"runtime", "live", "data", "synthetic", "demo"},
     "targets": {"targets", "finalize"},
     "quantization": {"quantization"},
     "training": {"training"},

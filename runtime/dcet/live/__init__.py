@@ -1,0 +1,1 @@
+"""Follow live streams of sound, pictures and text: events of emotion for every person, on time."""
