@@ -1,0 +1,171 @@
+"""A media file as timed blocks of sound and pictures, in the order of their own timestamps."""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.runtime.arrays import Floats
+from dcet.runtime.errors import DataNotFound, UnusableMedia
+from dcet.runtime.extras import need
+
+MICROSECONDS = 1_000_000
+USUAL_RATE = Fraction(25)  # frames a second, where a file says none
+SHORT_US = MICROSECONDS  # a file that ends so much sooner than it says is cut
+FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}  # of integer samples
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sound:
+    """A block of sound, its channels mixed."""
+
+    pts_us: int  # of its first sample
+    samples: Floats  # (n,) in [-1, 1]
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A frame, turned upright."""
+
+    pts_us: int
+    pixels: NDArray[np.uint8]  # (height, width, 3) RGB
+
+
+class MediaFile:
+    """The first sound and the first moving pictures of a file; iterate to play it from its start.
+
+    Each stream is read through a handle of its own, so that memory stays bounded however the two
+    are interleaved. Times count from the start of the file. What has no time of its own follows
+    what came before it. What cannot be decoded is left out, and `damage` says so after playing.
+
+    Needs the extra `live`. Raises DataNotFound, MissingExtra, or UnusableMedia where the file is no
+    media file, or has neither sound nor pictures.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise DataNotFound(f"{path}: there is no such file; correct the name, or add the file")
+        self.path = path
+        self.damage: list[str] = []
+        self._av = need("av", extra="live")
+        with self._open() as container:
+            sound, pictures = _streams(container)
+            if sound is None and pictures is None:
+                kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
+                raise UnusableMedia(
+                    f"{path}: expected sound or moving pictures, got streams: {kinds}; give "
+                    "another file"
+                )
+            self.has_sound = sound is not None
+            self.has_pictures = pictures is not None
+            self.duration_us: int | None = container.duration  # None: the file does not say
+            self.frame_rate = (pictures and pictures.average_rate) or USUAL_RATE
+
+    def __iter__(self) -> Iterator[Sound | Picture]:
+        """Play the file. Raises UnusableMedia where nothing of it can be decoded."""
+        self.damage.clear()
+        parts: list[Iterator[Sound | Picture]] = []
+        if self.has_sound:
+            parts.append(self._sounds())
+        if self.has_pictures:
+            parts.append(self._pictures())
+        last_us = None
+        for item in heapq.merge(*parts, key=lambda item: item.pts_us):
+            last_us = item.pts_us
+            yield item
+        if last_us is None:
+            why = "; ".join(self.damage) or "its streams are empty"
+            raise UnusableMedia(f"{self.path}: nothing of it can be decoded ({why}); copy it again")
+        if self.duration_us is not None and self.duration_us - last_us > SHORT_US:
+            self.damage.append(
+                f"{self.path}: it ends at {last_us / MICROSECONDS:.1f} s, and says that it is "
+                f"{self.duration_us / MICROSECONDS:.1f} s long; copy it again"
+            )
+
+    def _sounds(self) -> Iterator[Sound]:
+        next_us = 0
+        for frame, start_us in self._frames("audio"):
+            pts_us = next_us if start_us is None else start_us
+            samples = mixed(frame)
+            next_us = pts_us + round(len(samples) * MICROSECONDS / frame.sample_rate)
+            if len(samples):
+                yield Sound(pts_us, samples, frame.sample_rate)
+
+    def _pictures(self) -> Iterator[Picture]:
+        next_us, step_us = 0, round(MICROSECONDS / self.frame_rate)
+        for frame, start_us in self._frames("video"):
+            pts_us = next_us if start_us is None else start_us
+            next_us = pts_us + step_us
+            yield Picture(pts_us, upright(frame))
+
+    def _frames(self, kind: str) -> Iterator[tuple[Any, int | None]]:
+        """Decode one stream: frames in the order in which they are shown, each with its time."""
+        lost = 0
+        with self._open() as container:
+            stream = _streams(container)[kind == "video"]
+            first_us = container.start_time or 0
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets, None)
+                except self._av.FFmpegError as error:
+                    self.damage.append(f"{self.path}: {kind} breaks off ({error.strerror})")
+                    break
+                if packet is None:
+                    break
+                try:
+                    frames = packet.decode()
+                except self._av.FFmpegError:
+                    lost += 1
+                    continue
+                for frame in frames:
+                    start_us = None
+                    if frame.pts is not None and frame.time_base is not None:
+                        start_us = round(frame.pts * frame.time_base * MICROSECONDS) - first_us
+                    yield frame, start_us
+        if lost:
+            self.damage.append(f"{self.path}: {lost} packets of {kind} cannot be decoded")
+
+    def _open(self) -> Any:
+        try:
+            return self._av.open(str(self.path.absolute()), metadata_errors="replace")
+        except (self._av.FFmpegError, OSError) as error:
+            raise UnusableMedia(
+                f"{self.path}: expected a media file, it cannot be opened ({error.strerror}); give "
+                "another, or copy it again"
+            ) from error
+
+
+def mixed(frame: Any) -> Floats:
+    """Return the samples (n,) of a frame of sound in [-1, 1], the mean of its channels."""
+    array: NDArray[Any] = frame.to_ndarray()
+    channels = array if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels).T
+    kind = array.dtype.str[1:]
+    mono = channels.mean(axis=0, dtype=np.float64)
+    if kind == "u1":
+        mono -= FULL_SCALE[kind]
+    samples: Floats = (mono / FULL_SCALE.get(kind, 1.0)).astype(np.float32)
+    return samples
+
+
+def upright(frame: Any) -> NDArray[np.uint8]:
+    """Return the pixels (height, width, 3) of a frame of pictures, RGB, turned as it is shown."""
+    quarters = round(frame.rotation / 90) % 4
+    pixels: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
+
+
+def _streams(container: Any) -> tuple[Any | None, Any | None]:
+    """Return the first stream of sound, and the first of pictures that is no cover of an album."""
+    pictures = (s for s in container.streams.video if not _is_cover(s))
+    return next(iter(container.streams.audio), None), next(pictures, None)
+
+
+def _is_cover(stream: Any) -> bool:
+    return "attached_pic" in (stream.disposition.name or "")
