@@ -33,8 +33,8 @@ class Conversation(Uncopied):
     engine: `auto`, the name of one, or one of your own that runs the bundle's graphs
     max_speakers: how many are remembered, up to 4096; the one unheard for longest makes room for a
         new one, and `degraded` of that turn's estimate names them
-    face_finder: finds faces in whole frames; by default one with OpenCV's cascade, made on first
-        need and shared by the conversations of a thread
+    face_finder: finds faces in whole frames; by default one with the best detector that is here,
+        made on first need and shared by the conversations of a thread
     bank_bytes: the most that the long-term bank may take, which reminds the model of a speaker's
         earlier turns that are like this one; 0, no bank. Needs the extra `memory`
     abstain_below: the confidence, from 0 to 1, below which an estimate abstains: its emotion is

@@ -67,15 +67,7 @@ def load_session(
     """
     file = bundle.manifest.graphs[id].file
     data = bundle.read(file)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ONLY_FATAL
-    # Left to itself ONNX Runtime binds its threads to cores that may not be this process's own.
-    options.intra_op_num_threads = threads_of(id)
-    # Threads that spin while they wait answer sooner, but take the cores from whatever else runs on
-    # the device. 50 µs last from one operator to the next: text, 3 s of sound and 8 faces took
-    # 7.9 ms instead of 9.2 on two idle cores, and 14.7 instead of 13.3 with one of them taken.
-    options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options = session_options(id)
     try:
         session = onnxruntime.InferenceSession(data, options, providers=list(providers))
     except FAILURES as error:
@@ -85,6 +77,20 @@ def load_session(
         ) from error
     check_signature(bundle, id, _tensors(session.get_inputs()), _tensors(session.get_outputs()))
     return session
+
+
+def session_options(graph: str) -> Any:
+    """Return the options of a session for a graph: its threads, which do not spin for long."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ONLY_FATAL
+    # Left to itself ONNX Runtime binds its threads to cores that may not be this process's own.
+    options.intra_op_num_threads = threads_of(graph)
+    # Threads that spin while they wait answer sooner, but take the cores from whatever else runs on
+    # the device. 50 µs last from one operator to the next: text, 3 s of sound and 8 faces took
+    # 7.9 ms instead of 9.2 on two idle cores, and 14.7 instead of 13.3 with one of them taken.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", "50")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
 
 
 def _tensors(ports: Iterable[Any]) -> list[Tensor]:

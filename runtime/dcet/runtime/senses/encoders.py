@@ -200,6 +200,8 @@ class Encoders:
             else:
                 crops.append(crop)
                 confidences.append(confidence)
+        if turn.whole_frames and crops:
+            encoded.degraded += [f"face: {note}" for note in self._finder.degraded]
         return crops, confidences
 
     def _crop(self, image: Image, turn: Turn, encoded: Encoded) -> tuple[Pixels, float]:
@@ -208,15 +210,19 @@ class Encoders:
             with encoded.timed("face"):
                 return to_crop(to_rgb(image, turn.colors)), 1.0
         with encoded.timed("find"):
-            finder = self._face_finder or shared_finder()
-            found = finder.find(to_rgb(image, turn.colors), encoded.face_place)
+            found = self._finder.find(to_rgb(image, turn.colors), encoded.face_place)
             if found is None:
-                raise Unusable("no face found")
+                known = encoded.face_place is not None
+                raise Unusable("no face found" + " where the speaker's was last" * known)
             if found.confidence < SURE:
                 confidence = f"{found.confidence:.2f}; at least {SURE}"
                 raise Unusable(f"the face finder is not sure of a face ({confidence})")
             encoded.face_place = found.place
             return to_crop(found.pixels), found.confidence
+
+    @property
+    def _finder(self) -> FaceFinder:
+        return self._face_finder or shared_finder()
 
     def _encoder(self, name: str) -> str:
         graph = self._modalities[name].encoder
