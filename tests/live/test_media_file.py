@@ -74,7 +74,7 @@ def test_sound_and_pictures_are_merged_by_time(tmp_path: Path) -> None:
     """However they lie in the file: here all the sound lies behind all the pictures."""
     path = write_clip(tmp_path / "clip.mkv", VARIABLE_MS, seconds=2.0)
     items = list(MediaFile(path))
-    times_us = [item.pts_us for item in items]
+    times_us = [item.known_us for item in items]
     assert times_us == sorted(times_us)
     kinds = [type(item) for item in items]
     assert kinds.index(Sound) < kinds.index(Picture) + 2

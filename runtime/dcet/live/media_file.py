@@ -1,4 +1,4 @@
-"""A media file as timed blocks of sound and pictures, in the order of their own timestamps."""
+"""A media file as timed blocks of sound and pictures, in the order in which they would be known."""
 
 import heapq
 from collections.abc import Iterator
@@ -28,6 +28,11 @@ class Sound:
     samples: Floats  # (n,) in [-1, 1]
     sample_rate_hz: int
 
+    @property
+    def known_us(self) -> int:
+        """When a microphone would have heard all of it."""
+        return self.pts_us + round(len(self.samples) * MICROSECONDS / self.sample_rate_hz)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
@@ -36,13 +41,18 @@ class Picture:
     pts_us: int
     pixels: NDArray[np.uint8]  # (height, width, 3) RGB
 
+    @property
+    def known_us(self) -> int:
+        return self.pts_us
+
 
 class MediaFile:
     """The first sound and the first moving pictures of a file; iterate to play it from its start.
 
-    Each stream is read through a handle of its own, so that memory stays bounded however the two
-    are interleaved. Times count from the start of the file. What has no time of its own follows
-    what came before it. What cannot be decoded is left out, and `damage` says so after playing.
+    A picture comes at its time, a block of sound at the time of its end, as live ones do. Each
+    stream is read through a handle of its own, so that memory stays bounded however the two are
+    interleaved. Times count from the start of the file. What has no time of its own follows what
+    came before it. What cannot be decoded is left out, and `damage` says so after playing.
 
     Needs the extra `live`. Raises DataNotFound, MissingExtra, or UnusableMedia where the file is no
     media file, or has neither sound nor pictures.
@@ -76,8 +86,8 @@ class MediaFile:
         if self.has_pictures:
             parts.append(self._pictures())
         last_us = None
-        for item in heapq.merge(*parts, key=lambda item: item.pts_us):
-            last_us = item.pts_us
+        for item in heapq.merge(*parts, key=lambda item: item.known_us):
+            last_us = item.known_us
             yield item
         if last_us is None:
             why = "; ".join(self.damage) or "its streams are empty"
@@ -92,10 +102,10 @@ class MediaFile:
         next_us = 0
         for frame, start_us in self._frames("audio"):
             pts_us = next_us if start_us is None else start_us
-            samples = mixed(frame)
-            next_us = pts_us + round(len(samples) * MICROSECONDS / frame.sample_rate)
-            if len(samples):
-                yield Sound(pts_us, samples, frame.sample_rate)
+            sound = Sound(pts_us, mixed(frame), frame.sample_rate)
+            next_us = sound.known_us
+            if len(sound.samples):
+                yield sound
 
     def _pictures(self) -> Iterator[Picture]:
         next_us, step_us = 0, round(MICROSECONDS / self.frame_rate)
