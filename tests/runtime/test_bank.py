@@ -122,8 +122,8 @@ def played(bundle: Bundle, **options: Any) -> Conversation:
 
 
 def bank_of(conversation: Conversation) -> Bank:
-    assert conversation._bank is not None
-    return conversation._bank
+    assert conversation._memory.bank is not None
+    return conversation._memory.bank
 
 
 def test_forgetting_leaves_no_byte(bundle: Bundle) -> None:

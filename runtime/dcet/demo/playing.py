@@ -6,7 +6,7 @@ from dcet.demo import TITLE, scripted_conversation
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import MODALITIES
-from dcet.runtime.memory import Trajectory
+from dcet.runtime.trajectory import Trajectory
 from dcet.synthetic.actors import ACTORS, ScriptedTurn, synthesise_audio, synthesise_faces
 
 

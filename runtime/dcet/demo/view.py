@@ -14,7 +14,7 @@ from dcet.demo.playing import usable_modalities
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import EMOTIONS, MODALITIES
-from dcet.runtime.memory import Trajectory
+from dcet.runtime.trajectory import Trajectory
 from dcet.synthetic.actors import ScriptedTurn
 
 COLOURS = {

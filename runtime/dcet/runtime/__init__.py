@@ -12,8 +12,9 @@ from dcet.runtime.conversation import Conversation
 from dcet.runtime.errors import DcetError
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import EMOTIONS, MODALITIES
-from dcet.runtime.memory import Trajectory
+from dcet.runtime.senses.encoded import Encoded
 from dcet.runtime.senses.face_finder import FaceFinder
+from dcet.runtime.trajectory import Trajectory
 from dcet.runtime.turn import Features
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Bundle",
     "Conversation",
     "DcetError",
+    "Encoded",
     "Estimate",
     "FaceFinder",
     "Features",

@@ -1,27 +1,28 @@
 """A conversation: turns in, estimates out, and a memory of every speaker in between."""
 
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
+from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.bank import Bank
 from dcet.runtime.bundle.bundle import Bundle
-from dcet.runtime.engines.engine import Engine, start
-from dcet.runtime.errors import ConfigError, EmptyTurn
+from dcet.runtime.engines.engine import Engine
+from dcet.runtime.errors import InputError
 from dcet.runtime.estimate import Estimate
-from dcet.runtime.labels import EMOTIONS, MODALITIES
-from dcet.runtime.memory import Arena, Recalled, Trajectory
-from dcet.runtime.senses.encoders import Encoded, Encoders
+from dcet.runtime.memory import Arena, Recalled
+from dcet.runtime.options import check_engine, check_options
+from dcet.runtime.senses.encoded import Encoded, check_encoded, timed
+from dcet.runtime.senses.encoders import Encoders
 from dcet.runtime.senses.face_finder import FaceFinder
-from dcet.runtime.turn import Colors, Features, Image, Turn, check_speaker
+from dcet.runtime.step import Step
+from dcet.runtime.trajectory import Trajectory
+from dcet.runtime.turn import Colors, Features, Image, Turn, check_speaker, check_time
 from dcet.runtime.uncopied import Uncopied
+from dcet.runtime.whole_memory import Memory
 
-MAX_SPEAKERS = 4096  # each takes some 20 KB, whether they speak or not
 # Less sure, an estimate is right less often than always naming the most common emotion would be
 # (42 % of MELD's turns are neutral); a fifth of the turns are, two thirds of them wrong.
 ABSTAIN_BELOW = 0.4
@@ -55,57 +56,26 @@ class Conversation(Uncopied):
         bank_bytes: int = 0,
         abstain_below: float = ABSTAIN_BELOW,
     ) -> None:
-        if not isinstance(bundle, Bundle):
-            raise ConfigError(
-                f"bundle: expected a Bundle, got {type(bundle).__name__}; "
-                "open one with Bundle.open(path)"
-            )
-        if not _is_whole(max_speakers) or not 1 <= max_speakers <= MAX_SPEAKERS:
-            raise ConfigError(
-                f"max_speakers: expected a whole number from 1 to {MAX_SPEAKERS}, "
-                f"got {max_speakers!r}"
-            )
-        if not _is_whole(bank_bytes):
-            raise ConfigError(f"bank_bytes: expected a whole number, got {bank_bytes!r}")
-        if not _is_share(abstain_below):
-            raise ConfigError(
-                f"abstain_below: expected a confidence from 0 (never) to 1, got {abstain_below!r}"
-            )
+        check_options(bundle, max_speakers, bank_bytes, abstain_below)
         self.abstain_below = float(abstain_below)
         self.bundle = bundle
         self.engine = bundle.engine(engine) if isinstance(engine, str) else engine
-        if not isinstance(self.engine, Engine):
-            raise ConfigError(
-                "engine: expected auto, the name of an engine, or an instance of a subclass of "
-                f"dcet.runtime.engines.engine.Engine, got {type(self.engine).__name__}"
-            )
-        for name in ("name", "reason"):
-            if not isinstance(getattr(self.engine, name, None), str):
-                raise ConfigError(
-                    f"engine: expected {type(self.engine).__name__}.{name} to be a str; set it"
-                )
-        self._arena = Arena(bundle.manifest.state, int(max_speakers), self.engine)
-        self._bank = Bank(bundle.manifest, int(bank_bytes)) if bank_bytes else None
+        check_engine(self.engine)
+        arena = Arena(bundle.manifest.state, int(max_speakers), self.engine)
+        bank = Bank(bundle.manifest, int(bank_bytes)) if bank_bytes else None
+        self._memory = Memory(arena, bank)
         self._encoders = Encoders(bundle, self.engine, face_finder)
-        self._modalities = bundle.manifest.modalities
-        self._speaker_input = bundle.manifest.speaker_input
-        # What the step is fed where nothing is given.
-        state = {pair.input for pair in bundle.manifest.state}
-        self._absent = {
-            tensor.name: np.zeros(tuple(map(int, tensor.shape)), np.float32)
-            for tensor in bundle.manifest.graphs["step"].inputs
-            if tensor.name not in state
-        }
+        self._step = Step(bundle.manifest, self.engine, bank, self.abstain_below)
 
     @property
     def turns(self) -> int:
         """The number of turns answered since the beginning or the last reset."""
-        return self._arena.index.turns
+        return self._memory.arena.index.turns
 
     @property
     def speakers(self) -> tuple[str, ...]:
         """The speakers who are remembered, the one silent for longest first."""
-        return self._arena.speakers
+        return self._memory.arena.speakers
 
     def turn(
         self,
@@ -117,6 +87,8 @@ class Conversation(Uncopied):
         sample_rate_hz: float = SAMPLE_RATE_HZ,
         colors: Colors = "rgb",
         whole_frames: bool = False,
+        encoded: Encoded | None = None,
+        at_us: int | None = None,
     ) -> Estimate:
         """Estimate the emotion of one utterance, and remember it.
 
@@ -127,6 +99,8 @@ class Conversation(Uncopied):
             (height, width, 1, 3 or 4), or the bytes of a picture file, which need the extra `faces`
         colors: the order of the channels of images given as arrays, rgb or bgr
         whole_frames: the images are not cut out around the face; find it, which needs `faces` too
+        encoded: what `encode` made of all this, given in its place
+        at_us: when the turn was, in microseconds of the host's media time, for `trajectory`
 
         Each of the three may be Features instead. What cannot be used, such as a frame that is None
         or audio with NaN, is left out, and the turn answered from the rest; `degraded` of the
@@ -136,138 +110,122 @@ class Conversation(Uncopied):
         EmptyTurn where nothing of the turn can be used, MissingExtra or EngineError.
         """
         started = time.perf_counter()
-        speaker = check_speaker(speaker)
-        turn = Turn(
-            text=text,
-            audio=audio,
-            face=faces,
-            sample_rate_hz=sample_rate_hz,
-            colors=colors,
-            whole_frames=whole_frames,
+        turn = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames)
+        check_time(at_us)
+        recalled, encoded = self._encoded(speaker, turn, encoded)
+        latency_ms = dict(encoded.latency_ms)
+        with timed(latency_ms, "step"):
+            outputs = self._step.run(recalled, encoded)
+            index, rows = self._memory.draft(recalled, encoded, outputs, at_us)
+        estimate = self._step.estimate(
+            index.turns, recalled, encoded, outputs, latency_ms, encoded.lost(recalled.origin)
         )
-        turn.check(self._modalities)
-        recalled = self._arena.recall(speaker)
-        encoded = self._encoders.encode(turn, recalled)
-        if not encoded.features:
-            raise EmptyTurn(
-                "expected text, audio or faces that this bundle can use, got "
-                f"{'; '.join(encoded.degraded) or 'none of them'}; leave the turn out"
-            )
-        return self._step(speaker, recalled, encoded, started)
+        latency_ms["total"] += (time.perf_counter() - started) * 1000
+        return self._memory.keep(index, rows, estimate)
+
+    def preview(
+        self,
+        speaker: str,
+        text: str | Features | None = None,
+        audio: NDArray[Any] | Features | None = None,
+        faces: Sequence[Image] | Features | None = None,
+        *,
+        sample_rate_hz: float = SAMPLE_RATE_HZ,
+        colors: Colors = "rgb",
+        whole_frames: bool = False,
+        encoded: Encoded | None = None,
+    ) -> Estimate:
+        """Return the estimate that `turn` would, and remember nothing of it.
+
+        However many previews there are, the memory and all later estimates are the same, bit for
+        bit. Arguments and errors are those of `turn`.
+        """
+        started = time.perf_counter()
+        turn = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames)
+        recalled, encoded = self._encoded(speaker, turn, encoded)
+        latency_ms = dict(encoded.latency_ms)
+        with timed(latency_ms, "step"):
+            outputs = self._step.run(recalled, encoded)
+        estimate = self._step.estimate(self.turns + 1, recalled, encoded, outputs, latency_ms)
+        latency_ms["total"] += (time.perf_counter() - started) * 1000
+        return estimate
+
+    def encode(
+        self,
+        speaker: str,
+        text: str | Features | None = None,
+        audio: NDArray[Any] | Features | None = None,
+        faces: Sequence[Image] | Features | None = None,
+        *,
+        sample_rate_hz: float = SAMPLE_RATE_HZ,
+        colors: Colors = "rgb",
+        whole_frames: bool = False,
+        voiced: bool = False,
+        after: Encoded | None = None,
+    ) -> Encoded:
+        """Run the encoders on a turn, or on what there is of it so far, and remember nothing.
+
+        voiced: the audio is known to be a voice: where one sounds is not looked for, nothing is cut
+            off at the ends, and audio of exactly one window (3 s) is one window
+        after: what was encoded of the same turn so far; the audio and the faces are added to its
+            own, the text takes the place of its text. It stays as it is
+
+        `turn(speaker, encoded=encode(speaker, …))` is `turn(speaker, …)`, bit for bit. It holds for
+        this speaker until they are forgotten.
+
+        A turn encoded in pieces is close to the same turn at once, and not equal. Its mean, peak,
+        quality and margins of silence are those of each piece; windows do not overlap from piece to
+        piece, and a piece shorter than a window is two, as a short turn is. A window is heard
+        against the speaker's voice with the pieces before in it; at once, all windows are heard
+        against the voice before the turn. Of more windows than a turn uses (8) the last count, of
+        more faces as many, evenly spread.
+
+        Other arguments and errors are those of `turn`; where nothing can be used, `features` is
+        empty and `degraded` says why. Raises InputError where `after` is of another speaker or
+        conversation, or of a time before the speaker was forgotten.
+        """
+        started = time.perf_counter()
+        turn = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames, voiced)
+        speaker = check_speaker(speaker)
+        turn.check(self.bundle.manifest.modalities)
+        recalled = self._memory.arena.recall(speaker)
+        if after is not None:
+            check_encoded(after, recalled.origin, "after")
+        encoded = self._encoders.encode(turn, recalled, after)
+        encoded.latency_ms["total"] += (time.perf_counter() - started) * 1000
+        return encoded
 
     def trajectory(self, speaker: str) -> Trajectory:
         """Return the last 256 turns of a speaker. Raises UnknownSpeaker."""
-        return self._arena.trajectory(check_speaker(speaker))
+        return self._memory.arena.trajectory(check_speaker(speaker))
 
     def forget(self, speaker: str) -> None:
         """Leave no trace of this speaker. What the scene remembers of all speakers goes with it.
 
         Other speakers keep their own memory. Raises UnknownSpeaker.
         """
-        speaker = check_speaker(speaker)
-        if self._bank is not None:  # first: once the arena knows no number, it cannot be told
-            self._bank.forget(self._arena.number(speaker))
-        self._arena.forget(speaker)
+        self._memory.forget(check_speaker(speaker))
 
     def reset(self) -> None:
         """Forget all speakers and the scene, and count turns from 1 again."""
-        self._arena.reset()
-        if self._bank is not None:
-            self._bank.reset()
+        self._memory.reset()
 
-    def _step(self, speaker: str, recalled: Recalled, encoded: Encoded, started: float) -> Estimate:
-        """Run the step on what was encoded, and keep what it makes of the memory."""
-        bank, number = self._bank, recalled.number
-        with encoded.timed("step"):
-            inputs = {**self._step_inputs(encoded), **recalled.states["step"]}
-            inputs[self._speaker_input] = np.array([[number]], np.float32)
-            if bank is not None:
-                inputs |= bank.recall(number, encoded.features)
-            outputs = start(self.engine, "step", inputs)()
-            graphs = {**encoded.outputs, "step": outputs}
-            index = self._arena.draft(speaker, graphs, encoded.face_place)
-            if bank is not None:
-                evicted = self._arena.number(recalled.evicted)
-                rows = bank.draft(number, encoded.features, outputs, evicted)
-        if recalled.evicted is not None:
-            encoded.degraded.append(
-                f"memory: {recalled.evicted!r}, unheard for longest, was forgotten to make room"
+    def _encoded(
+        self, speaker: str, turn: Turn, encoded: Encoded | None
+    ) -> tuple[Recalled, Encoded]:
+        """Return the speaker's memory, and what the turn is to be answered from. Nothing changes.
+
+        Raises as `turn` does.
+        """
+        speaker = check_speaker(speaker)
+        turn.check(self.bundle.manifest.modalities)
+        recalled = self._memory.arena.recall(speaker)
+        if encoded is None:
+            return recalled, self._encoders.encode(turn, recalled)
+        if turn.given:
+            raise InputError(
+                f"encoded: expected it in the place of text, audio and faces, got "
+                f"{', '.join(turn.given)} with it; give that to encode(…, after=encoded)"
             )
-        estimate = self._estimate(speaker, index.turns, recalled, encoded, outputs)
-        estimate.latency_ms["total"] = (time.perf_counter() - started) * 1000
-        before = self._arena.index
-        rows_before = np.zeros(0, np.int64) if bank is None else bank.rows
-        try:
-            self._arena.index = index
-            if bank is not None:
-                bank.rows = rows
-            return estimate
-        except BaseException:  # an interrupt: the caller gets no estimate, so the turn was none
-            self._arena.index = before
-            if bank is not None:
-                bank.rows = rows_before
-            raise
-
-    def _estimate(
-        self,
-        speaker: str,
-        turn: int,
-        recalled: Recalled,
-        encoded: Encoded,
-        outputs: Mapping[str, Floats],
-    ) -> Estimate:
-        probabilities = outputs["probabilities"][0].tolist()
-        weights = outputs["modality_weights"][0].tolist()
-        confidence = outputs["confidence"].item() if "confidence" in outputs else None
-        familiarity = outputs.get("familiarity", np.ones((1, len(MODALITIES))))[0].tolist()
-        return Estimate(
-            speaker=speaker,
-            turn=turn,
-            emotion=EMOTIONS[int(np.argmax(probabilities))],
-            probabilities=dict(zip(EMOTIONS, probabilities, strict=True)),
-            confidence=confidence,
-            abstains=self._abstains(confidence),
-            sentiment=outputs["sentiment"].item(),
-            shift=None if recalled.is_first else outputs["shift"].item(),
-            modality_weights=dict(zip(MODALITIES, weights, strict=True)),
-            quality=encoded.quality,
-            familiarity=dict(zip(MODALITIES, familiarity, strict=True)),
-            latency_ms=encoded.latency_ms,
-            engine=self.engine.name,
-            engine_reason=self.engine.reason,
-            degraded=tuple(encoded.degraded),
-        )
-
-    def _abstains(self, confidence: float | None) -> str | None:
-        """Say why an estimate of this confidence should not be believed, if so."""
-        if confidence is None or confidence >= self.abstain_below:
-            return None
-        shown = math.floor(100 * confidence) / 100  # not rounded up to what it is below
-        return f"confidence {shown:.2f} is below {self.abstain_below:g}"
-
-    def _step_inputs(self, encoded: Encoded) -> dict[str, Floats]:
-        """Make the step's inputs, but for speaker and states."""
-        inputs = dict(self._absent)
-        present = [name in encoded.features for name in MODALITIES]
-        inputs["modality_mask"] = np.array([present], np.float32)
-        inputs["quality"] = np.array([[encoded.quality[n] for n in MODALITIES]], np.float32)
-        for name, array in encoded.features.items():
-            modality = self._modalities[name]
-            if modality.mask is None:
-                inputs[modality.input] = array[None]
-                continue
-            inputs[modality.input] = np.zeros_like(inputs[modality.input])
-            inputs[modality.input][0, : len(array)] = array
-            inputs[modality.mask] = np.zeros_like(inputs[modality.mask])
-            inputs[modality.mask][0, : len(array)] = 1
-        return inputs
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _is_share(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        return False
-    return 0 <= float(value) <= 1
+        check_encoded(encoded, recalled.origin, "encoded")
+        return recalled, encoded

@@ -13,19 +13,22 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dcet.runtime.arrays import Floats
 from dcet.runtime.bundle.manifest import StatePair
 from dcet.runtime.engines.engine import Engine
 from dcet.runtime.errors import UnknownSpeaker
 from dcet.runtime.labels import EMOTIONS
+from dcet.runtime.origin import Origin
+from dcet.runtime.trajectory import Trajectory
 
 TRAJECTORY_TURNS = 256
+UNKNOWN_TIME_US = -1
 
 _POINT = np.dtype(
     [
         ("turn", np.int64),
+        ("time_us", np.int64),  # -1: unknown
         ("probabilities", np.float32, len(EMOTIONS)),
         ("sentiment", np.float32),
         ("shift", np.float32),  # NaN on a speaker's first turn
@@ -34,22 +37,11 @@ _POINT = np.dtype(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trajectory:
-    """The last turns of one speaker, oldest first."""
-
-    speaker: str
-    turns: NDArray[np.int64]  # (n,) number of the turn in the conversation, from 1
-    probabilities: Floats  # (n, 7) in the order of EMOTIONS
-    sentiment: Floats  # (n,) in [-1, 1]
-    shift: Floats  # (n,) NaN on the speaker's first turn
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Recalled:
     """The past as the encoders and the step need it. `states` are views: do not keep them."""
 
     number: int  # the speaker's, from 1
-    is_first: bool  # nothing was said by this speaker yet
+    origin: Origin
     # Of each graph that has some, by its input names: Floats, or DeviceState.
     states: dict[str, dict[str, Any]]
     face_place: Floats | None  # (3,) where the speaker's face was last found, as FoundFace.place
@@ -78,10 +70,14 @@ class Arena:
     def __init__(
         self, state: tuple[StatePair, ...], max_speakers: int, engine: Engine | None = None
     ) -> None:
-        """Allocate the block, unless `engine` keeps the states on its device."""
+        """Allocate the block, without the step's states where `engine` keeps them on its device."""
         count = max_speakers + 1
-        self._device = None if engine is None else engine.keep_states(state, count)
-        self._state = state = state if self._device is None else ()
+        # What the encoders remember stays on the host: they may run ahead of the memory.
+        steps = [pair for pair in state if pair.graph == "step"]
+        self._device = None if engine is None else engine.keep_states(steps, count)
+        if self._device is not None:
+            state = tuple(pair for pair in state if pair.graph != "step")
+        self._state = state
         speakers, scenes = (
             [(pair.input, np.float32, pair.shape) for pair in state if pair.per == owner]
             for owner in ("speaker", "scene")
@@ -100,6 +96,7 @@ class Arena:
         self._scenes, self._slots = self.block["scenes"], self.block["slots"]
         self._blank = np.zeros((), slot)
         self._max_speakers = max_speakers
+        self._identity = object()
         self.index = Index()
 
     def reset(self) -> None:
@@ -107,6 +104,7 @@ class Arena:
         self.block.fill(0)
         if self._device is not None:
             self._device.reset()
+        self._identity = object()
         self.index = Index()
 
     @property
@@ -130,17 +128,20 @@ class Arena:
             owner = slot if pair.per == "speaker" else self._scenes[index.scene]
             states.setdefault(pair.graph, {})[pair.input] = owner[pair.input]
         if self._device is not None:
-            states.update(self._device.recall(place, index.spare, index.scene))
+            states["step"] = dict(self._device.recall(place, index.spare, index.scene))
         face_place = slot["face_place"].copy() if slot["face_place"].any() else None
         is_full = place is None and len(index.slots) == self._max_speakers
         evicted = next(iter(index.slots)) if is_full else None
-        return Recalled(number, slot["turns"] == 0, states, face_place, evicted)
+        known = 0 if place is None else number
+        origin = Origin(self._identity, speaker, known, int(slot["turns"]))
+        return Recalled(number, origin, states, face_place, evicted)
 
     def draft(
         self,
         speaker: str,
         graphs: Mapping[str, Mapping[str, Floats]],
         face_place: Floats | None = None,
+        at_us: int | None = None,
     ) -> Index:
         """Write what this speaker's turn gave, the outputs of `step` and of the encoders that ran,
         to the spare slots, and return the index of which they are no longer spare.
@@ -153,8 +154,6 @@ class Arena:
         self._slots[index.spare] = self._blank if place is None else self._slots[place]
         self._scenes[following.scene] = self._scenes[index.scene]
         slot, scene = self._slots[index.spare], self._scenes[following.scene]
-        if self._device is not None:
-            self._device.draft(place, index.spare, index.scene, graphs)
         for pair in self._state:
             if pair.graph in graphs:
                 owner = slot if pair.per == "speaker" else scene
@@ -166,6 +165,7 @@ class Arena:
         outputs = graphs["step"]
         point = slot["trajectory"][slot["turns"] % TRAJECTORY_TURNS]
         point["turn"] = following.turns
+        point["time_us"] = UNKNOWN_TIME_US if at_us is None else at_us
         point["probabilities"] = outputs["probabilities"][0]
         point["sentiment"] = outputs["sentiment"][0, 0]
         point["shift"] = outputs["shift"][0, 0] if slot["turns"] else np.nan
@@ -201,6 +201,7 @@ class Arena:
         return Trajectory(
             speaker=speaker,
             turns=points["turn"].copy(),
+            times_us=points["time_us"].copy(),
             probabilities=points["probabilities"].copy(),
             sentiment=points["sentiment"].copy(),
             shift=points["shift"].copy(),

@@ -28,6 +28,7 @@ from dcet.runtime.errors import (
 MAX_TEXT_CHARS = 8192
 MAX_SPEAKER_CHARS = 256
 MAX_CHANNELS = 8
+MAX_TIME_US = 2**63 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -63,7 +64,7 @@ class Features:
     array: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Turn:
     """The modalities of one turn as they were given. `Conversation.turn` says what each may be."""
 
@@ -73,6 +74,7 @@ class Turn:
     sample_rate_hz: float
     colors: Colors
     whole_frames: bool
+    voiced: bool = False
 
     @property
     def given(self) -> dict[str, Any]:
@@ -82,6 +84,8 @@ class Turn:
 
     def check(self, modalities: Mapping[str, Modality]) -> None:
         """Raise the InputError that says what is wrong, whether or not the bundle could use it."""
+        if not isinstance(self.voiced, bool | np.bool_):
+            raise InputError(f"voiced: expected True or False, got {self.voiced!r}")
         for name, given in self.given.items():
             if isinstance(given, Features):
                 check_features(name, given, modalities[name])
@@ -104,6 +108,18 @@ def check_speaker(speaker: str) -> str:
             f"got {len(name)}; use a shorter one"
         )
     return name
+
+
+def check_time(at_us: int | None) -> None:
+    """Check a media time. Raises InputError."""
+    if at_us is None:
+        return
+    is_whole = isinstance(at_us, int | np.integer) and not isinstance(at_us, bool)
+    if not is_whole or not 0 <= at_us <= MAX_TIME_US:
+        raise InputError(
+            f"at_us: expected a media time in whole microseconds, from 0 to {MAX_TIME_US}, got "
+            f"{at_us!r}; count from the beginning of the recording or the stream"
+        )
 
 
 def check_text(text: str) -> None:

@@ -1,7 +1,6 @@
 """States that stay on a CUDA device from turn to turn."""
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 import numpy as np
 
@@ -15,48 +14,34 @@ _FLOAT_BYTES = 4
 class DeviceStates:
     """Slots for the states of speakers, and two for the scene's, in one block of the device.
 
-    A graph reads the slots that count and writes to the spare ones. The block holds both scenes, a
+    The step reads the slots that count and writes to the spare ones. The block holds both scenes, a
     new speaker (zeros), and the slots.
     """
 
     def __init__(self, cuda: Cuda, state: Sequence[StatePair], slots: int) -> None:
         self._cuda = cuda
-        self._state = sorted(state, key=lambda pair: (pair.graph, pair.per))
+        self._state = tuple(state)
         self._offsets: dict[str, int] = {}
-        # What a graph writes of one owner lies together, so that one copy moves it.
-        self._spans: dict[str, list[tuple[str, int, int]]] = {}
         sizes = {"speaker": 0, "scene": 0}
-        for (graph, per), pairs in groupby(self._state, lambda pair: (pair.graph, pair.per)):
-            begin = sizes[per]
-            for pair in pairs:
-                self._offsets[pair.input] = sizes[per]
-                sizes[per] += aligned(int(np.prod(pair.shape)) * _FLOAT_BYTES)
-            self._spans.setdefault(graph, []).append((per, begin, sizes[per] - begin))
+        for pair in self._state:
+            self._offsets[pair.input] = sizes[pair.per]
+            sizes[pair.per] += aligned(int(np.prod(pair.shape)) * _FLOAT_BYTES)
         self._slot_bytes, self._scene_bytes = sizes["speaker"], sizes["scene"]
         total = 2 * self._scene_bytes + (1 + slots) * self._slot_bytes
         self._block = Block(cuda, total)
         self._scenes = self._block.address
         self._unknown = self._scenes + 2 * self._scene_bytes
 
-    def recall(
-        self, place: int | None, spare: int, scene: int
-    ) -> dict[str, dict[str, DeviceState]]:
-        """Return the states by graph and input. None is the place of a new speaker."""
-        states: dict[str, dict[str, DeviceState]] = {}
+    def recall(self, place: int | None, spare: int, scene: int) -> dict[str, DeviceState]:
+        """Return the states by their inputs. None is the place of a new speaker."""
+        states: dict[str, DeviceState] = {}
         for pair in self._state:
             offset = self._offsets[pair.input]
             here, there = self._places(pair.per, place, spare, scene)
-            states.setdefault(pair.graph, {})[pair.input] = DeviceState(
+            states[pair.input] = DeviceState(
                 address=here + offset, next_address=there + offset, shape=pair.shape
             )
         return states
-
-    def draft(self, place: int | None, spare: int, scene: int, graphs: Iterable[str]) -> None:
-        """Copy to the spare slots what belongs to graphs that did not run."""
-        for graph in self._spans.keys() - set(graphs):
-            for per, begin, size_bytes in self._spans[graph]:
-                here, there = self._places(per, place, spare, scene)
-                self._cuda.copy(there + begin, here + begin, size_bytes)
 
     def forget(self, places: Iterable[int]) -> None:
         """Zero these slots, and both of the scene."""

@@ -27,20 +27,14 @@ class DeviceState:
 
 
 class States(Protocol):
-    """Slots for what the graphs remember of each speaker, and two for the scene; zeros at first.
+    """Slots for what the step remembers of each speaker, and two for the scene; zeros at first.
 
     The caller says which slots count. A turn reads those and writes to the spare ones: a slot, and
     the other one of the scene.
     """
 
-    def recall(
-        self, place: int | None, spare: int, scene: int
-    ) -> dict[str, dict[str, DeviceState]]:
-        """Return what the graphs read and write, by graph and input; None is the place of a new
-        speaker."""
-
-    def draft(self, place: int | None, spare: int, scene: int, graphs: Iterable[str]) -> None:
-        """Complete the spare slots, which `graphs` wrote to, with what belongs to the others."""
+    def recall(self, place: int | None, spare: int, scene: int) -> dict[str, DeviceState]:
+        """Return what the step reads and writes, by input; None is the place of a new speaker."""
 
     def forget(self, places: Iterable[int]) -> None:
         """Zero these slots, and both of the scene. Nothing of them is left when this returns."""
@@ -80,8 +74,8 @@ class Engine(Uncopied, ABC):
         return lambda: outputs
 
     def keep_states(self, state: Sequence[StatePair], slots: int) -> States | None:
-        """Make room on the device for so many slots of states, and the scene's, or return None
-        where states go in and out as arrays. Raises EngineError."""
+        """Make room on the device for so many slots of these states, which are the step's, and the
+        scene's, or return None where states go in and out as arrays. Raises EngineError."""
         return None
 
     def float_type(self, graph: str) -> str:

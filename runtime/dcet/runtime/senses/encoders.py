@@ -1,9 +1,7 @@
 """Runs a bundle's encoders on what a turn gives: features, and how good their sources are."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +10,9 @@ from numpy.typing import NDArray
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.engines.engine import Engine, start
 from dcet.runtime.errors import NotFinite
-from dcet.runtime.labels import MODALITIES
 from dcet.runtime.memory import Recalled
 from dcet.runtime.senses.audio import cut_windows, prepare_audio
+from dcet.runtime.senses.encoded import Encoded, timed
 from dcet.runtime.senses.face import Pixels, crop_qualities, spread, to_crop, to_rgb
 from dcet.runtime.senses.face_finder import SURE, FaceFinder, shared_finder
 from dcet.runtime.senses.speech import hear_voice, voiced_part
@@ -23,29 +21,6 @@ from dcet.runtime.turn import Features, Image, Turn, Unusable, check_finite, che
 
 if TYPE_CHECKING:
     from dcet.runtime.bundle.bundle import Bundle
-
-STAGES = ("tokenize", "text", "speech", "audio", "find", "face", "step")
-
-
-@dataclass(slots=True, eq=False)
-class Encoded:
-    """The outcome of encoding a turn, modality by modality."""
-
-    features: dict[str, Floats] = field(default_factory=dict)
-    quality: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 1.0))
-    outputs: dict[str, dict[str, Floats]] = field(default_factory=dict)  # of each encoder that ran
-    face_place: Floats | None = None  # where the speaker's face was last found in a frame
-    degraded: list[str] = field(default_factory=list)
-    latency_ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add what the block takes to the stage."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.latency_ms[stage] += (time.perf_counter() - started) * 1000
 
 
 class Encoders:
@@ -58,12 +33,16 @@ class Encoders:
         self._modalities = bundle.manifest.modalities
         self._tokenizer = bundle.tokenizer  # loaded here, so that the first turn need not wait
 
-    def encode(self, turn: Turn, recalled: Recalled) -> Encoded:
+    def encode(self, turn: Turn, recalled: Recalled, after: Encoded | None = None) -> Encoded:
         """Encode what this bundle can use of a checked turn, and say why not the rest.
+
+        after: what was encoded of the same turn so far
 
         Encoders run in parallel where the engine can. Raises MissingExtra or EngineError.
         """
-        encoded = Encoded()
+        encoded = Encoded(recalled.origin)
+        if after is not None:
+            recalled = self._going_on(recalled, after)
         begun: list[Callable[[], None]] = []
         for name, given in turn.given.items():
             try:
@@ -74,18 +53,30 @@ class Encoders:
                 elif name == "text":
                     begun.append(self._text(given, encoded))
                 elif name == "audio":
-                    begun.append(self._audio(given, turn.sample_rate_hz, recalled, encoded))
+                    begun.append(self._audio(given, turn, recalled, encoded))
                 else:
                     begun.append(self._face(given, turn, recalled, encoded))
             except (Unusable, NotFinite) as reason:
                 encoded.degraded.append(f"{name}: {reason}")
         for finish in begun:
             finish()
-        return encoded
+        return encoded if after is None else after.joined(encoded, turn.given, self._modalities)
+
+    def _going_on(self, recalled: Recalled, after: Encoded) -> Recalled:
+        """Put what the encoders remember of the turn so far in the place of what is remembered of
+        the speaker."""
+        following = {
+            graph: {
+                pair.input: outputs[pair.output] for pair in self._bundle.manifest.states_of(graph)
+            }
+            for graph, outputs in after.outputs.items()
+        }
+        face_place = recalled.face_place if after.face_place is None else after.face_place
+        return replace(recalled, states=recalled.states | following, face_place=face_place)
 
     def _text(self, text: str, encoded: Encoded) -> Callable[[], None]:
         graph = self._encoder("text")
-        with encoded.timed("tokenize"):
+        with timed(encoded.latency_ms, "tokenize"):
             text = normalise_text(text)
             if not text:
                 raise Unusable("empty")
@@ -100,38 +91,39 @@ class Encoders:
             "input_ids": np.array([tokens.ids], np.int32),
             "attention_mask": np.array([tokens.attention_mask], np.int32),
         }
-        with encoded.timed("text"):
+        with timed(encoded.latency_ms, "text"):
             pending = start(self._engine, graph, inputs)
         encoded.quality["text"] = known
 
         def finish() -> None:
-            with encoded.timed("text"):
+            with timed(encoded.latency_ms, "text"):
                 encoded.features["text"] = pending()["features"][0]
 
         return finish
 
     def _audio(
-        self, audio: NDArray[Any], sample_rate_hz: float, recalled: Recalled, encoded: Encoded
+        self, audio: NDArray[Any], turn: Turn, recalled: Recalled, encoded: Encoded
     ) -> Callable[[], None]:
         graph = self._encoder("audio")
         modality = self._modalities["audio"]
         window_samples = modality.window_samples or 0
-        with encoded.timed("audio"):
+        with timed(encoded.latency_ms, "audio"):
             prepared = prepare_audio(
                 audio,
-                check_sample_rate(sample_rate_hz),
+                check_sample_rate(turn.sample_rate_hz),
                 most_samples=modality.most * window_samples,
             )
-        pcm = self._voiced(prepared.pcm, encoded)
-        with encoded.timed("audio"):
-            windows = cut_windows(pcm, window_samples, modality.most)
+        pcm = prepared.pcm if turn.voiced else self._voiced(prepared.pcm, encoded)
+        with timed(encoded.latency_ms, "audio"):
+            is_window = turn.voiced and len(pcm) == window_samples
+            windows = pcm[None] if is_window else cut_windows(pcm, window_samples, modality.most)
             inputs = {"pcm": windows, **recalled.states.get(graph, {})}
             pending = start(self._engine, graph, inputs)
         encoded.quality["audio"] = prepared.quality
         encoded.degraded += [f"audio: {note}" for note in prepared.notes]
 
         def finish() -> None:
-            with encoded.timed("audio"):
+            with timed(encoded.latency_ms, "audio"):
                 outputs = pending()
             encoded.features["audio"] = outputs["features"]
             encoded.outputs[graph] = outputs
@@ -144,7 +136,7 @@ class Encoders:
         manifest = self._bundle.manifest
         if manifest.speech is None:
             return pcm
-        with encoded.timed("speech"):
+        with timed(encoded.latency_ms, "speech"):
             voice = hear_voice(self._engine, manifest, pcm)
             voiced = pcm[voiced_part(voice, manifest.speech, len(pcm))]
         if len(voiced) < len(pcm):
@@ -163,7 +155,7 @@ class Encoders:
             return lambda: None
         begun = []
         qualities = np.empty(len(crops), np.float32)
-        with encoded.timed("face"):
+        with timed(encoded.latency_ms, "face"):
             for shape in dict.fromkeys(crop.shape for crop in crops):  # those of one size at once
                 same = [i for i, crop in enumerate(crops) if crop.shape == shape]
                 pixels = np.stack([crops[i] for i in same])
@@ -173,7 +165,7 @@ class Encoders:
 
         def finish() -> None:
             features = np.empty((len(crops), self._modalities["face"].width), np.float32)
-            with encoded.timed("face"):
+            with timed(encoded.latency_ms, "face"):
                 for same, pending in begun:
                     features[same] = pending()["features"]
             encoded.features["face"] = features
@@ -207,9 +199,9 @@ class Encoders:
     def _crop(self, image: Image, turn: Turn, encoded: Encoded) -> tuple[Pixels, float]:
         """Return the face of one image, and the confidence in it."""
         if not turn.whole_frames:
-            with encoded.timed("face"):
+            with timed(encoded.latency_ms, "face"):
                 return to_crop(to_rgb(image, turn.colors)), 1.0
-        with encoded.timed("find"):
+        with timed(encoded.latency_ms, "find"):
             found = self._finder.find(to_rgb(image, turn.colors), encoded.face_place)
             if found is None:
                 known = encoded.face_place is not None
@@ -232,8 +224,9 @@ class Encoders:
 
 
 def _usable(features: Features) -> Floats:
-    """Return the array. Raises Unusable where it is empty, NotFinite where it holds NaN."""
+    """Return a copy of the array. Raises Unusable where it is empty, NotFinite where it holds
+    NaN."""
     if len(features.array) == 0:
         raise Unusable("empty")
     check_finite(features.array)
-    return features.array
+    return features.array.copy()

@@ -1,0 +1,37 @@
+"""The course of one speaker's estimates."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.runtime.arrays import Floats
+from dcet.runtime.labels import EMOTIONS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trajectory:
+    """The last turns of one speaker, oldest first."""
+
+    speaker: str
+    turns: NDArray[np.int64]  # (n,) number of the turn in the conversation, from 1
+    times_us: NDArray[np.int64]  # (n,) media time, as `at_us` of the turn; -1 where it had none
+    probabilities: Floats  # (n, 7) in the order of EMOTIONS
+    sentiment: Floats  # (n,) in [-1, 1]
+    shift: Floats  # (n,) NaN on the speaker's first turn
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the trajectory as values that JSON has, point by point: `time_us` is None where it
+        is not known, and `shift` on the speaker's first turn."""
+        points = [
+            {
+                "turn": int(self.turns[i]),
+                "time_us": int(self.times_us[i]) if self.times_us[i] >= 0 else None,
+                "probabilities": dict(zip(EMOTIONS, self.probabilities[i].tolist(), strict=True)),
+                "sentiment": float(self.sentiment[i]),
+                "shift": None if np.isnan(self.shift[i]) else float(self.shift[i]),
+            }
+            for i in range(len(self.turns))
+        ]
+        return {"speaker": self.speaker, "points": points}
