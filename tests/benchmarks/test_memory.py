@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from dcet.benchmarks.cli import main
 from dcet.benchmarks.comparison import ReportError
 from dcet.benchmarks.figures import render_figures
-from dcet.benchmarks.memory.bootstrap import PIECE_TURNS, confusions, lost, pieces, scores
 from dcet.benchmarks.memory.compare import compare_memory
 from dcet.benchmarks.memory.measure import MEMORY_SCHEMA, Forgetful, parts
-from dcet.data.metrics import emotion_metrics
+from dcet.benchmarks.memory.paired import PIECE_TURNS, lost, pieces
+from dcet.data.bootstrap import confusions
 from dcet.data.playing import play
 from dcet.data.streams import read_stream, under_one_name
 from dcet.runtime import Bundle
@@ -105,16 +105,6 @@ def test_a_table_of_something_else(tmp_path: Path) -> None:
     write_table(tmp_path / "none.csv", ("dialogue", "turn", "speaker", "text", "emotion"), [])
     with pytest.raises(DataError, match="expected labelled turns, got none"):
         read_stream(tmp_path / "none.csv", SPLIT)
-
-
-def test_scores_are_those_of_every_report() -> None:
-    rng = np.random.default_rng(0)
-    labels, probabilities = rng.integers(0, 5, 200), rng.uniform(size=(200, 7))
-    piece = pieces([50, 7, 143])
-    counts = confusions(labels, probabilities.argmax(axis=1), piece)
-    found, expected = scores(counts.sum(axis=0)), emotion_metrics(labels, probabilities)
-    assert found.weighted_f1 == pytest.approx(expected["weighted_f1"])
-    assert found.uar == pytest.approx(expected["uar"])
 
 
 def test_long_conversations_are_drawn_in_pieces() -> None:

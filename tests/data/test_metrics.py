@@ -174,6 +174,7 @@ def test_conversation_figures_have_the_agreed_keys() -> None:
             "confusion",
             "ece",
             "nll",
+            "interval_95",
         ),
         *("sentiment", "shift"),
     ]

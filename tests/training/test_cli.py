@@ -19,7 +19,7 @@ from tests.tiny_senses import SHAPE
 
 KEYS = {
     *("n", "weighted_f1", "macro_f1", "accuracy", "uar", "per_class_f1", "confusion"),
-    *("confidence", "sentiment", "shift", "ece", "nll"),
+    *("confidence", "sentiment", "shift", "ece", "nll", "interval_95"),
 }
 SHIFT_KEYS = {"f1", "average_precision", "auc", "ece", "base_rate", "always_yes_f1"}
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dcet.data.bootstrap import intervals
 from dcet.data.meld import Dialogue
 from dcet.runtime.labels import EMOTIONS
 
@@ -31,9 +32,10 @@ def conversation_metrics(
     known = shifted >= 0  # a speaker's first turn has nothing to shift from
     emotions = np.array([turn.emotion for turn in turns])
     correct = np.asarray(probabilities).argmax(axis=1) == emotions
+    dialogue = np.repeat(np.arange(len(dialogues)), [len(each.turns) for each in dialogues])
     sure = {} if confidence is None else {"confidence": confidence_metrics(correct, confidence)}
     return {
-        **emotion_metrics(emotions, probabilities),
+        **emotion_metrics(emotions, probabilities, dialogue),
         **sure,
         "sentiment": sentiment_metrics([turn.sentiment for turn in turns], sentiment),
         "shift": shift_metrics(shifted[known] == 1, np.asarray(shift)[known]),
@@ -52,10 +54,14 @@ def shift_labels(dialogues: Sequence[Dialogue]) -> NDArray[np.int64]:
     return np.array(labels, dtype=np.int64)
 
 
-def emotion_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
+def emotion_metrics(
+    labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike | None = None
+) -> dict[str, Any]:
     """Compute figures of classification and calibration.
 
-    UAR is the mean recall of the classes that occur. ECE is that of the top probability.
+    UAR is the mean recall of the classes that occur. ECE is that of the top probability. With
+    `groups`, (n,) numbers from 0 of who or what each answer belongs to, `interval_95` has the
+    95 % intervals over draws of these groups.
     """
     true = np.asarray(labels, dtype=np.int64)
     p = np.asarray(probabilities, dtype=np.float64)
@@ -66,7 +72,7 @@ def emotion_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, An
     pairs = support + confusion.sum(axis=0)  # 2 TP + FP + FN
     occurs = support > 0
     f1 = np.divide(2.0 * confusion.diagonal(), pairs, out=np.zeros(len(EMOTIONS)), where=pairs > 0)
-    return {
+    figures = {
         "n": len(true),
         "weighted_f1": float(f1 @ support / support.sum()),
         "macro_f1": float(f1.mean()),
@@ -77,6 +83,9 @@ def emotion_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, An
         "ece": expected_calibration_error(p.max(axis=1), true == predicted),
         "nll": float(-np.log(np.clip(p[np.arange(len(true)), true], 1e-12, None)).mean()),
     }
+    if groups is not None:
+        figures["interval_95"] = intervals(true, predicted, np.asarray(groups, np.int64))
+    return figures
 
 
 def expected_calibration_error(confidence: NDArray[Any], correct: NDArray[Any]) -> float:

@@ -58,7 +58,7 @@ def show(figures: Mapping[str, Any], json_path: Path | None) -> None:
     parts = figures.values()
     table = Table("", *figures)
     for row in ROWS:
-        table.add_row(row, *(number(part[row]) for part in parts))
+        table.add_row(row, *(_with_interval(part, row) for part in parts))
     for emotion in EMOTIONS:
         table.add_row(f"f1 {emotion}", *(number(part["per_class_f1"][emotion]) for part in parts))
     for group, keys in GROUPS:
@@ -66,6 +66,13 @@ def show(figures: Mapping[str, Any], json_path: Path | None) -> None:
             for key in keys:
                 table.add_row(f"{group} {key}", *(number(part[group][key]) for part in parts))
     make_console().print(table)
+
+
+def _with_interval(figures: Mapping[str, Any], name: str) -> str:
+    """Format a figure, and its 95 % interval where there is one."""
+    low_high = figures.get("interval_95", {}).get(name)
+    ends = f"  ({' to '.join(map(number, low_high))})" if low_high else ""
+    return f"{number(figures[name])}{ends}"
 
 
 def number(value: float) -> str:

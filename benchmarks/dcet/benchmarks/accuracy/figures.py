@@ -10,10 +10,17 @@ def _figures(report: Report) -> Sequence[str]:
     return (
         f"{report['corpus']}, {report['data']}{', memory reset' if report['reset_memory'] else ''}",
         f"{report['n']:,}",
-        *(f"{report[name]:.3f}" for name in ("weighted_f1", "accuracy", "uar", "ece")),
+        _with_interval(report, "weighted_f1"),
+        *(f"{report[name]:.3f}" for name in ("accuracy", "uar", "ece")),
         f"{report['trust']['aurc']:.3f}" if "trust" in report else "",  # reports of 0.3 have none
         f"{report['unusable']['n']:,}",
     )
+
+
+def _with_interval(report: Report, name: str) -> str:
+    ends = report.get("interval_95", {}).get(name, ())  # reports of 0.3 have none
+    interval = f" ({' to '.join(f'{end:.3f}' for end in ends)})" if ends else ""
+    return f"{report[name]:.3f}{interval}"
 
 
 ACCURACY_FIGURES = FigureTable(
@@ -22,7 +29,7 @@ ACCURACY_FIGURES = FigureTable(
     columns=(
         "data",
         "n",
-        "weighted F1",
+        "weighted F1 (95 % interval)",
         "accuracy",
         "UAR",
         "ECE",

@@ -3,7 +3,7 @@
 from html import escape
 
 from dcet.benchmarks.accuracy.measure import AccuracyReport
-from dcet.benchmarks.accuracy.table import answered
+from dcet.benchmarks.accuracy.table import answered, interval
 from dcet.benchmarks.page.markup import card, legend, measured_with, table, whole_page
 from dcet.benchmarks.page.scores import strength_plot
 
@@ -27,17 +27,20 @@ def _header(report: AccuracyReport) -> str:
     names = [name.replace("_", " ") for name in FIGURES]
     classes = [[name, f"{f1:.3f}"] for name, f1 in metrics["per_class_f1"].items()]
     groups = [
-        [f"{group}, {name}", f"{value:.3f}"]
+        [f"{group}, {name}", f"{value:.3f}", ""]
         for group in ("sentiment", "shift")
         for name, value in metrics[group].items()
     ]
-    figures = [[name, f"{metrics[key]:.3f}"] for name, key in zip(names, FIGURES, strict=True)]
+    figures = [
+        [name, f"{metrics[key]:.3f}", interval(metrics, key, 3)]
+        for name, key in zip(names, FIGURES, strict=True)
+    ]
     return (
         f"<h1>{escape(f'{report.bundle.name} {report.bundle.version}')}: accuracy</h1>"
         f'<p class="lead">{metrics["n"]:,} utterances of {escape(report.data)}, {memory}, through '
         f"the runtime. Measured {escape(report.created[:10])}.</p>"
         '<div class="grid">'
-        + card("Figures", table(["", ""], figures + groups))
+        + card("Figures", table(["", "", "95 % interval"], figures + groups))
         + card("F1 by emotion", table(["", ""], classes))
         + "</div>"
     )

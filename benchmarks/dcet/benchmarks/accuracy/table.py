@@ -1,5 +1,8 @@
 """The accuracy report as a table on stdout."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
@@ -21,12 +24,12 @@ def print_accuracy(report: AccuracyReport, console: Console) -> None:
             f"as neutral: {'; '.join(metrics['unusable']['first'])}{' …' if count > SHOWN else ''}",
             style="yellow",
         )
-    table = new_table("", "", "")
-    for name in ("weighted_f1", "macro_f1", "accuracy", "ece", "nll"):
-        table.add_row(name, f"{metrics[name]:.4f}")
+    table = new_table("", "", "95 % interval")
+    for name in ("weighted_f1", "macro_f1", "accuracy", "uar", "ece", "nll"):
+        table.add_row(name, f"{metrics[name]:.4f}", interval(metrics, name, 4))
     for group in ("sentiment", "shift", "per_class_f1"):
         for name, value in metrics[group].items():
-            table.add_row(f"{group}.{name}", f"{value:.4f}")
+            table.add_row(f"{group}.{name}", f"{value:.4f}", "")
     console.print(table)
     trust = report.trust
     console.print(_risks(trust))
@@ -42,6 +45,12 @@ def answered(report: AccuracyReport) -> str:
         return f"{area}; every one of {n:,} turns abstains"
     share = (n - trust.abstaining) / n
     return f"{area}; {share:.1%} do not abstain, risk {trust.risk_answered:.4f}"
+
+
+def interval(metrics: Mapping[str, Any], name: str, decimals: int) -> str:
+    """Show the 95 % interval of a figure; nothing where it has none."""
+    ends = metrics["interval_95"].get(name, ())
+    return " to ".join(f"{end:.{decimals}f}" for end in ends)
 
 
 def _risks(trust: Trust) -> Table:

@@ -15,8 +15,9 @@ from dcet.benchmarks.identity import (
     identify_engine,
 )
 from dcet.benchmarks.machine import Machine, now, read_machine
-from dcet.benchmarks.memory.bootstrap import Lost, confusions, lost, pieces, scores
+from dcet.benchmarks.memory.paired import Lost, lost, pieces
 from dcet.benchmarks.progress import Track
+from dcet.data.bootstrap import confusions, scores
 from dcet.data.playing import play
 from dcet.data.streams import under_one_name
 from dcet.data.turns import Turns

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from html import escape
 
-from dcet.benchmarks.memory.bootstrap import DRAWS, PIECE_TURNS
 from dcet.benchmarks.memory.measure import Condition, MemoryReport, Stream
+from dcet.benchmarks.memory.paired import PIECE_TURNS
 from dcet.benchmarks.memory.table import ends
 from dcet.benchmarks.page.markup import card, measured_with, table, whole_page
 from dcet.benchmarks.page.plots import WIDTH
 from dcet.benchmarks.page.svg import Scale, Svg
+from dcet.data.bootstrap import DRAWS
 
 ROW_HEIGHT, LEFT, RIGHT, BOTTOM = 26.0, 190.0, 24.0, 24.0
 

@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
-from dcet.benchmarks.memory.bootstrap import Lost
 from dcet.benchmarks.memory.measure import MemoryReport
+from dcet.benchmarks.memory.paired import Lost
 from dcet.benchmarks.tables import new_table, print_identity
 
 

@@ -25,9 +25,11 @@ AT_ONCE = 256
 def judge_texts(model: TextClassifier, tokenizer: Tokenizer, corpus: Corpus) -> dict[str, Any]:
     """Judge a text encoder on utterances, each on its own."""
     turns = [turn for dialogue in corpus.dialogues for turn in dialogue.turns]
+    lengths = torch.tensor([len(dialogue.turns) for dialogue in corpus.dialogues])
     model.eval()
     logits = model.head(encode_texts(model, tokenizer, [turn.text for turn in turns]))
-    return emotion_figures(logits, torch.tensor([turn.emotion for turn in turns]))
+    emotion = torch.tensor([turn.emotion for turn in turns])
+    return emotion_figures(logits, emotion, torch.arange(len(lengths)).repeat_interleave(lengths))
 
 
 @torch.inference_mode()
@@ -40,7 +42,7 @@ def judge_speech(
     """
     model.eval()
     features = encode_levels(model, speech.level, earlier_voice(speech))
-    return emotion_figures(model.head(features), speech.emotion, impossible)
+    return emotion_figures(model.head(features), speech.emotion, speech.speaker, impossible)
 
 
 @torch.inference_mode()
@@ -50,13 +52,15 @@ def judge_faces(
     """Judge a face encoder on single faces, but for `impossible` emotions."""
     model.eval()
     features = torch.cat([model.encode(part.float()) for part in faces.grey.split(AT_ONCE)])
-    return emotion_figures(model.head(features), faces.emotion, impossible)
+    each = torch.arange(len(faces.emotion))
+    return emotion_figures(model.head(features), faces.emotion, each, impossible)
 
 
 def emotion_figures(
-    logits: Tensor, emotion: Tensor, impossible: Collection[str] = ()
+    logits: Tensor, emotion: Tensor, group: Tensor, impossible: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return the metrics of (n, 7) logits on (n,) labels.
+    """Return the metrics of (n, 7) logits on (n,) labels, with intervals over the groups, (n,)
+    numbers of who or what an example is of.
 
     Emotions that are `impossible` in a corpus are no answer, and examples of them not counted.
     Raises DataError where no example is left.
@@ -66,4 +70,5 @@ def emotion_figures(
     if not counted.any():
         raise DataError(f"nothing is left to judge without {', '.join(sorted(impossible))}")
     probabilities = logits[counted].masked_fill(excluded, -torch.inf).softmax(dim=-1)
-    return emotion_metrics(emotion[counted].numpy(), probabilities.numpy())
+    _, groups = group[counted].unique(return_inverse=True)
+    return emotion_metrics(emotion[counted].numpy(), probabilities.numpy(), groups.numpy())
