@@ -11,7 +11,7 @@ FOLDERS = {
     "runtime": {"runtime", "live", "data", "synthetic", "demo"},
     "targets": {"targets", "finalize"},
     "quantization": {"quantization"},
-    "training": {"training"},
+    "training": {"training", "dvcea"},
     "export": {"export"},
     "benchmarks": {"benchmarks"},
 }
