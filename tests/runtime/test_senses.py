@@ -23,7 +23,7 @@ from dcet.runtime.senses.audio import PreparedAudio, cut_windows, prepare_audio
 from dcet.runtime.senses.face import crop_qualities, spread, to_crop, to_rgb
 from dcet.runtime.senses.picture_size import picture_size
 from dcet.synthetic.probes import speech
-from tests.runtime.probe import Probe, probed, remembered, states
+from tests.runtime.probe import probed, remembered, states
 from tests.runtime.signals import face
 
 few = settings(max_examples=30)
@@ -300,10 +300,7 @@ def test_a_known_voice_is_heard_otherwise(bundle: Bundle) -> None:
     """The encoder alone: what the step remembers of the speaker is another matter."""
 
     def features(conversation: Conversation) -> Array:
-        fed = Probe(bundle.engine())
-        conversation.engine = fed
-        found: Array = fed.fed(conversation, "Ann")["audio"]
-        return found
+        return conversation.encode("Ann", audio=speech(1)).features["audio"]
 
     known, fresh = Conversation(bundle), Conversation(bundle)
     known.turn("Ann", audio=speech(3, seed=1))
