@@ -17,7 +17,6 @@ from dcet.runtime.bundle.manifest import Manifest, Speech
 from dcet.runtime.errors import BundleManifestError, EmptyTurn
 from dcet.runtime.senses import face_finder
 from dcet.runtime.senses.audio import cut_windows, prepare_audio
-from dcet.runtime.senses.detectors.choice import LAST_RESORT
 from dcet.runtime.senses.face_finder import FaceFinder
 from dcet.runtime.senses.speech import MARGIN_MS, voiced_part
 from dcet.runtime.turn import Unusable
@@ -175,7 +174,8 @@ def test_a_face_that_the_finder_is_not_sure_of_is_left_out(
         estimate = conversation.turn("Ann", "fine", faces=[frame], whole_frames=True)
         assert (estimate.modality_weights["face"] > 0) == is_used
         reason = "face: faces[0]: the face finder is not sure of a face (0.55; at least 0.6)"
-        assert estimate.degraded == ((f"face: {LAST_RESORT}",) if is_used else (reason,))
+        notes = tuple(f"face: {note}" for note in finder.degraded)
+        assert estimate.degraded == (notes if is_used else (reason,))
 
 
 @pytest.fixture(scope="module")
