@@ -27,5 +27,5 @@ def check_fetched(data: bytes, where: object) -> None:
     if (found := hashlib.sha256(data).hexdigest()) != SHA256:
         raise ConfigError(
             f"{where}: expected YuNet of {SIZE_BYTES} bytes with SHA-256 {SHA256}, got "
-            f"{len(data)} bytes with {found}; run: dcet-faces fetch"
+            f"{len(data)} bytes with {found}; it is another file: run dcet-faces fetch for this one"
         )
