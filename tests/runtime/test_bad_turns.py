@@ -13,6 +13,7 @@ from dcet.runtime.errors import (
     EmptyTurn,
     EngineError,
     InputError,
+    NotFinite,
     TextTooLong,
     WrongDtype,
     WrongSampleRate,
@@ -126,6 +127,31 @@ BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
         )
         for value in ("no", None, 1, np.array([True, False]))
     },
+    "a box for crops": (
+        {"faces": [face()], "face_box": (0, 0, 48, 48)},
+        InputError,
+        "face_box: expected faces with it, and whole_frames=True",
+    ),
+    "a box without faces": (
+        {"text": "fine", "face_box": (0, 0, 48, 48), "whole_frames": True},
+        InputError,
+        "face_box: expected faces with it",
+    ),
+    "three boxes for two frames": (
+        {"faces": [face()] * 2, "face_box": np.ones((3, 4)), "whole_frames": True},
+        WrongShape,
+        r"face_box: .* \(4,\) for all frames or \(2, 4\), got \(3, 4\)",
+    ),
+    "a box that is none": (
+        {"faces": [face()], "face_box": "left", "whole_frames": True},
+        WrongDtype,
+        "face_box: expected numbers, got 'left'",
+    ),
+    "a box of NaN": (
+        {"faces": [face()], "face_box": (0, 0, np.nan, 9), "whole_frames": True},
+        NotFinite,
+        "face_box: expected finite numbers",
+    ),
     "float64 features": ({"text": Features(DOUBLE)}, WrongDtype, "text: .* got float64"),
     **{
         f"{rate!r} Hz": (

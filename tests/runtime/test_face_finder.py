@@ -301,6 +301,64 @@ def test_the_conversations_of_a_thread_share_a_finder_and_threads_do_not() -> No
     assert shared_finder() is shared_finder() is not others[0]
 
 
+# Boxes that the host knows
+
+
+def told(bundle: Bundle, box: Any, *frames: Array) -> tuple[Conversation, Any]:
+    """Turn with this box and a finder that must not be asked."""
+    finder = Boxes()
+    conversation = Conversation(bundle, face_finder=finder)
+    given = frames or (frame(),)
+    estimate = conversation.turn("Ann", "fine", faces=given, whole_frames=True, face_box=box)
+    assert finder.nears == []
+    return conversation, estimate
+
+
+def test_a_box_tells_where_the_face_is(bundle: Bundle) -> None:
+    """As if the image had been cut out there, and followed from there."""
+    _, estimate = told(bundle, LARGE)
+    crop: Any = cv2.resize(frame()[60:150, 90:180], (96, 96), interpolation=cv2.INTER_AREA)
+    expected = Conversation(bundle).turn("Ann", "fine", faces=[crop])
+    assert estimate.probabilities == expected.probabilities
+    assert estimate.degraded == ()
+    finder = Boxes(LEFT, LARGE)
+    conversation = Conversation(bundle, face_finder=finder)
+    conversation.turn("Ann", faces=[frame()], whole_frames=True, face_box=np.array(RIGHT))
+    assert place(conversation, finder, "Ann") == [210, 45]
+    with pytest.raises(EmptyTurn, match="no face found where the speaker's was last"):
+        conversation.turn("Ann", faces=[frame()], whole_frames=True)
+
+
+def test_a_box_for_each_frame(bundle: Bundle) -> None:
+    """Also where not all frames are used: each keeps its own."""
+    other = frame()[::-1].copy()
+    frames = [frame(), other] * 6
+    boxes = [LEFT, RIGHT] * 6
+    _, estimate = told(bundle, boxes, *frames)
+    crops: list[Any] = [
+        cv2.resize(
+            image[y : y + h, max(0, x - 5) : x - 5 + h],
+            (96, 96),
+            interpolation=cv2.INTER_AREA,
+        )
+        for image, (x, y, _, h) in zip(frames, boxes, strict=True)
+    ]
+    expected = Conversation(bundle).turn("Ann", "fine", faces=crops)
+    assert estimate.probabilities == expected.probabilities
+
+
+@pytest.mark.parametrize(
+    "box", [(500, 20, 40, 40), (-30, 20, 40, 40), (20, 20, 40, 8), (20, 20, -40, 40)]
+)
+def test_a_box_outside_its_frame_is_named(bundle: Bundle, box: tuple[int, ...]) -> None:
+    _, estimate = told(bundle, box)
+    (reason,) = estimate.degraded
+    assert reason == (
+        "face: faces[0]: expected a box of at least 12×12 pixels whose middle is in the frame of "
+        f"240×240, got left, top, width and height {list(map(float, box))}"
+    )
+
+
 # What a conversation remembers of places
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.bank import Bank
@@ -87,6 +87,7 @@ class Conversation(Uncopied):
         sample_rate_hz: float = SAMPLE_RATE_HZ,
         colors: Colors = "rgb",
         whole_frames: bool = False,
+        face_box: ArrayLike | None = None,
         encoded: Encoded | None = None,
         at_us: int | None = None,
     ) -> Estimate:
@@ -99,6 +100,8 @@ class Conversation(Uncopied):
             (height, width, 1, 3 or 4), or the bytes of a picture file, which need the extra `faces`
         colors: the order of the channels of images given as arrays, rgb or bgr
         whole_frames: the images are not cut out around the face; find it, which needs `faces` too
+        face_box: where it is in whole frames, if the host knows: left, top, width and height in
+            pixels, (4,) for all of them or (n, 4). It is followed from there in later turns
         encoded: what `encode` made of all this, given in its place
         at_us: when the turn was, in microseconds of the host's media time, for `trajectory`
 
@@ -110,7 +113,7 @@ class Conversation(Uncopied):
         EmptyTurn where nothing of the turn can be used, MissingExtra or EngineError.
         """
         started = time.perf_counter()
-        turn = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames)
+        turn = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames, face_box)
         check_time(at_us)
         recalled, encoded = self._encoded(speaker, turn, encoded)
         latency_ms = dict(encoded.latency_ms)
@@ -133,6 +136,7 @@ class Conversation(Uncopied):
         sample_rate_hz: float = SAMPLE_RATE_HZ,
         colors: Colors = "rgb",
         whole_frames: bool = False,
+        face_box: ArrayLike | None = None,
         encoded: Encoded | None = None,
     ) -> Estimate:
         """Return the estimate that `turn` would, and remember nothing of it.
@@ -141,7 +145,7 @@ class Conversation(Uncopied):
         bit. Arguments and errors are those of `turn`.
         """
         started = time.perf_counter()
-        turn = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames)
+        turn = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames, face_box)
         recalled, encoded = self._encoded(speaker, turn, encoded)
         latency_ms = dict(encoded.latency_ms)
         with timed(latency_ms, "step"):
@@ -160,6 +164,7 @@ class Conversation(Uncopied):
         sample_rate_hz: float = SAMPLE_RATE_HZ,
         colors: Colors = "rgb",
         whole_frames: bool = False,
+        face_box: ArrayLike | None = None,
         voiced: bool = False,
         after: Encoded | None = None,
     ) -> Encoded:
@@ -185,7 +190,7 @@ class Conversation(Uncopied):
         conversation, or of a time before the speaker was forgotten.
         """
         started = time.perf_counter()
-        turn = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames, voiced)
+        turn = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames, face_box, voiced)
         speaker = check_speaker(speaker)
         turn.check(self.bundle.manifest.modalities)
         recalled = self._memory.arena.recall(speaker)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dcet.runtime.bundle.manifest import Modality
 from dcet.runtime.errors import (
@@ -74,6 +74,7 @@ class Turn:
     sample_rate_hz: float
     colors: Colors
     whole_frames: bool
+    face_box: ArrayLike | None = None
     voiced: bool = False
 
     @property
@@ -95,6 +96,27 @@ class Turn:
                 check_audio(given, self.sample_rate_hz)
             else:
                 check_faces(given, self.colors, self.whole_frames)
+        if self.face_box is not None:
+            self._check_face_box()
+
+    def _check_face_box(self) -> None:
+        """Raises InputError, WrongDtype, WrongShape or NotFinite."""
+        if self.face is None or isinstance(self.face, Features) or not self.whole_frames:
+            raise InputError(
+                "face_box: expected faces with it, and whole_frames=True; leave it out where "
+                "images are cut out around the face already"
+            )
+        try:
+            boxes = np.asarray(self.face_box, np.float32)
+        except (TypeError, ValueError) as error:
+            raise WrongDtype(f"face_box: expected numbers, got {self.face_box!r}") from error
+        if boxes.shape not in ((4,), (len(self.face), 4)):
+            raise WrongShape(
+                "face_box: expected left, top, width and height, (4,) for all frames or "
+                f"{(len(self.face), 4)}, got {boxes.shape}; give one box, or one for each frame"
+            )
+        if not np.isfinite(boxes).all():
+            raise NotFinite(f"face_box: expected finite numbers, got {boxes.tolist()}")
 
 
 def check_speaker(speaker: str) -> str:

@@ -14,7 +14,7 @@ from dcet.runtime.memory import Recalled
 from dcet.runtime.senses.audio import cut_windows, prepare_audio
 from dcet.runtime.senses.encoded import Encoded, timed
 from dcet.runtime.senses.face import Pixels, crop_qualities, spread, to_crop, to_rgb
-from dcet.runtime.senses.face_finder import SURE, FaceFinder, shared_finder
+from dcet.runtime.senses.face_finder import SURE, FaceFinder, FoundFace, shared_finder, told_face
 from dcet.runtime.senses.speech import hear_voice, voiced_part
 from dcet.runtime.senses.text import normalise_text, share_known
 from dcet.runtime.turn import Features, Image, Turn, Unusable, check_finite, check_sample_rate
@@ -184,33 +184,45 @@ class Encoders:
             encoded.degraded.append(note)
         crops: list[Pixels] = []
         confidences: list[float] = []
+        boxes = None
+        if turn.face_box is not None:
+            boxes = np.broadcast_to(np.asarray(turn.face_box, np.float32), (len(images), 4))
         for place, image in spread(images, most):
             try:
-                crop, confidence = self._crop(image, turn, encoded)
+                box = None if boxes is None else boxes[place]
+                crop, confidence = self._crop(image, turn, box, encoded)
             except Unusable as reason:
                 encoded.degraded.append(f"face: faces[{place}]: {reason}")
             else:
                 crops.append(crop)
                 confidences.append(confidence)
-        if turn.whole_frames and crops:
+        if turn.whole_frames and boxes is None and crops:
             encoded.degraded += [f"face: {note}" for note in self._finder.degraded]
         return crops, confidences
 
-    def _crop(self, image: Image, turn: Turn, encoded: Encoded) -> tuple[Pixels, float]:
+    def _crop(
+        self, image: Image, turn: Turn, box: Floats | None, encoded: Encoded
+    ) -> tuple[Pixels, float]:
         """Return the face of one image, and the confidence in it."""
         if not turn.whole_frames:
             with timed(encoded.latency_ms, "face"):
                 return to_crop(to_rgb(image, turn.colors)), 1.0
         with timed(encoded.latency_ms, "find"):
-            found = self._finder.find(to_rgb(image, turn.colors), encoded.face_place)
-            if found is None:
-                known = encoded.face_place is not None
-                raise Unusable("no face found" + " where the speaker's was last" * known)
-            if found.confidence < SURE:
-                confidence = f"{found.confidence:.2f}; at least {SURE}"
-                raise Unusable(f"the face finder is not sure of a face ({confidence})")
+            frame = to_rgb(image, turn.colors)
+            near = encoded.face_place
+            found = self._find(frame, near) if box is None else told_face(frame, box)
             encoded.face_place = found.place
             return to_crop(found.pixels), found.confidence
+
+    def _find(self, frame: Pixels, near: Floats | None) -> FoundFace:
+        found = self._finder.find(frame, near)
+        if found is None:
+            known = near is not None
+            raise Unusable("no face found" + " where the speaker's was last" * known)
+        if found.confidence < SURE:
+            confidence = f"{found.confidence:.2f}; at least {SURE}"
+            raise Unusable(f"the face finder is not sure of a face ({confidence})")
+        return found
 
     @property
     def _finder(self) -> FaceFinder:

@@ -11,7 +11,8 @@ from dcet.runtime.arrays import Floats
 from dcet.runtime.extras import need
 from dcet.runtime.senses.detectors.choice import best_detector
 from dcet.runtime.senses.detectors.yunet import YuNet
-from dcet.runtime.senses.face import Pixels
+from dcet.runtime.senses.face import MIN_PIXELS, Pixels
+from dcet.runtime.turn import Unusable
 from dcet.runtime.uncopied import Uncopied
 
 CROP_PIXELS = 96
@@ -61,7 +62,7 @@ class FaceFinder(Uncopied):
         """Find all faces of a frame (height, width, 3) RGB, those of highest confidence first."""
         boxes, confidences = self._search(frame)
         return [
-            self._found(frame, boxes[i], float(confidences[i]))
+            cut_out(frame, boxes[i], float(confidences[i]))
             for i in np.argsort(-confidences, kind="stable")
         ]
 
@@ -85,7 +86,7 @@ class FaceFinder(Uncopied):
         if np.isinf(unlike).all():  # also where there are none
             return None
         chosen = int(unlike.argmin())
-        return self._found(frame, boxes[chosen], float(confidences[chosen]))
+        return cut_out(frame, boxes[chosen], float(confidences[chosen]))
 
     def _search(self, part: Pixels, scale: float = 1.0) -> tuple[Floats, Floats]:
         """Find faces in a frame or a part of it, scaled down by `scale`, or more where it must."""
@@ -108,28 +109,40 @@ class FaceFinder(Uncopied):
         boxes, confidences = self._search(part, min(1.0, FOLLOWED_PIXELS / side))
         return boxes + np.array([left, top, 0, 0], np.float32), confidences
 
-    def _found(self, frame: Pixels, box: Floats, confidence: float) -> FoundFace:
-        height, width = frame.shape[:2]
-        x, y = box[:2] + box[2:] / 2
-        side = float(box[2:].max())
-        return FoundFace(
-            pixels=self._crop(frame, (x, y), side),
-            confidence=confidence,
-            place=np.array([x / width, y / height, side / max(height, width)], np.float32),
-            box=box.astype(np.float32),
-        )
 
-    def _crop(self, frame: Pixels, middle: tuple[float, float], side: float) -> Pixels:
-        """Cut out the square of this side, moved where it would stick out of the frame."""
-        height, width = frame.shape[:2]
-        pixels = max(1, min(round(side), height, width))
-        left = int(np.clip(round(middle[0] - pixels / 2), 0, width - pixels))
-        top = int(np.clip(round(middle[1] - pixels / 2), 0, height - pixels))
-        square = frame[top : top + pixels, left : left + pixels]
-        crop: Pixels = self._cv2.resize(
-            square, (CROP_PIXELS, CROP_PIXELS), interpolation=self._cv2.INTER_AREA
+def told_face(frame: Pixels, box: Floats) -> FoundFace:
+    """Return the face at a box (4,) that the host gives. Raises Unusable where none can be."""
+    height, width = frame.shape[:2]
+    (x, y), sides = box[:2] + box[2:] / 2, box[2:]
+    if min(sides) < MIN_PIXELS or not (0 <= x < width and 0 <= y < height):
+        raise Unusable(
+            f"expected a box of at least {MIN_PIXELS}×{MIN_PIXELS} pixels whose middle is in the "
+            f"frame of {height}×{width}, got left, top, width and height {box.tolist()}"
         )
-        return crop
+    return cut_out(frame, box, 1.0)
+
+
+def cut_out(frame: Pixels, box: Floats, confidence: float) -> FoundFace:
+    """Cut out the square around the middle of a box (4,), moved where it would stick out of the
+    frame. Raises MissingExtra."""
+    height, width = frame.shape[:2]
+    x, y = box[:2] + box[2:] / 2
+    side = float(box[2:].max())
+    pixels = max(1, min(round(side), height, width))
+    left = int(np.clip(round(float(x) - pixels / 2), 0, width - pixels))
+    top = int(np.clip(round(float(y) - pixels / 2), 0, height - pixels))
+    cv2: Any = need("cv2", extra="faces")
+    crop = cv2.resize(
+        frame[top : top + pixels, left : left + pixels],
+        (CROP_PIXELS, CROP_PIXELS),
+        interpolation=cv2.INTER_AREA,
+    )
+    return FoundFace(
+        pixels=crop,
+        confidence=confidence,
+        place=np.array([x / width, y / height, side / max(height, width)], np.float32),
+        box=box.astype(np.float32),
+    )
 
 
 _shared = threading.local()
