@@ -14,6 +14,7 @@ from dcet.runtime.estimate import Estimate
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.runtime.senses.encoded import Encoded
 from dcet.runtime.senses.face_finder import FaceFinder
+from dcet.runtime.summary import Summary
 from dcet.runtime.trajectory import Trajectory
 from dcet.runtime.turn import Features
 
@@ -27,5 +28,6 @@ __all__ = [
     "Estimate",
     "FaceFinder",
     "Features",
+    "Summary",
     "Trajectory",
 ]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +18,9 @@ from dcet.runtime.options import check_engine, check_options
 from dcet.runtime.senses.encoded import Encoded, check_encoded, timed
 from dcet.runtime.senses.encoders import Encoders
 from dcet.runtime.senses.face_finder import FaceFinder
+from dcet.runtime.senses.text import count_tokens
 from dcet.runtime.step import Step
+from dcet.runtime.summary import Summary, summarise
 from dcet.runtime.trajectory import Trajectory
 from dcet.runtime.turn import Colors, Features, Image, Turn, check_speaker, check_time
 from dcet.runtime.uncopied import Uncopied
@@ -203,6 +206,22 @@ class Conversation(Uncopied):
     def trajectory(self, speaker: str) -> Trajectory:
         """Return the last 256 turns of a speaker. Raises UnknownSpeaker."""
         return self._memory.arena.trajectory(check_speaker(speaker))
+
+    def summary(self, max_tokens: int = 200) -> Summary:
+        """Sum up the emotion of each speaker who is remembered: now, since when, and before.
+
+        max_tokens: that `text` may have at most, counted with the bundle's tokenizer
+
+        Raises ConfigError.
+        """
+        arena = self._memory.arena
+        return summarise(
+            self.turns,
+            map(arena.trajectory, reversed(self.speakers)),
+            abstain_below=self.abstain_below,
+            max_tokens=max_tokens,
+            count=partial(count_tokens, self.bundle.tokenizer),
+        )
 
     def forget(self, speaker: str) -> None:
         """Leave no trace of this speaker. What the scene remembers of all speakers goes with it.

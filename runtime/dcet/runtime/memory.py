@@ -32,6 +32,7 @@ _POINT = np.dtype(
         ("probabilities", np.float32, len(EMOTIONS)),
         ("sentiment", np.float32),
         ("shift", np.float32),  # NaN on a speaker's first turn
+        ("confidence", np.float32),  # NaN where the bundle has none
     ]
 )
 
@@ -169,6 +170,7 @@ class Arena:
         point["probabilities"] = outputs["probabilities"][0]
         point["sentiment"] = outputs["sentiment"][0, 0]
         point["shift"] = outputs["shift"][0, 0] if slot["turns"] else np.nan
+        point["confidence"] = outputs["confidence"][0, 0] if "confidence" in outputs else np.nan
         slot["turns"] += 1
         return following
 
@@ -205,6 +207,7 @@ class Arena:
             probabilities=points["probabilities"].copy(),
             sentiment=points["sentiment"].copy(),
             shift=points["shift"].copy(),
+            confidence=points["confidence"].copy(),
         )
 
     def _following(self, speaker: str) -> Index:

@@ -9,6 +9,11 @@ from dcet.runtime.errors import ConfigError
 MAX_SPEAKERS = 4096  # each takes some 20 KB, whether they speak or not
 
 
+def is_whole(value: object) -> bool:
+    """Tell whether a value is a whole number, of Python or NumPy, and not a bool."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def check_options(bundle: Bundle, max_speakers: int, bank_bytes: int, abstain_below: float) -> None:
     """Check what a conversation is made of, but for its engine. Raises ConfigError."""
     if not isinstance(bundle, Bundle):
@@ -16,11 +21,11 @@ def check_options(bundle: Bundle, max_speakers: int, bank_bytes: int, abstain_be
             f"bundle: expected a Bundle, got {type(bundle).__name__}; "
             "open one with Bundle.open(path)"
         )
-    if not _is_whole(max_speakers) or not 1 <= max_speakers <= MAX_SPEAKERS:
+    if not is_whole(max_speakers) or not 1 <= max_speakers <= MAX_SPEAKERS:
         raise ConfigError(
             f"max_speakers: expected a whole number from 1 to {MAX_SPEAKERS}, got {max_speakers!r}"
         )
-    if not _is_whole(bank_bytes):
+    if not is_whole(bank_bytes):
         raise ConfigError(f"bank_bytes: expected a whole number, got {bank_bytes!r}")
     if not _is_share(abstain_below):
         raise ConfigError(
@@ -40,10 +45,6 @@ def check_engine(engine: Engine) -> None:
             raise ConfigError(
                 f"engine: expected {type(engine).__name__}.{name} to be a str; set it"
             )
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _is_share(value: object) -> bool:

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding
+    from tokenizers import Encoding, Tokenizer
 
 UNKNOWN = "[UNK]"
 
@@ -22,6 +22,12 @@ def normalise_text(text: str) -> str:
     """Map Windows-1252 leftovers to Unicode, straighten quotes, compose (NFC), fold white space."""
     text = unicodedata.normalize("NFC", text.translate(_WINDOWS_1252)).translate(_STRAIGHT)
     return " ".join(text.split())
+
+
+def count_tokens(tokenizer: "Tokenizer", text: str) -> int:
+    """Count the tokens of a text of any length, without [CLS] and the like."""
+    tokens = tokenizer.encode(text, add_special_tokens=False)
+    return sum(len(part.ids) for part in (tokens, *tokens.overflowing))
 
 
 def share_known(encoding: "Encoding") -> float:
