@@ -1,0 +1,96 @@
+"""Makes an event of what is known of a turn, and counts what became of the turn."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dcet.live.counters import Counters, Fate
+from dcet.live.events import Event, Kind, Status
+from dcet.live.people import Who
+from dcet.live.texts import Words, join
+from dcet.runtime.estimate import Estimate
+from dcet.runtime.senses.encoded import Encoded
+
+FATES: dict[Status, Fate] = {"late": "late", "missing": "dropped"}
+
+
+@dataclass(slots=True, eq=False)
+class Spoken:
+    """A turn to be answered."""
+
+    turn_id: int
+    who: Who
+    start_us: int
+    end_us: int
+    encoded: Encoded | None  # its sound, for `who.speaker`
+    words: Sequence[Words]
+    revision: int = 0
+    hangover_ms: float = 0.0
+    arrived_s: float = 0.0  # when what decides it came in, on the clock of time.perf_counter
+    ahead_ms: Mapping[str, float] = field(default_factory=dict)  # spent while they spoke
+    left_out: list[str] = field(default_factory=list)
+
+
+class Reporter:
+    """Numbers events and sends them off."""
+
+    def __init__(
+        self, emit: Callable[[Event], None], counters: Counters, *, deadline_ms: float | None
+    ) -> None:
+        self._emit = emit
+        self._counters = counters
+        self._deadline_ms = deadline_ms
+        self._seq = 0
+
+    def say(self, kind: Kind, spoken: Spoken, estimate: Estimate | None, started_s: float) -> None:
+        """Send what was begun at `started_s`; without an estimate, it is missing."""
+        is_final = kind == "final"
+        latency_ms = _latency_ms(spoken, estimate, started_s)
+        status: Status = "missing" if estimate is None else "ok"
+        if estimate is not None and estimate.abstains is not None:
+            status = "abstain"
+        deadline_us = None
+        if is_final and self._deadline_ms is not None:
+            due_ms = spoken.hangover_ms + self._deadline_ms
+            deadline_us = spoken.end_us + round(due_ms * 1000)
+            if estimate is not None and latency_ms["total"] > self._deadline_ms:
+                status = "late"
+        if is_final:
+            self._counters.settle("turns", FATES.get(status, "used"))
+        self._seq += 1
+        event = Event(
+            seq=self._seq,
+            turn_id=spoken.turn_id,
+            revision=spoken.revision,
+            kind=kind,
+            status=status,
+            speaker=spoken.who.speaker,
+            speaker_confidence=spoken.who.confidence,
+            start_us=spoken.start_us,
+            end_us=spoken.end_us,
+            text=join(spoken.words),
+            estimate=estimate,
+            left_out=tuple(spoken.left_out),
+            deadline_us=deadline_us,
+            latency_ms=latency_ms,
+        )
+        spoken.revision += 1
+        self._emit(event)
+
+
+def _latency_ms(spoken: Spoken, estimate: Estimate | None, started_s: float) -> dict[str, float]:
+    """Return what each stage took since what decides the turn came in, and `total`, all of that;
+    `ahead` is what was spent on the turn before, while they spoke."""
+    ended_s = time.perf_counter()
+    whole = {} if estimate is None else estimate.latency_ms
+    ahead_ms = spoken.ahead_ms
+    stages = {stage: max(0.0, took - ahead_ms.get(stage, 0.0)) for stage, took in whole.items()}
+    total_ms = (ended_s - (spoken.arrived_s or started_s)) * 1000
+    queue_ms = max(0.0, total_ms - (ended_s - started_s) * 1000)
+    ahead = sum(took for stage, took in ahead_ms.items() if stage != "total")
+    return stages | {
+        "hangover": spoken.hangover_ms,
+        "ahead": ahead,
+        "queue": queue_ms,
+        "total": total_ms,
+    }

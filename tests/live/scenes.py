@@ -1,0 +1,65 @@
+"""Streams for a bundle to which what is loud is a voice."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dcet.live import Event, LiveSession
+from dcet.runtime.arrays import Floats
+
+RATE_HZ = 16_000
+
+
+def sound(seconds: float, voiced: Iterable[tuple[float, float]], rate_hz: int = RATE_HZ) -> Floats:
+    """Make a room that is all but silent, but for a tone from one second to another."""
+    times = np.arange(round(seconds * rate_hz)) / rate_hz
+    pcm = np.random.default_rng(0).normal(0, 1e-3, len(times)).astype(np.float32)
+    for first, end in voiced:
+        within = (times >= first) & (times < end)
+        pcm[within] += (0.1 * np.sin(times[within] * 4800)).astype(np.float32)
+    return pcm
+
+
+def push(
+    session: LiveSession,
+    pcm: Floats,
+    *,
+    rate_hz: int = RATE_HZ,
+    block: int = 320,
+    start_us: int = 0,
+    track: str = "mic",
+) -> None:
+    """Push sound in blocks of so many samples."""
+    for begin in range(0, len(pcm), block):
+        at_us = start_us + begin * 1_000_000 // rate_hz
+        session.push_audio(pcm[begin : begin + block], at_us, sample_rate_hz=rate_hz, track=track)
+
+
+def taken(session: LiveSession) -> list[Event]:
+    """Close the session, and return its events."""
+    session.close()
+    return list(session.events())
+
+
+def finals(events: Sequence[Event]) -> list[Event]:
+    """The finals among the events."""
+    return [event for event in events if event.kind == "final"]
+
+
+def plain(event: Event) -> dict[str, Any]:
+    """An event without its latencies."""
+    made = event.as_dict() | {"latency_ms": None}
+    if made["estimate"] is not None:
+        made["estimate"] = made["estimate"] | {"latency_ms": None}
+    return made
+
+
+def adds_up(session: LiveSession) -> bool:
+    """Whether everything that came in ended in exactly one way."""
+    counts = session.counters
+    return all(
+        counts[stream]["received"]
+        == sum(counts[stream][fate] for fate in ("used", "late", "dropped"))
+        for stream in ("samples", "frames", "texts", "turns")
+    )
