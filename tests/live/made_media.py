@@ -27,9 +27,10 @@ def write_clip(
     layout: str = "stereo",
     size: tuple[int, int] = (64, 48),
     codec: str = "libx264",
+    late_ms: int = 0,
 ) -> Path:
     """Write pictures at these times, with B-frames, and so many seconds of a tone: louder in the
-    second half. The left half of each picture is bright, the right one is of its `shade`."""
+    second half, and late. The left half of each picture is bright, the right of its `shade`."""
     with av.open(str(path), "w", options={"max_interleave_delta": "1"}) as container:
         pictures: Any = None
         sound: Any = None
@@ -52,9 +53,10 @@ def write_clip(
                 (tone(seconds, rate_hz) * 32767).astype(np.int16), sound.layout.nb_channels
             )
             block = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout=layout)
-            block.sample_rate = rate_hz
+            block.sample_rate, block.pts = rate_hz, 0
             to_format = av.AudioResampler(sound.format, layout, rate_hz, frame_size=1024)
             for part in (*to_format.resample(block), *to_format.resample(None)):
+                part.pts = (part.pts or 0) + late_ms * rate_hz // 1000
                 container.mux(sound.encode(part))
             container.mux(sound.encode(None))
     return path

@@ -100,7 +100,7 @@ class MediaFile:
 
     def _sounds(self) -> Iterator[Sound]:
         next_us = 0
-        for frame, start_us in self._frames("audio"):
+        for frame, start_us in self.decoded("audio"):
             pts_us = next_us if start_us is None else start_us
             sound = Sound(pts_us, mixed(frame), frame.sample_rate)
             next_us = sound.known_us
@@ -109,13 +109,14 @@ class MediaFile:
 
     def _pictures(self) -> Iterator[Picture]:
         next_us, step_us = 0, round(MICROSECONDS / self.frame_rate)
-        for frame, start_us in self._frames("video"):
+        for frame, start_us in self.decoded("video"):
             pts_us = next_us if start_us is None else start_us
             next_us = pts_us + step_us
             yield Picture(pts_us, upright(frame))
 
-    def _frames(self, kind: str) -> Iterator[tuple[Any, int | None]]:
-        """Decode one stream: frames in the order in which they are shown, each with its time."""
+    def decoded(self, kind: str) -> Iterator[tuple[Any, int | None]]:
+        """Decode the `audio` or the `video`: PyAV's frames in the order in which they are shown,
+        each with its time in microseconds, or None."""
         lost = 0
         with self._open() as container:
             stream = _streams(container)[kind == "video"]
