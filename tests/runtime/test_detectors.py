@@ -16,7 +16,7 @@ from dcet.runtime.senses.detectors.blazeface import BlazeFace, installed_blazefa
 from dcet.runtime.senses.detectors.detector import keep_best
 from dcet.runtime.senses.detectors.fetched import fetched_path
 from dcet.runtime.senses.detectors.haar import Haar
-from dcet.runtime.senses.detectors.yunet import YuNet
+from dcet.runtime.senses.detectors.yunet import MIN_SCORE, YuNet
 
 Array = NDArray[Any]
 
@@ -59,7 +59,7 @@ def test_yunet_finds_what_opencv_finds_with_it(
     yunet_file: Path, photo: Array, size: tuple[int, int]
 ) -> None:
     picture: Any = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-    theirs = cv2.FaceDetectorYN.create(str(yunet_file), "", size, 0.6)
+    theirs = cv2.FaceDetectorYN.create(str(yunet_file), "", size, MIN_SCORE)
     rows = theirs.detect(picture[..., ::-1])[1]
     expected = np.empty((0, 15), np.float32) if rows is None else rows
     assert (len(expected) == 5) == (min(size) > 200)
