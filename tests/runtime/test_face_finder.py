@@ -446,8 +446,11 @@ def test_confidence_lowers_the_quality(bundle: Bundle) -> None:
 # YuNet
 
 
-def write_yunet(path: Path) -> Path:
-    """A network with YuNet's outputs, for frames of 64×64: one face at (16, 16), 32 wide."""
+def write_yunet(path: Path, size: tuple[str | int, str | int] = ("h", "w")) -> Path:
+    """A network with YuNet's outputs, for frames of 64×64: one face at (16, 16), 32 wide.
+
+    size: height and width, as the file names its input
+    """
     constants: dict[str, Array] = {
         "one": np.array([1, 1, 1], np.int64),
         "zero": np.zeros((1, 1, 1, 1), np.float32),
@@ -470,7 +473,7 @@ def write_yunet(path: Path) -> Path:
     graph = helper.make_graph(
         nodes,
         "yunet",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, (1, 3, "h", "w"))],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, (1, 3, *size))],
         outputs,
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
@@ -481,8 +484,10 @@ def write_yunet(path: Path) -> Path:
     return path
 
 
-def test_yunet(tmp_path: Path) -> None:
-    found = FaceFinder(write_yunet(tmp_path / "yunet.onnx")).find(face(64))
+@pytest.mark.parametrize("size", [("h", "w"), (640, 640), (128, 320)])
+def test_yunet(tmp_path: Path, size: tuple[str | int, str | int]) -> None:
+    """Whatever size of picture it was exported for."""
+    found = FaceFinder(write_yunet(tmp_path / "yunet.onnx", size)).find(face(64))
     assert found is not None
     assert found.confidence == pytest.approx(0.9)
     np.testing.assert_allclose(found.place, [0.5, 0.5, 0.5])
@@ -490,11 +495,13 @@ def test_yunet(tmp_path: Path) -> None:
     assert np.array_equal(found.pixels, expected)
 
 
-@pytest.mark.parametrize("kind", ["nothing", "junk", "another network"])
+@pytest.mark.parametrize("kind", ["nothing", "junk", "another network", "another input"])
 def test_a_file_that_is_no_yunet(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "yunet.onnx"
     if kind == "junk":
         path.write_bytes(b"junk")
+    elif kind == "another input":
+        write_yunet(path, (96, 96))
     elif kind == "another network":
         model = onnx.load(write_yunet(path))
         del model.graph.output[1:]

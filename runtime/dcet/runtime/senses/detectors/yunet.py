@@ -4,6 +4,7 @@ Wu, Peng and Yu, "YuNet: a tiny millisecond-level face detector", 2023. It is de
 FaceDetectorYN decodes it, and runs in a third of the time that OpenCV takes.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from dcet.runtime.senses.face import Pixels
 STRIDES = (8, 16, 32)
 OUTPUTS = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox") for stride in STRIDES]
 MIN_SCORE = 0.7  # at 0.6, five times as many are wrong, and no more are right
+
+_DIMENSION = rb"\n\x03\x08[\x80-\xff][\x01-\x7f]"
+_FIXED_INPUT = re.compile(rb"(\n\x02\x08\x01\n\x02\x08\x03)" + _DIMENSION * 2)  # 1, 3, and the size
 
 
 class YuNet:
@@ -68,10 +72,9 @@ def _by_kind(outputs: list[Floats]) -> list[list[Floats]]:
 
 
 def _any_size(model: bytes) -> bytes:
-    """Let a network take pictures of any size, though it was exported for 640×640 alone.
+    """Let a network take pictures of any size, though it was exported for one alone.
 
     Its layers are convolutions, but ONNX Runtime holds a graph to the input that it names. In the
-    file each dimension of 640 takes as many bytes as one that has a name of one letter.
+    file a dimension from 128 to 16,383 takes as many bytes as one that has a name of one letter.
     """
-    one, three, side, named = b"\n\2\10\1", b"\n\2\10\3", b"\n\3\10\x80\5", b"\n\3\22\1"
-    return model.replace(one + three + side + side, one + three + named + b"h" + named + b"w")
+    return _FIXED_INPUT.sub(rb"\1" + b"\n\x03\x12\x01h\n\x03\x12\x01w", model)
