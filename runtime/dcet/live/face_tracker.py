@@ -1,0 +1,169 @@
+"""Follows faces from frame to frame: each person keeps one id, and nobody ever gets another's."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+
+from dcet.live.appearance import Appearance, appearance
+from dcet.live.assignment import assign
+from dcet.runtime.arrays import Floats
+from dcet.runtime.senses.face import Pixels
+from dcet.runtime.senses.face_finder import FoundFace
+
+FOLLOWED_S = 1.0  # for so long after it was last seen, a face may be followed by its place
+REACH = 0.6  # sides of the face that it may be away at once,
+REACH_A_SECOND = 4.0  # and further with the time that went by
+SIZE_CHANGE = 1.6  # between two sights of a face that is followed
+OTHER = 0.62  # unlikeness from which a face is another person's, however near
+SAME = 0.5  # up to which it may be a person who returns, wherever
+FADE_S = 0.3  # time constant from the first to the second, for a face that is followed
+CLEARER = 0.1  # by which the person who returns must be more alike than any other
+PLACE_WEIGHT = 0.15  # of a move as far as a face can go, beside unlikeness
+NEW_LOOK = 0.2  # unlikeness to all remembered looks from which one more is remembered
+LOOKS = 6  # remembered for each person
+TOUCHING = 1.2  # sides between the middles of two faces, below which neither look is remembered
+MOST_PEOPLE = 64  # remembered; the one away for longest is forgotten
+MOST_FACES = 16  # followed in one frame: the finder's best
+NEVER = 1e6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackedFace:
+    """One face of a frame and whose it is."""
+
+    track_id: int
+    found: FoundFace
+    pts_us: int
+
+
+@dataclass(slots=True, eq=False)
+class _Person:
+    looks: list[Appearance]
+    box: Floats
+    seen_us: int
+
+    def unlike(self, look: Appearance) -> float:
+        return min(look.unlike(known) for known in self.looks)
+
+
+class FaceTracker:
+    """Gives the faces of one camera's frames ids that stay with a person.
+
+    ids: where the next id comes from; trackers of several cameras share one
+
+    A face goes on with the id of the person who was near a moment ago and looks alike; else with
+    that of a person away who looks more alike than anyone else; else it is a new person's. All by
+    media time, so that 2 and 60 frames a second give the same ids. One thread at a time.
+    """
+
+    def __init__(self, ids: Iterator[int] | None = None) -> None:
+        self._ids = count(1) if ids is None else ids
+        self._people: dict[int, _Person] = {}
+
+    def update(
+        self, pts_us: int, found: Sequence[FoundFace], frame: Pixels | None = None
+    ) -> list[TrackedFace]:
+        """Return the faces found at `pts_us` with their ids, in the order given.
+
+        frame: the RGB frame that the faces' boxes lie in; clothes are compared where it is given
+        """
+        found = found[:MOST_FACES]
+        looks = [appearance(face, frame) for face in found]
+        people = list(self._people)
+        unlike = np.array(
+            [[self._people[known].unlike(look) for known in people] for look in looks]
+        ).reshape(len(found), len(people))
+        given = _cheapest(self._following_cost(pts_us, found, people, unlike))
+        returning = self._returning_cost(pts_us, given, people, unlike)
+        given |= _cheapest(returning)
+        tracked = []
+        for number, (face, look) in enumerate(zip(found, looks, strict=True)):
+            track_id = people[given[number]] if number in given else next(self._ids)
+            self._remember(track_id, pts_us, face, look, alone=_alone(number, found))
+            tracked.append(TrackedFace(track_id, face, pts_us))
+        self._forget_the_longest_away()
+        return tracked
+
+    def forget(self, track_id: int) -> None:
+        """Forget what this person looks like; one who returns is a new person."""
+        self._people.pop(track_id, None)
+
+    def _following_cost(
+        self, pts_us: int, found: Sequence[FoundFace], people: list[int], unlike: Floats
+    ) -> Floats:
+        """Cost of each face (rows) going on with each person (columns) who was near just now."""
+        cost = np.full(unlike.shape, NEVER)
+        for column, known in enumerate(people):
+            person = self._people[known]
+            away_s = abs(pts_us - person.seen_us) / 1e6
+            if away_s > FOLLOWED_S:
+                continue
+            limit = SAME + (OTHER - SAME) * np.exp(-away_s / FADE_S)
+            for row, face in enumerate(found):
+                move = _move(person.box, face.box) / (REACH + REACH_A_SECOND * away_s)
+                if move <= 1 and unlike[row, column] <= limit:
+                    cost[row, column] = unlike[row, column] + PLACE_WEIGHT * move
+        return cost
+
+    def _returning_cost(
+        self, pts_us: int, given: dict[int, int], people: list[int], unlike: Floats
+    ) -> Floats:
+        """Cost of each face left over being that of each person away, clearly and of no other."""
+        cost = np.full(unlike.shape, NEVER)
+        away = [column for column in range(len(people)) if column not in given.values()]
+        for row in set(range(len(unlike))) - given.keys():
+            for column in away:
+                others = np.delete(unlike[row], column)
+                clear = others.size == 0 or unlike[row, column] <= others.min() - CLEARER
+                if unlike[row, column] <= SAME and clear:
+                    cost[row, column] = unlike[row, column]
+        return cost
+
+    def _remember(
+        self, track_id: int, pts_us: int, face: FoundFace, look: Appearance, *, alone: bool
+    ) -> None:
+        person = self._people.pop(track_id, None)
+        if person is None:
+            person = _Person([look], face.box, pts_us)
+        elif alone and person.unlike(look) > NEW_LOOK:
+            person.looks = [*person.looks[-LOOKS + 1 :], look]
+        person.box, person.seen_us = face.box, pts_us
+        self._people[track_id] = person  # last in the order of who was seen
+
+    def _forget_the_longest_away(self) -> None:
+        while len(self._people) > MOST_PEOPLE:
+            del self._people[next(iter(self._people))]
+
+
+def _cheapest(cost: Floats) -> dict[int, int]:
+    """Return row -> column of the cheapest assignment that takes nothing forbidden."""
+    rows, columns = cost.shape
+    if rows == 0 or columns == 0:
+        return {}
+    padded = np.concatenate([cost, np.full((rows, rows), NEVER / 2)], axis=1)
+    chosen = enumerate(assign(padded))
+    return {row: column for row, column in chosen if column < columns and cost[row, column] < NEVER}
+
+
+def _move(before: Floats, now: Floats) -> float:
+    """Return how far the middle moved in sides of the face; infinite where its size jumped."""
+    size, other = float(before[2:].max()), float(now[2:].max())
+    if not 1 / SIZE_CHANGE <= other / size <= SIZE_CHANGE:
+        return float("inf")
+    middle = now[:2] + now[2:] / 2 - before[:2] - before[2:] / 2
+    return float(np.hypot(*middle)) / max(size, other)
+
+
+def _alone(number: int, found: Sequence[FoundFace]) -> bool:
+    """Return whether no other face touches this one, so that its pixels are one person's."""
+    boxes = [face.box for face in found]
+    return all(
+        _apart(boxes[number], box) > TOUCHING for other, box in enumerate(boxes) if other != number
+    )
+
+
+def _apart(one: Floats, other: Floats) -> float:
+    middle = one[:2] + one[2:] / 2 - other[:2] - other[2:] / 2
+    return float(np.hypot(*middle)) / float(max(one[2:].max(), other[2:].max()))
