@@ -100,6 +100,14 @@ def device_memory() -> dict[int, bytes]:
     }
 
 
+def pinned_memory() -> list[bytes]:
+    """All memory of the host that the device may read."""
+    from cuda.bindings import runtime
+
+    held = device_memory()
+    return [held[address] for address in runtime.pinned]
+
+
 def test_golden_sequences(bundle: Bundle, engine: Engine) -> None:
     rows = replay_golden(bundle, engine)
     assert rows_too_far(rows) == ()
@@ -146,6 +154,29 @@ def test_encoding_ahead_and_previews_change_nothing_on_the_device(
                 **expected.as_dict(),
                 "latency_ms": None,
             }
+
+
+def test_what_is_saved_of_the_device_goes_on_there_and_on_the_host(
+    bundle: Bundle, engine: Engine, tmp_path: Path
+) -> None:
+    file = tmp_path / "saved.memory"
+    there = talk(bundle, engine, bank_bytes=4000)
+    for number in range(7):
+        say(there, number)
+    there.save(file)
+    again = Conversation.restore(file, bundle, engine)
+    here = Conversation.restore(file, bundle, "onnxruntime")
+    there.export_speaker("Ben", file)
+    for conversation in (there, again, here):
+        conversation.import_speaker(file, name="Zoë")
+    assert not any(map(any, pinned_memory()))
+    for number in range(7, 12):
+        expected = say(there, number)
+        assert say(again, number).probabilities == expected.probabilities
+        same(say(here, number), expected)
+    expected = there.turn("Zoë", "i am happy")
+    assert again.turn("Zoë", "i am happy").probabilities == expected.probabilities
+    same(here.turn("Zoë", "i am happy"), expected)
 
 
 def test_the_bank_holds_what_is_read_back(bundle: Bundle, engine: Engine) -> None:

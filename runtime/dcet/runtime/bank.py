@@ -10,7 +10,8 @@ Like the arena, the bank is a block that is allocated once, with one row to spar
 it, and what it wrote counts once `rows` says so. When rows run out, the oldest episode makes room.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,7 @@ class Bank:
                 f"bank_bytes: expected 0 for no bank, or from {least_bytes:,}, which it takes to "
                 f"find one episode again, to {MAX_BANK_BYTES:,}; got {limit_bytes:,}"
             )
+        self.limit_bytes = limit_bytes
         count = limit_bytes // row_bytes
         self._faiss = need("faiss", extra="memory")
         self._index = self._faiss.IndexFlatIP(key_width)
@@ -96,6 +98,63 @@ class Bank:
         self._speakers[row] = speaker
         rows = self.rows[self._speakers[self.rows] != evicted]
         return np.append(rows, row)[1 - len(self._speakers) :]
+
+    def read(self, speaker: int | None = None) -> dict[str, NDArray[Any]]:
+        """Return the episodes of a speaker, by number, or of all, oldest first: where they are
+        (`rows`), whose (`speakers`), `keys` and `values`."""
+        rows = self.rows if speaker is None else self.rows[self._speakers[self.rows] == speaker]
+        return {
+            "rows": rows,
+            "speakers": self._speakers[rows],
+            "keys": self._keys[rows],
+            "values": self._values[rows],
+        }
+
+    def shapes(self, count: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what `read` returns of so many episodes."""
+        return {
+            "rows": (count,),
+            "speakers": (count,),
+            "keys": (count, self._keys.shape[1]),
+            "values": (count, self._values.shape[1]),
+        }
+
+    def may_hold(self, episodes: Mapping[str, NDArray[Any]], speakers: Collection[int]) -> bool:
+        """Tell whether these, of the right shapes, may be all episodes of a bank of this size."""
+        rows, count = episodes["rows"], len(self._speakers)
+        return (
+            len(np.unique(rows)) == len(rows) < count
+            and bool(((rows >= 0) & (rows < count)).all())
+            and bool(np.isin(episodes["speakers"], list(speakers)).all())
+        )
+
+    def write(self, episodes: Mapping[str, NDArray[Any]]) -> None:
+        """Put all episodes of a bank of this size in the place of those here, to the same rows."""
+        self.reset()
+        self._put(episodes["rows"], episodes, episodes["speakers"])
+        self.rows = episodes["rows"]
+
+    def draft_all(self, speaker: int, episodes: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+        """Write episodes of a speaker who has none, the last that there is room for, to spare rows;
+        return the rows of which they are some."""
+        self._wipe()
+        is_spare = np.ones(len(self._speakers), bool)
+        is_spare[self.rows] = False
+        (spare,) = np.nonzero(is_spare)
+        count = min(len(episodes["keys"]), len(spare) - 1)
+        last = {name: array[len(array) - count :] for name, array in episodes.items()}
+        self._put(spare[:count], last, np.full(count, speaker))
+        return np.append(self.rows, spare[:count])
+
+    def _put(
+        self,
+        rows: NDArray[np.int64],
+        episodes: Mapping[str, NDArray[Any]],
+        speakers: NDArray[np.int64],
+    ) -> None:
+        self._keys[rows] = episodes["keys"]
+        self._values[rows] = episodes["values"]
+        self._speakers[rows] = speakers
 
     def forget(self, speaker: int) -> None:
         """Zero all episodes of this speaker, and what is left of those that no longer count."""

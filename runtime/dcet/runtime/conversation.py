@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -14,16 +14,15 @@ from dcet.runtime.engines.engine import Engine
 from dcet.runtime.errors import InputError
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.memory import Arena, Recalled
-from dcet.runtime.options import check_engine, check_options
+from dcet.runtime.options import check_bundle, check_engine, check_options
+from dcet.runtime.remembering import Remembering
+from dcet.runtime.saved_memory import read_saved
 from dcet.runtime.senses.encoded import Encoded, check_encoded, timed
 from dcet.runtime.senses.encoders import Encoders
 from dcet.runtime.senses.face_finder import FaceFinder
-from dcet.runtime.senses.text import count_tokens
+from dcet.runtime.snapshot import options_of, put
 from dcet.runtime.step import Step
-from dcet.runtime.summary import Summary, summarise
-from dcet.runtime.trajectory import Trajectory
 from dcet.runtime.turn import Colors, Features, Image, Turn, check_speaker, check_time
-from dcet.runtime.uncopied import Uncopied
 from dcet.runtime.whole_memory import Memory
 
 # Less sure, an estimate is right less often than always naming the most common emotion would be
@@ -31,7 +30,7 @@ from dcet.runtime.whole_memory import Memory
 ABSTAIN_BELOW = 0.4
 
 
-class Conversation(Uncopied):
+class Conversation(Remembering):
     """Tracks the emotion of every speaker of one conversation. One thread at a time may use it.
 
     engine: `auto`, the name of one, or one of your own that runs the bundle's graphs
@@ -46,7 +45,8 @@ class Conversation(Uncopied):
 
     Names that differ only in how their accents are encoded are one speaker. A turn that raises, or
     is interrupted, leaves the memory as it was. A conversation can be neither copied nor pickled.
-    Nothing is written to disk. Raises ConfigError, MissingExtra or EngineError.
+    Nothing is written to disk unless `save` or `export_speaker` is called. Raises ConfigError,
+    MissingExtra or EngineError.
     """
 
     def __init__(
@@ -59,26 +59,38 @@ class Conversation(Uncopied):
         bank_bytes: int = 0,
         abstain_below: float = ABSTAIN_BELOW,
     ) -> None:
-        check_options(bundle, max_speakers, bank_bytes, abstain_below)
-        self.abstain_below = float(abstain_below)
-        self.bundle = bundle
+        options = check_options(max_speakers, bank_bytes, abstain_below)
+        check_bundle(bundle)
         self.engine = bundle.engine(engine) if isinstance(engine, str) else engine
         check_engine(self.engine)
-        arena = Arena(bundle.manifest.state, int(max_speakers), self.engine)
-        bank = Bank(bundle.manifest, int(bank_bytes)) if bank_bytes else None
-        self._memory = Memory(arena, bank)
+        arena = Arena(bundle.manifest.state, options.max_speakers, self.engine)
+        bank = Bank(bundle.manifest, options.bank_bytes) if options.bank_bytes else None
+        super().__init__(bundle, Memory(arena, bank), options)
         self._encoders = Encoders(bundle, self.engine, face_finder)
-        self._step = Step(bundle.manifest, self.engine, bank, self.abstain_below)
+        self._step = Step(bundle.manifest, self.engine, bank, options.abstain_below)
 
-    @property
-    def turns(self) -> int:
-        """The number of turns answered since the beginning or the last reset."""
-        return self._memory.arena.index.turns
+    @classmethod
+    def restore(
+        cls,
+        path: Path | str,
+        bundle: Bundle,
+        engine: str | Engine = "auto",
+        *,
+        face_finder: FaceFinder | None = None,
+        password: str | None = None,
+    ) -> Self:
+        """Make a conversation that goes on as the saved one would have: bit for bit, where the
+        engine is the same.
 
-    @property
-    def speakers(self) -> tuple[str, ...]:
-        """The speakers who are remembered, the one silent for longest first."""
-        return self._memory.arena.speakers
+        Bundle, engine and face_finder are as in Conversation; other options are the saved one's.
+        Raises the SavedMemoryError that says what is wrong with the file, ConfigError, MissingExtra
+        or EngineError.
+        """
+        check_bundle(bundle)
+        saved = read_saved(path, "conversation", bundle.sha256, password)
+        conversation = cls(bundle, engine, face_finder=face_finder, **options_of(saved.facts))
+        put(conversation._memory, saved.facts, saved.arrays)
+        return conversation
 
     def turn(
         self,
@@ -202,37 +214,6 @@ class Conversation(Uncopied):
         encoded = self._encoders.encode(turn, recalled, after)
         encoded.latency_ms["total"] += (time.perf_counter() - started) * 1000
         return encoded
-
-    def trajectory(self, speaker: str) -> Trajectory:
-        """Return the last 256 turns of a speaker. Raises UnknownSpeaker."""
-        return self._memory.arena.trajectory(check_speaker(speaker))
-
-    def summary(self, max_tokens: int = 200) -> Summary:
-        """Sum up the emotion of each speaker who is remembered: now, since when, and before.
-
-        max_tokens: that `text` may have at most, counted with the bundle's tokenizer
-
-        Raises ConfigError.
-        """
-        arena = self._memory.arena
-        return summarise(
-            self.turns,
-            map(arena.trajectory, reversed(self.speakers)),
-            abstain_below=self.abstain_below,
-            max_tokens=max_tokens,
-            count=partial(count_tokens, self.bundle.tokenizer),
-        )
-
-    def forget(self, speaker: str) -> None:
-        """Leave no trace of this speaker. What the scene remembers of all speakers goes with it.
-
-        Other speakers keep their own memory. Raises UnknownSpeaker.
-        """
-        self._memory.forget(check_speaker(speaker))
-
-    def reset(self) -> None:
-        """Forget all speakers and the scene, and count turns from 1 again."""
-        self._memory.reset()
 
     def _encoded(
         self, speaker: str, turn: Turn, encoded: Encoded | None

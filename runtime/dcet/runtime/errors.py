@@ -24,6 +24,12 @@ DcetError
 │   ├── WrongShape              another shape than expected
 │   ├── WrongSampleRate         audio at another rate than expected
 │   └── UnknownSpeaker          no speaker of this name is remembered
+├── SavedMemoryError        a saved memory cannot be used                       (ValueError)
+│   ├── SavedMemoryNotFound     there is no file that can be read               (FileNotFoundError)
+│   ├── SavedMemoryDamaged      cut short, changed, or no such file
+│   ├── SavedMemoryTooNew       written for a later version of the format
+│   ├── WrongBundle             of a conversation on another bundle
+│   └── WrongPassword           another password, none, or one that is not needed
 ├── DataError               a data set cannot be used                           (ValueError)
 │   ├── DataNotFound            there is no file that can be read               (FileNotFoundError)
 │   ├── MalformedTable
@@ -146,6 +152,30 @@ class WrongSampleRate(InputError):
 
 class UnknownSpeaker(InputError):
     """The conversation remembers no speaker of this name."""
+
+
+class SavedMemoryError(DcetError, ValueError):
+    """A saved memory cannot be used. The conversation's memory is as it was before."""
+
+
+class SavedMemoryNotFound(SavedMemoryError, FileNotFoundError):
+    """There is no file at this path that can be read."""
+
+
+class SavedMemoryDamaged(SavedMemoryError):
+    """A file was cut short or changed after it was written, or holds something else."""
+
+
+class SavedMemoryTooNew(SavedMemoryError):
+    """The file was written for a later version of the format."""
+
+
+class WrongBundle(SavedMemoryError):
+    """The memory is of a conversation on another bundle."""
+
+
+class WrongPassword(SavedMemoryError):
+    """Another password than it was saved with, none, or one for a file that is not encrypted."""
 
 
 class DataError(DcetError, ValueError):

@@ -25,7 +25,7 @@ from dcet.runtime.trajectory import Trajectory
 TRAJECTORY_TURNS = 256
 UNKNOWN_TIME_US = -1
 
-_POINT = np.dtype(
+POINT = np.dtype(
     [
         ("turn", np.int64),
         ("time_us", np.int64),  # -1: unknown
@@ -66,6 +66,8 @@ class Arena:
 
     `draft` writes what a turn brought, and returns the index that makes it count. `index` is to be
     set to that.
+
+    pairs: all states; block: those `on_host`, and the rest of each slot; device: keeps the others
     """
 
     def __init__(
@@ -73,12 +75,13 @@ class Arena:
     ) -> None:
         """Allocate the block, without the step's states where `engine` keeps them on its device."""
         count = max_speakers + 1
+        self.pairs = state
         # What the encoders remember stays on the host: they may run ahead of the memory.
         steps = [pair for pair in state if pair.graph == "step"]
-        self._device = None if engine is None else engine.keep_states(steps, count)
-        if self._device is not None:
+        self.device = None if engine is None else engine.keep_states(steps, count)
+        if self.device is not None:
             state = tuple(pair for pair in state if pair.graph != "step")
-        self._state = state
+        self.on_host = state
         speakers, scenes = (
             [(pair.input, np.float32, pair.shape) for pair in state if pair.per == owner]
             for owner in ("speaker", "scene")
@@ -89,22 +92,22 @@ class Arena:
                 ("turns", np.int64),  # of this speaker; place in the ring, modulo its length
                 ("face_place", np.float32, 3),  # zeros: never found
                 *speakers,
-                ("trajectory", _POINT, TRAJECTORY_TURNS),
+                ("trajectory", POINT, TRAJECTORY_TURNS),
             ]
         )
         block = np.dtype([("scenes", np.dtype(scenes), 2), ("slots", slot, count)])
         self.block = np.zeros((), block)
         self._scenes, self._slots = self.block["scenes"], self.block["slots"]
         self._blank = np.zeros((), slot)
-        self._max_speakers = max_speakers
+        self.max_speakers = max_speakers
         self._identity = object()
         self.index = Index()
 
     def reset(self) -> None:
         """Forget every speaker and the scene."""
         self.block.fill(0)
-        if self._device is not None:
-            self._device.reset()
+        if self.device is not None:
+            self.device.reset()
         self._identity = object()
         self.index = Index()
 
@@ -125,13 +128,13 @@ class Arena:
         slot = self._blank if place is None else self._slots[place]
         number = index.numbers + 1 if place is None else int(slot["number"])
         states: dict[str, dict[str, Any]] = {}
-        for pair in self._state:
+        for pair in self.on_host:
             owner = slot if pair.per == "speaker" else self._scenes[index.scene]
             states.setdefault(pair.graph, {})[pair.input] = owner[pair.input]
-        if self._device is not None:
-            states["step"] = dict(self._device.recall(place, index.spare, index.scene))
+        if self.device is not None:
+            states["step"] = dict(self.device.recall(place, index.spare, index.scene))
         face_place = slot["face_place"].copy() if slot["face_place"].any() else None
-        is_full = place is None and len(index.slots) == self._max_speakers
+        is_full = place is None and len(index.slots) == self.max_speakers
         evicted = next(iter(index.slots)) if is_full else None
         known = 0 if place is None else number
         origin = Origin(self._identity, speaker, known, int(slot["turns"]))
@@ -150,12 +153,12 @@ class Arena:
         What belongs to an encoder that did not run stays as it was, and so does the place of the
         face where None is given.
         """
-        index, following = self.index, self._following(speaker)
+        index, following = self.index, self.following(speaker, turns=1)
         place = index.slots.get(speaker)
         self._slots[index.spare] = self._blank if place is None else self._slots[place]
         self._scenes[following.scene] = self._scenes[index.scene]
         slot, scene = self._slots[index.spare], self._scenes[following.scene]
-        for pair in self._state:
+        for pair in self.on_host:
             if pair.graph in graphs:
                 owner = slot if pair.per == "speaker" else scene
                 owner[pair.input] = graphs[pair.graph][pair.output]
@@ -187,10 +190,33 @@ class Arena:
         for each in places:
             self._slots[each] = self._blank
         self._scenes.fill(0)
-        if self._device is not None:
-            self._device.forget(places)
+        if self.device is not None:
+            self.device.forget(places)
         slots = {name: at for name, at in self.index.slots.items() if name != speaker}
         self.index = replace(self.index, slots=slots)
+
+    def following(self, speaker: str, turns: int) -> Index:
+        """Return the index after so many more turns, the last of which is this speaker's: the spare
+        slot is theirs, and the last to be evicted."""
+        index = self.index
+        slots = dict(index.slots)
+        is_new = speaker not in slots
+        evicts = is_new and len(slots) == self.max_speakers
+        if evicts:
+            spare = slots.pop(next(iter(slots)))
+        elif is_new:
+            taken = {index.spare, *slots.values()}
+            spare = next(place for place in range(len(self._slots)) if place not in taken)
+        else:
+            spare = slots.pop(speaker)
+        return Index(
+            slots={**slots, speaker: index.spare},
+            spare=spare,
+            scene=1 - index.scene if turns else index.scene,
+            turns=index.turns + turns,
+            numbers=index.numbers + is_new,
+            has_evicted=index.has_evicted or evicts,
+        )
 
     def trajectory(self, speaker: str) -> Trajectory:
         """Return a copy of this speaker's last turns. Raises UnknownSpeaker."""
@@ -208,29 +234,6 @@ class Arena:
             sentiment=points["sentiment"].copy(),
             shift=points["shift"].copy(),
             confidence=points["confidence"].copy(),
-        )
-
-    def _following(self, speaker: str) -> Index:
-        """Return the index after a turn of this speaker: the spare slot is theirs, and the last to
-        be evicted."""
-        index = self.index
-        slots = dict(index.slots)
-        is_new = speaker not in slots
-        evicts = is_new and len(slots) == self._max_speakers
-        if evicts:
-            spare = slots.pop(next(iter(slots)))
-        elif is_new:
-            taken = {index.spare, *slots.values()}
-            spare = next(place for place in range(len(self._slots)) if place not in taken)
-        else:
-            spare = slots.pop(speaker)
-        return Index(
-            slots={**slots, speaker: index.spare},
-            spare=spare,
-            scene=1 - index.scene,
-            turns=index.turns + 1,
-            numbers=index.numbers + is_new,
-            has_evicted=index.has_evicted or evicts,
         )
 
     def _unknown(self, speaker: str) -> UnknownSpeaker:

@@ -1,5 +1,7 @@
 """The options of a conversation, checked before it is made."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from dcet.runtime.bundle.bundle import Bundle
@@ -14,13 +16,17 @@ def is_whole(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def check_options(bundle: Bundle, max_speakers: int, bank_bytes: int, abstain_below: float) -> None:
-    """Check what a conversation is made of, but for its engine. Raises ConfigError."""
-    if not isinstance(bundle, Bundle):
-        raise ConfigError(
-            f"bundle: expected a Bundle, got {type(bundle).__name__}; "
-            "open one with Bundle.open(path)"
-        )
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a conversation was asked to be."""
+
+    max_speakers: int
+    bank_bytes: int
+    abstain_below: float
+
+
+def check_options(max_speakers: int, bank_bytes: int, abstain_below: float) -> Options:
+    """Check options, and return them. Raises ConfigError."""
     if not is_whole(max_speakers) or not 1 <= max_speakers <= MAX_SPEAKERS:
         raise ConfigError(
             f"max_speakers: expected a whole number from 1 to {MAX_SPEAKERS}, got {max_speakers!r}"
@@ -30,6 +36,16 @@ def check_options(bundle: Bundle, max_speakers: int, bank_bytes: int, abstain_be
     if not _is_share(abstain_below):
         raise ConfigError(
             f"abstain_below: expected a confidence from 0 (never) to 1, got {abstain_below!r}"
+        )
+    return Options(int(max_speakers), int(bank_bytes), float(abstain_below))
+
+
+def check_bundle(bundle: Bundle) -> None:
+    """Check that a bundle is one. Raises ConfigError."""
+    if not isinstance(bundle, Bundle):
+        raise ConfigError(
+            f"bundle: expected a Bundle, got {type(bundle).__name__}; "
+            "open one with Bundle.open(path)"
         )
 
 

@@ -16,7 +16,7 @@ from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.options import is_whole
 from dcet.runtime.printable import printable
-from dcet.runtime.trajectory import Trajectory
+from dcet.runtime.trajectory import EARLIER, Trajectory
 
 LEAD = 0.15  # of probability, by which one turn alone changes a course
 LAST_SPANS = 6  # of a course
@@ -31,7 +31,7 @@ class Span:
 
     emotion: str
     turns: int  # of this speaker in it
-    since_turn: int  # its first, in the conversation
+    since_turn: int  # its first, in the conversation; 0: in an earlier one
     since_us: int | None  # media time of that turn; None where it had none
 
 
@@ -178,6 +178,8 @@ def _sentence(speaker: SpeakerSummary, detail: int) -> str:
 
 
 def _when(turn: int, time_us: int | None) -> str:
+    if turn == EARLIER:
+        return "an earlier conversation"
     if time_us is None:
         return f"turn {turn}"
     minutes, seconds = divmod(time_us // 1_000_000, 60)

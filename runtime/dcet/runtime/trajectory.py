@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 from dcet.runtime.arrays import Floats
 from dcet.runtime.labels import EMOTIONS
 
+EARLIER = 0  # number of a turn in an earlier conversation
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trajectory:
     """The last turns of one speaker, oldest first."""
 
     speaker: str
-    turns: NDArray[np.int64]  # (n,) number of the turn in the conversation, from 1
+    turns: NDArray[np.int64]  # (n,) number in the conversation, from 1; 0: in an earlier one
     times_us: NDArray[np.int64]  # (n,) media time, as `at_us` of the turn; -1 where it had none
     probabilities: Floats  # (n, 7) in the order of EMOTIONS
     sentiment: Floats  # (n,) in [-1, 1]

@@ -14,6 +14,7 @@ SCHEMA_VERSION = "1.3"
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 T = TypeVar("T")
+Owner = Literal["speaker", "scene"]  # of a state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class StatePair:
     output: str = field(metadata={"key": "out"})
     shape: tuple[int, ...]
     dtype: str
-    per: Literal["speaker", "scene"]
+    per: Owner
     graph: str = "step"
 
 

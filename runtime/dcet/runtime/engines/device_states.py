@@ -1,11 +1,13 @@
 """States that stay on a CUDA device from turn to turn."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from dcet.runtime.bundle.manifest import StatePair
-from dcet.runtime.engines.cuda import Block, Cuda, aligned
+from dcet.runtime.arrays import Floats
+from dcet.runtime.bundle.manifest import Owner, StatePair
+from dcet.runtime.engines.cuda import Block, Cuda, Pinned, aligned
 from dcet.runtime.engines.engine import DeviceState
 
 _FLOAT_BYTES = 4
@@ -25,7 +27,7 @@ class DeviceStates:
         sizes = {"speaker": 0, "scene": 0}
         for pair in self._state:
             self._offsets[pair.input] = sizes[pair.per]
-            sizes[pair.per] += aligned(int(np.prod(pair.shape)) * _FLOAT_BYTES)
+            sizes[pair.per] += aligned(math.prod(pair.shape) * _FLOAT_BYTES)
         self._slot_bytes, self._scene_bytes = sizes["speaker"], sizes["scene"]
         total = 2 * self._scene_bytes + (1 + slots) * self._slot_bytes
         self._block = Block(cuda, total)
@@ -43,6 +45,26 @@ class DeviceStates:
             )
         return states
 
+    def read(self, per: Owner, place: int) -> dict[str, Floats]:
+        """Return what is in a slot, by input."""
+        address, size_bytes = self._span(per, place)
+        host = Pinned(self._cuda, size_bytes)
+        self._cuda.copy(host.address, address, size_bytes)
+        self._cuda.wait()
+        states = {name: view.copy() for name, view in self._views(per, host).items()}
+        host.bytes.fill(0)
+        return states
+
+    def write(self, per: Owner, place: int, states: Mapping[str, Floats]) -> None:
+        """Write what `read` returned to a slot. It is there when this returns."""
+        address, size_bytes = self._span(per, place)
+        host = Pinned(self._cuda, size_bytes)
+        for name, view in self._views(per, host).items():
+            view[...] = states[name]
+        self._cuda.copy(address, host.address, size_bytes)
+        self._cuda.wait()
+        host.bytes.fill(0)
+
     def forget(self, places: Iterable[int]) -> None:
         """Zero these slots, and both of the scene."""
         for place in places:
@@ -55,11 +77,27 @@ class DeviceStates:
         self._cuda.clear(self._block.address, self._block.size_bytes)
         self._cuda.wait()
 
-    def _places(self, per: str, place: int | None, spare: int, scene: int) -> tuple[int, int]:
+    def _span(self, per: Owner, place: int) -> tuple[int, int]:
+        """Return where a slot is, and its size."""
+        if per == "scene":
+            return self._scenes + place * self._scene_bytes, self._scene_bytes
+        return self._slot(place), self._slot_bytes
+
+    def _views(self, per: Owner, host: Pinned) -> dict[str, Floats]:
+        """Return the states in a copy of a slot."""
+        return {
+            pair.input: host.bytes[offset : offset + math.prod(pair.shape) * _FLOAT_BYTES]
+            .view(np.float32)
+            .reshape(pair.shape)
+            for pair in self._state
+            if pair.per == per
+            for offset in [self._offsets[pair.input]]
+        }
+
+    def _places(self, per: Owner, place: int | None, spare: int, scene: int) -> tuple[int, int]:
         """Return the addresses at which states of a speaker or the scene are read and written."""
         if per == "scene":
-            here, there = (self._scenes + at * self._scene_bytes for at in (scene, 1 - scene))
-            return here, there
+            return self._span(per, scene)[0], self._span(per, 1 - scene)[0]
         return self._unknown if place is None else self._slot(place), self._slot(spare)
 
     def _slot(self, place: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.runtime.bundle.manifest import StatePair
+from dcet.runtime.bundle.manifest import Owner, StatePair
 from dcet.runtime.errors import EngineError
 from dcet.runtime.uncopied import Uncopied
 
@@ -35,6 +35,12 @@ class States(Protocol):
 
     def recall(self, place: int | None, spare: int, scene: int) -> dict[str, DeviceState]:
         """Return what the step reads and writes, by input; None is the place of a new speaker."""
+
+    def read(self, per: Owner, place: int) -> dict[str, NDArray[np.float32]]:
+        """Return what is in a slot of a speaker's or of the scene's, by input."""
+
+    def write(self, per: Owner, place: int, states: Mapping[str, NDArray[np.float32]]) -> None:
+        """Write what `read` returned to a slot. It is there when this returns."""
 
     def forget(self, places: Iterable[int]) -> None:
         """Zero these slots, and both of the scene. Nothing of them is left when this returns."""
