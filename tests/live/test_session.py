@@ -189,7 +189,7 @@ def test_the_host_says_when_a_turn_begins_and_ends(hearing: Bundle) -> None:
 
 
 def test_the_tail_is_not_lost(hearing: Bundle) -> None:
-    session = LiveSession(hearing, threaded=True)
+    session = LiveSession(hearing, deadline_ms=None)
     push(session, sound(2, THREE))
     session.flush()
     assert [event.kind for event in session.events(0)][-1] == "final"
@@ -212,7 +212,7 @@ def test_two_interleaved_sessions_are_each_as_alone(hearing: Bundle) -> None:
 
 def test_events_can_be_awaited(hearing: Bundle) -> None:
     async def follow() -> list[Event]:
-        session = LiveSession(hearing)
+        session = LiveSession(hearing, deadline_ms=None)
         pusher = threading.Thread(target=lambda: (push(session, sound(3, THREE)), session.close()))
         pusher.start()
         events = [event async for event in session]

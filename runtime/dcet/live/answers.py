@@ -7,15 +7,21 @@ time. Words that come later than that revise the estimate, and the memory keeps 
 
 import time
 from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from dcet.live.alarm import Alarm
 from dcet.live.counters import Counters, Fate
+from dcet.live.events import Status
 from dcet.live.people import People, Who
+from dcet.live.planner import Costs
+from dcet.live.recall import remembered
 from dcet.live.reporter import Reporter, Spoken
-from dcet.live.texts import Words, join
+from dcet.live.texts import Words, join, text_size
 from dcet.live.timeline import SECOND_US
 from dcet.runtime.conversation import Conversation
-from dcet.runtime.errors import DcetError, EmptyTurn
+from dcet.runtime.errors import DcetError
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.senses.encoded import Encoded
 from dcet.runtime.turn import Features
@@ -23,6 +29,8 @@ from dcet.runtime.turn import Features
 REMEMBERED = 16  # turns whose words may still come
 PATIENCE_US = 10 * SECOND_US  # with which the memory waits for words
 REST_US = 2 * SECOND_US  # after the first late words, in which the rest of them may come
+EARLY_S = 0.004  # before the deadline, so that what is told at once is there in time
+FATES: dict[Status, Fate] = {"late": "late", "missing": "dropped"}
 COVERED_US = 500_000  # words that reach so near to the end of a turn are all of it
 
 
@@ -47,23 +55,53 @@ class Answers:
         people: People,
         counters: Counters,
         reporter: Reporter,
+        costs: Costs,
+        alarm: Alarm | None,
     ) -> None:
         self._conversation = conversation
         self._people = people
         self._counters = counters
-        self._say = reporter.say
+        self._reporter = reporter
+        self._costs = costs
+        self._alarm = alarm
         self._answered: deque[_Answered] = deque(maxlen=REMEMBERED)
         self._waiting: _Answered | None = None  # is not remembered yet
 
-    def interim(self, spoken: Spoken) -> None:
-        """Say how it looks so far. The memory never hears of it."""
+    def interim(self, spoken: Spoken) -> Estimate | None:
+        """Say how it looks so far, and return it. The memory never hears of it."""
         started = time.perf_counter()
         try:
             encoded = self._encode(spoken)
             estimate = self._preview(spoken, encoded)
-        except EmptyTurn:
-            return  # there is nothing to tell yet
-        self._say("interim", spoken, estimate, started)
+        except DcetError:
+            return None  # there is nothing to tell yet; what fails is told in the final
+        self._reporter.say("interim", spoken, estimate, started)
+        return estimate
+
+    @contextmanager
+    def promised(self, spoken: Spoken, interim: Estimate | None) -> Iterator[None]:
+        """Answer at once where the block has not answered the turn when its deadline comes.
+
+        interim: the last one of the turn
+        """
+        due_s = self._reporter.due_s(spoken)
+        if due_s is None or self._alarm is None:
+            yield
+            return
+        spoken.at_once, spoken.at_once_lacks = interim, "what came after the last interim"
+        if interim is None:
+            spoken.at_once = remembered(self._conversation, spoken.who.speaker)
+            spoken.at_once_lacks = "the turn itself: this is what was remembered"
+        why = "everything else: it is not done in time"
+        self._alarm.set(due_s - EARLY_S, lambda: self.at_once(spoken, [why]))
+        try:
+            yield
+        finally:
+            self._alarm.clear()
+
+    def at_once(self, spoken: Spoken, left_out: Sequence[str]) -> None:
+        """Answer a turn with what is known without running anything, if anything is."""
+        self._reporter.say_at_once(spoken, left_out)
 
     def final(self, spoken: Spoken, *, awaits_words: bool) -> None:
         """Answer a turn that has ended, and remember it, or wait for its words."""
@@ -83,7 +121,9 @@ class Answers:
             self._waiting = answered
         fate: Fate = "dropped" if estimate is None else "used"
         self._counters.settle("texts", fate, len(spoken.words))
-        self._say("final", spoken, estimate, started)
+        status = self._reporter.say("final", spoken, estimate, started)
+        answered.is_revised = spoken.is_answered
+        self._counters.settle("turns", FATES.get(status, "used"))
 
     def find(self, words: Words) -> int | None:
         """Return the answered turn in which words were said; None, in none of them."""
@@ -146,15 +186,19 @@ class Answers:
 
     def _encode(self, spoken: Spoken) -> Encoded:
         """Add the words and the faces to the sound."""
-        text = join(spoken.words)
+        text, before = join(spoken.words), spoken.encoded
         faces = self._people.faces(spoken.who, spoken.start_us, spoken.end_us)
         encoded = self._conversation.encode(
             spoken.who.speaker,
             text=text,
             faces=None if faces is None else Features(faces.features),
-            after=spoken.encoded,
+            after=before,
         )
+        if text is not None:
+            took_ms = [_took_ms(encoded, before, stage) for stage in ("tokenize", "text")]
+            self._costs.note("text", text_size(text), sum(took_ms))
         if faces is None:
+            spoken.left_out += [f"face: {trouble}" for trouble in self._people.troubles()]
             return encoded
         return replace(encoded, quality={**encoded.quality, "face": faces.quality})
 
@@ -162,9 +206,11 @@ class Answers:
         return self._conversation.preview(spoken.who.speaker, encoded=encoded)
 
     def _turn(self, spoken: Spoken, encoded: Encoded) -> Estimate:
-        return self._conversation.turn(
+        estimate = self._conversation.turn(
             spoken.who.speaker, encoded=encoded, at_us=max(0, spoken.start_us)
         )
+        self._costs.note("step", 1, estimate.latency_ms["step"])
+        return estimate
 
     def _revise(self, answered: _Answered) -> None:
         """Answer again, with the words that came late."""
@@ -191,7 +237,7 @@ class Answers:
         except DcetError as error:
             spoken.left_out.append(str(error))
         self._counters.settle("texts", "used", len(late))
-        self._say("revised", spoken, estimate, started)
+        self._reporter.say("revised", spoken, estimate, started)
         before.revision = spoken.revision
 
     def _again(self, spoken: Spoken, answered: _Answered) -> Encoded:
@@ -205,3 +251,8 @@ class Answers:
         )
         qualities = {name: encoded.quality[name] for name in ("audio", "face")}
         return replace(other, quality={**other.quality, **qualities})
+
+
+def _took_ms(encoded: Encoded, before: Encoded | None, stage: str) -> float:
+    """Return what a stage took since `before`."""
+    return encoded.latency_ms[stage] - (0.0 if before is None else before.latency_ms[stage])

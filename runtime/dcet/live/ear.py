@@ -85,6 +85,10 @@ class Ear:
         """End the turn here, if there is one."""
         return Heard(*self.cutter.end(), 0.0, self.time_us(self.cutter.now))
 
+    def cut(self, at_us: int) -> Heard:
+        """Split the turn at a media time, where somebody else took over."""
+        return Heard(*self.cutter.cut(self.hop_at(at_us)), 0.0, at_us)
+
     def time_us(self, hop: int) -> int:
         """Return the media time at which a hop that is still kept begins."""
         near = max(0, min(hop, self.cutter.now - 1))

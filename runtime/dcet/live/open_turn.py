@@ -1,9 +1,12 @@
 """A turn while it is spoken: each window of its sound is encoded once, as soon as it is there."""
 
 from dcet.live.ear import Ear
+from dcet.live.people import Who
+from dcet.live.planner import Costs
 from dcet.live.turn_cutter import Span
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.conversation import Conversation
+from dcet.runtime.estimate import Estimate
 from dcet.runtime.senses.encoded import Encoded
 from dcet.runtime.senses.speech import MARGIN_MS
 
@@ -12,6 +15,7 @@ class OpenTurn:
     """The sound of one turn, encoded for the speaker who it is taken for so far.
 
     named: the speaker, where the host named them
+    follows: it begins where another turn ended, whose sound is not to be heard in it
     begun_us: media time at which the host began it; None, where the voice did
     """
 
@@ -20,9 +24,11 @@ class OpenTurn:
         turn_id: int,
         ear: Ear,
         conversation: Conversation,
+        costs: Costs,
         *,
         named: str | None = None,
         begun_us: int | None = None,
+        follows: bool = False,
     ) -> None:
         assert ear.cutter.span is not None
         self.turn_id = turn_id
@@ -32,12 +38,14 @@ class OpenTurn:
         self.first = ear.cutter.span.first
         self.revision = 0
         self.interims = 0
-        self.ahead_ms: dict[str, float] = {}  # what was encoded took before it was asked for
+        self.estimate: Estimate | None = None  # the last interim's
+        self.paused: tuple[int, Who] | None = None  # who it was taken for when it ended there
         self._conversation = conversation
+        self._costs = costs
         audio = conversation.bundle.manifest.modalities["audio"]
         self._window = audio.window_samples if audio.encoder is not None else None
-        margin = 0 if begun_us is not None else ear.cutter.margin
-        self._begin = max(0, ear.cutter.span.first - margin) * ear.hop_samples
+        margin = 0 if follows or begun_us is not None else ear.cutter.margin
+        self._begin = max(0, self.first - margin) * ear.hop_samples
         self._speaker: str | None = None  # for whom it is encoded
         self._whole: Encoded | None = None  # all windows that are full
         self._done = self._begin  # the sample to which they reach
@@ -70,6 +78,29 @@ class OpenTurn:
         """Return the samples (n,) up to the sample `end`, those that are still kept."""
         return self.ear.sound(self._begin, end)
 
+    def ahead(self, speaker: str) -> tuple[int, Encoded | None]:
+        """Return what of it is encoded for this speaker already, and up to which sample."""
+        if speaker != self._speaker:
+            return self._begin, None
+        return (self._done, self._whole) if self._tail is None else self._tail
+
+    def built_on(self, speaker: str, end: int) -> Encoded | None:
+        """Return what `encode` goes on from, or gives."""
+        if speaker != self._speaker:
+            return None
+        return self._tail[1] if self._tail is not None and self._tail[0] == end else self._whole
+
+    def windows_left(self, speaker: str, end: int) -> int:
+        """Return how many windows it takes to encode it up to the sample `end`."""
+        if self._window is None or end <= self._begin:
+            return 0
+        done, whole = self.ahead(speaker)
+        if whole is not None and done == end:
+            return 0
+        done = self._done if speaker == self._speaker else self._begin
+        short = 2 if done == self._begin else 1  # a short turn is heard twice
+        return max(short, -(-(end - done) // self._window))
+
     def encode_windows(self, speaker: str) -> None:
         """Encode the windows that are full now. Raises EngineError."""
         if speaker != self._speaker:  # everyone is heard against their own voice
@@ -78,6 +109,7 @@ class OpenTurn:
         while self._window is not None and self.is_full:
             end = self._done + self._window
             self._whole, self._done = self._encode(self._done, end), end
+            self._tail = None
 
     def encode(self, speaker: str, end: int) -> Encoded | None:
         """Return all of the sound up to the sample `end`, encoded; None where nothing can be.
@@ -86,9 +118,8 @@ class OpenTurn:
         """
         if self._window is None or end <= self._begin:
             return None
-        is_ready = self._tail is not None and self._tail[0] == end
-        ahead = self._tail[1] if self._tail is not None and is_ready else self._whole
-        self.ahead_ms = dict(ahead.latency_ms) if ahead and speaker == self._speaker else {}
+        if end < self._done:  # cut where somebody else took over
+            self._speaker, self._settled = None, end
         self.encode_windows(speaker)
         if self._whole is not None and end - self._done <= MARGIN_MS * SAMPLE_RATE_HZ // 1000:
             return self._whole
@@ -101,5 +132,11 @@ class OpenTurn:
 
     def _encode(self, first: int, end: int) -> Encoded:
         assert self._speaker is not None
-        pcm = self.ear.sound(first, end)
-        return self._conversation.encode(self._speaker, audio=pcm, voiced=True, after=self._whole)
+        before = self._whole
+        encoded = self._conversation.encode(
+            self._speaker, audio=self.ear.sound(first, end), voiced=True, after=before
+        )
+        windows = len(encoded.outputs["audio"]["features"]) if encoded.outputs else 0
+        took_ms = encoded.latency_ms["audio"] - (before.latency_ms["audio"] if before else 0.0)
+        self._costs.note("audio", windows, took_ms)
+        return encoded

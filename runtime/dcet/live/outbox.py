@@ -1,11 +1,14 @@
-"""Hands events to the host: to whoever asks, and to a callback that may fail or hang."""
+"""Holds events until the host asks for them."""
 
+import asyncio
 import threading
 from collections import deque
+from collections.abc import AsyncIterator, Iterator
 
 from dcet.live.counters import Counters
 from dcet.live.events import Event
 
+POLL_S = 0.5  # in which a waiting coroutine looks whether it was closed
 MOST = 4096  # events that nobody has asked for yet
 
 
@@ -54,3 +57,31 @@ class Outbox:
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
+
+
+class EventSource:
+    """Gives the events of an outbox. Several may ask; each event is given once."""
+
+    _outbox: Outbox
+
+    def poll(self) -> Event | None:
+        """Return the next event; None where there is none now."""
+        return self._outbox.take()
+
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        """Give events as they come, until the session is closed or none came for `timeout` s."""
+        while True:
+            event = self._outbox.take()
+            if event is not None:
+                yield event
+            elif self._outbox.is_done or not self._outbox.wait(timeout):
+                return
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """Give events as they come, until the session is closed."""
+        while not self._outbox.is_done:
+            event = self._outbox.take()
+            if event is not None:
+                yield event
+            else:
+                await asyncio.to_thread(self._outbox.wait, POLL_S)

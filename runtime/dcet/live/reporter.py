@@ -1,17 +1,15 @@
 """Makes an event of what is known of a turn, and counts what became of the turn."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from dcet.live.counters import Counters, Fate
 from dcet.live.events import Event, Kind, Status
 from dcet.live.people import Who
 from dcet.live.texts import Words, join
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.senses.encoded import Encoded
-
-FATES: dict[Status, Fate] = {"late": "late", "missing": "dropped"}
 
 
 @dataclass(slots=True, eq=False)
@@ -29,21 +27,45 @@ class Spoken:
     arrived_s: float = 0.0  # when what decides it came in, on the clock of time.perf_counter
     ahead_ms: Mapping[str, float] = field(default_factory=dict)  # spent while they spoke
     left_out: list[str] = field(default_factory=list)
+    at_once: Estimate | None = None  # what can be told without running anything
+    at_once_lacks: str = ""  # what that is made without
+    is_answered: bool = False  # with that
 
 
 class Reporter:
     """Numbers events and sends them off."""
 
-    def __init__(
-        self, emit: Callable[[Event], None], counters: Counters, *, deadline_ms: float | None
-    ) -> None:
+    def __init__(self, emit: Callable[[Event], None], *, deadline_ms: float | None) -> None:
         self._emit = emit
-        self._counters = counters
         self._deadline_ms = deadline_ms
         self._seq = 0
+        self._lock = threading.Lock()
 
-    def say(self, kind: Kind, spoken: Spoken, estimate: Estimate | None, started_s: float) -> None:
-        """Send what was begun at `started_s`; without an estimate, it is missing."""
+    def due_s(self, spoken: Spoken) -> float | None:
+        """Return when a final is due, on the clock of time.perf_counter."""
+        return None if self._deadline_ms is None else spoken.arrived_s + self._deadline_ms / 1000
+
+    def say_at_once(self, spoken: Spoken, left_out: Sequence[str]) -> None:
+        """Send a final of what can be told at once, where that is anything and none was sent."""
+        with self._lock:
+            if spoken.at_once is not None and not spoken.is_answered:
+                spoken.is_answered = True
+                told = replace(spoken, left_out=[*left_out, spoken.at_once_lacks], ahead_ms={})
+                self._say("final", told, replace(spoken.at_once, latency_ms={}), None)
+                spoken.revision = told.revision
+
+    def say(
+        self, kind: Kind, spoken: Spoken, estimate: Estimate | None, started_s: float
+    ) -> Status:
+        """Send what was begun at `started_s`; without an estimate, it is missing. A final that was
+        answered at once is revised, as late. Returns the status of the final."""
+        with self._lock:
+            is_late = kind == "final" and spoken.is_answered
+            return self._say("revised" if is_late else kind, spoken, estimate, started_s)
+
+    def _say(
+        self, kind: Kind, spoken: Spoken, estimate: Estimate | None, started_s: float | None
+    ) -> Status:
         is_final = kind == "final"
         latency_ms = _latency_ms(spoken, estimate, started_s)
         status: Status = "missing" if estimate is None else "ok"
@@ -55,8 +77,8 @@ class Reporter:
             deadline_us = spoken.end_us + round(due_ms * 1000)
             if estimate is not None and latency_ms["total"] > self._deadline_ms:
                 status = "late"
-        if is_final:
-            self._counters.settle("turns", FATES.get(status, "used"))
+        elif kind == "revised" and spoken.is_answered and estimate is not None:
+            status = "late"
         self._seq += 1
         event = Event(
             seq=self._seq,
@@ -76,15 +98,19 @@ class Reporter:
         )
         spoken.revision += 1
         self._emit(event)
+        return status
 
 
-def _latency_ms(spoken: Spoken, estimate: Estimate | None, started_s: float) -> dict[str, float]:
+def _latency_ms(
+    spoken: Spoken, estimate: Estimate | None, started_s: float | None
+) -> dict[str, float]:
     """Return what each stage took since what decides the turn came in, and `total`, all of that;
     `ahead` is what was spent on the turn before, while they spoke."""
     ended_s = time.perf_counter()
     whole = {} if estimate is None else estimate.latency_ms
     ahead_ms = spoken.ahead_ms
     stages = {stage: max(0.0, took - ahead_ms.get(stage, 0.0)) for stage, took in whole.items()}
+    started_s = ended_s if started_s is None else started_s
     total_ms = (ended_s - (spoken.arrived_s or started_s)) * 1000
     queue_ms = max(0.0, total_ms - (ended_s - started_s) * 1000)
     ahead = sum(took for stage, took in ahead_ms.items() if stage != "total")

@@ -1,7 +1,7 @@
 """What was said, until the turn is answered in which it was said."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dcet.live.counters import Counters
@@ -57,16 +57,17 @@ class Texts:
             self._waiting.remove(words)
         return taken
 
-    def unheard(self, before_us: int | None) -> Iterator[Words]:
-        """Take the words that ended before this time; None, all. Those that are not final are
-        dropped."""
+    def unheard(self, before_us: int | None) -> list[Words]:
+        """Take the final words that ended before this time; None, all."""
+        taken = [each for each in self._waiting if each.is_final and _is_over(each, before_us)]
+        for words in taken:
+            self._waiting.remove(words)
+        return taken
+
+    def drop_interim(self, before_us: int | None) -> None:
+        """Drop the words that are not final and ended before this time; None, all."""
         for words in list(self._waiting):
-            if before_us is not None and words.end_us >= before_us:
-                continue
-            if words.is_final:
-                self._waiting.remove(words)
-                yield words
-            else:
+            if not words.is_final and _is_over(words, before_us):
                 self._drop(words, "no final words came in its place")
 
     def forget(self, speaker: str | None = None) -> None:
@@ -83,3 +84,12 @@ class Texts:
 def join(words: Sequence[Words]) -> str | None:
     """Return the text of words in order; None where there is none."""
     return " ".join(each.text.strip() for each in words if each.text.strip()) or None
+
+
+def _is_over(words: Words, before_us: int | None) -> bool:
+    return before_us is None or words.end_us < before_us
+
+
+def text_size(text: str | None) -> int:
+    """Return how large a text is for an encoder, in steps of 32 characters; 0 for none."""
+    return 0 if text is None else len(text) // 32 + 1

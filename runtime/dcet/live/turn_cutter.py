@@ -100,6 +100,14 @@ class TurnCutter:
             self.span = Span(self.span.first, self.now)
         return self._judge(self.now - self.span.end, self.now - self.span.first)
 
+    def cut(self, at: int) -> tuple[Step, Span | None]:
+        """Split the turn at an earlier hop, where somebody else took over."""
+        whole = self.span
+        if whole is None or self._is_held or not whole.first < at < whole.end:
+            return Step.GOES_ON, None
+        self.span = Span(at, whole.end)
+        return Step.SPLIT, Span(whole.first, at)
+
     def hold(self, first: int) -> None:
         """Begin a turn that goes on, however long or silent, until `end`."""
         self.span, self.began, self._is_held = Span(first, self.now), True, True

@@ -77,7 +77,7 @@ class Worker:
 
     def _run(self) -> None:
         while True:
-            job = self._idle
+            job: Job | None = self._idle
             with self._changed:
                 self._changed.wait_for(lambda: self._jobs or self._is_closed, self._tick_s)
                 if self._jobs:

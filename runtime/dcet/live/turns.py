@@ -1,0 +1,279 @@
+"""Cuts what microphones hear into turns, and has each encoded while it is spoken."""
+
+import time
+from collections.abc import Callable
+
+from dcet.live.answers import Answers
+from dcet.live.audio_track import AudioBlock
+from dcet.live.counters import Counters
+from dcet.live.ear import Ear, Heard
+from dcet.live.open_turn import OpenTurn
+from dcet.live.people import People, Who
+from dcet.live.planner import Choice, Planner
+from dcet.live.reporter import Spoken
+from dcet.live.texts import Texts, Words, join, text_size
+from dcet.live.timeline import SECOND_US
+from dcet.live.turn_cutter import LONGEST_MS, Span, Step
+from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
+from dcet.runtime.conversation import Conversation
+from dcet.runtime.errors import DcetError, InputError
+
+SILENT_US = SECOND_US  # without any sound, after which a microphone is taken for silent
+MOST_MICROPHONES = 16
+
+
+class Turns:
+    """The turns of all microphones, each of which may have one at a time."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        people: People,
+        answers: Answers,
+        texts: Texts,
+        planner: Planner,
+        counters: Counters,
+        *,
+        interim_ms: float,
+        hangover_ms: float,
+        deadline_ms: float | None,
+        transcribe: Callable[[int, Floats], None] | None,
+    ) -> None:
+        self._conversation = conversation
+        self._people = people
+        self._answers = answers
+        self._texts = texts
+        self._planner = planner
+        self._counters = counters
+        self._interim_us = interim_ms * 1000
+        self._hangover_ms = hangover_ms
+        self._deadline_ms = deadline_ms
+        self._transcribe = transcribe
+        self._ears: dict[str, Ear] = {}
+        self._open: dict[str, OpenTurn] = {}  # by track
+        self._begun = 0
+        self.arrived_s = 0.0  # when what is worked on came in
+
+    @property
+    def now_us(self) -> int | None:
+        """The media time to which it has listened; None before any sound."""
+        return max((e.now_us for e in self._ears.values() if e.now_us is not None), default=None)
+
+    def number(self) -> int:
+        """Return the number of a turn that begins now, and count it."""
+        self._begun += 1
+        self._counters.receive("turns")
+        return self._begun
+
+    def hear(self, block: AudioBlock) -> None:
+        """Listen to a block of sound. Raises InputError or EngineError."""
+        ear = self.ear(block.track)
+        for heard in ear.hear(block):
+            self._people.hear(ear.track, heard.start_us, ear.hop_us, heard.voice)
+            self._heard(ear, heard)
+
+    def go_on_at(self, start_us: int, end_us: int) -> bool:
+        """Return whether a turn that goes on was spoken at that time, too."""
+        return any(
+            start_us <= end and begin <= end_us
+            for begin, end in (turn.times_us() for turn in self._open.values())
+        )
+
+    def tick(self, now_us: int) -> None:
+        """End turns of microphones that gave no sound for a second of media time."""
+        for track, turn in list(self._open.items()):
+            heard_us = turn.ear.now_us
+            if heard_us is not None and now_us - heard_us > SILENT_US:
+                self._counters.note(f"microphone {track!r} fell silent in a turn")
+                self._heard(turn.ear, turn.ear.end())
+
+    def begin(self, track: str, speaker: str | None, at_us: int | None) -> int:
+        """Begin a turn where the host says so; it ends with `end`. Returns its number."""
+        ear = self.ear(track)
+        self._heard(ear, ear.end())
+        first = ear.cutter.now if at_us is None else ear.hop_at(at_us)
+        ear.cutter.hold(first)
+        begun_us = ear.time_us(first) if at_us is None else at_us
+        self._begin(ear, named=speaker, begun_us=begun_us)
+        return self._begun
+
+    def end(self, turn_id: int) -> bool:
+        """End a turn that the host began; False where it has ended."""
+        for turn in list(self._open.values()):
+            if turn.turn_id == turn_id:
+                self._heard(turn.ear, turn.ear.end())
+                return True
+        return False
+
+    def flush(self) -> None:
+        """End all turns."""
+        for ear in self._ears.values():
+            for heard in ear.flush():
+                self._heard(ear, heard)
+
+    def drop(self, speaker: str | None = None) -> None:
+        """Drop the turns that go on, of a speaker or all, and what microphones heard last."""
+        for track, turn in list(self._open.items()):
+            if speaker is None or self._who(turn, *turn.times_us()).speaker == speaker:
+                turn.ear.end()
+                del self._open[track]
+                self._counters.settle("turns", "dropped", why="forgotten")
+        if speaker is None:
+            self._ears.clear()
+
+    def ear(self, track: str) -> Ear:
+        """Return the ear of a microphone. Raises InputError where there are too many."""
+        if track not in self._ears:
+            if len(self._ears) == MOST_MICROPHONES:
+                raise InputError(
+                    f"track: expected at most {MOST_MICROPHONES} microphones, got another one, "
+                    f"{track!r}; push its sound to another session"
+                )
+            self._ears[track] = Ear(
+                track,
+                self._conversation.bundle.manifest,
+                self._conversation.engine,
+                self._counters,
+                hangover_ms=self._hangover_ms,
+                longest_ms=LONGEST_MS,
+            )
+        return self._ears[track]
+
+    def _heard(self, ear: Ear, heard: Heard) -> None:
+        """Do what a hop asks for."""
+        turn = self._open.get(ear.track)
+        if heard.step is Step.BEGAN:
+            self._begin(ear)
+        elif turn is None:
+            return
+        elif heard.step in (Step.ENDED, Step.SPLIT):
+            assert heard.span is not None
+            del self._open[ear.track]
+            self._finish(turn, heard.span)
+            if heard.step is Step.SPLIT and ear.cutter.began:
+                self._begin(ear, follows=True)
+        else:
+            self._go_on(turn, is_pause=heard.step is Step.PAUSED)
+
+    def _begin(
+        self,
+        ear: Ear,
+        *,
+        named: str | None = None,
+        begun_us: int | None = None,
+        follows: bool = False,
+    ) -> None:
+        self._open[ear.track] = OpenTurn(
+            self.number(),
+            ear,
+            self._conversation,
+            self._planner.costs,
+            named=named,
+            begun_us=begun_us,
+            follows=follows,
+        )
+
+    def _go_on(self, turn: OpenTurn, *, is_pause: bool) -> None:
+        """Encode what there is, so that little remains to be done at the end."""
+        start_us, end_us = turn.times_us()
+        elapsed_us = turn.ear.time_us(turn.ear.cutter.now) - turn.ear.time_us(turn.first)
+        if elapsed_us // self._interim_us > turn.interims:
+            turn.interims = int(elapsed_us // self._interim_us)
+            changed_us = self._people.change_us(turn.ear.track, start_us, end_us)
+            if changed_us is None:
+                self._say_interim(turn, start_us, end_us)
+            else:
+                self._heard(turn.ear, turn.ear.cut(changed_us))
+        elif is_pause:
+            end, who = turn.end_sample(), self._who(turn, start_us, end_us)
+            turn.paused = end, who
+            turn.encode(who.speaker, end)
+        elif turn.is_full:
+            turn.encode_windows(self._who(turn, start_us, end_us).speaker)
+
+    def _say_interim(self, turn: OpenTurn, start_us: int, end_us: int) -> None:
+        who = self._who(turn, start_us, end_us)
+        spoken = self._spoken(turn, who, start_us, end_us)
+        spoken.words = self._texts.of(start_us, end_us)
+        self._encode(spoken, turn, turn.end_sample())
+        turn.estimate = self._answers.interim(spoken) or turn.estimate
+        turn.revision = spoken.revision
+
+    def _finish(self, turn: OpenTurn, span: Span) -> None:
+        start_us, end_us = turn.times_us(span)
+        end = turn.end_sample(span)
+        is_paused = turn.paused is not None and turn.paused[0] == end
+        who = turn.paused[1] if is_paused and turn.paused else self._who(turn, start_us, end_us)
+        spoken = self._spoken(turn, who, start_us, end_us)
+        spoken.words = self._texts.take(start_us, end_us)
+        if turn.begun_us is None:
+            ended_us = turn.ear.time_us(span.end)
+            spoken.hangover_ms = (turn.ear.time_us(turn.ear.cutter.now) - ended_us) / 1000
+        asks = self._transcribe is not None and not any(w.is_final for w in spoken.words)
+        awaits_words = asks or self._texts.expected
+        with self._answers.promised(spoken, turn.estimate):
+            self._plan(spoken, turn, end)
+            self._answers.final(spoken, awaits_words=awaits_words)
+        if asks and self._transcribe is not None:
+            self._transcribe(turn.turn_id, turn.sound(end))
+
+    def _plan(self, spoken: Spoken, turn: OpenTurn, end: int) -> None:
+        """Decide what of the sound and the words is used, and encode the sound."""
+        speaker, text = spoken.who.speaker, join(spoken.words)
+        words = {"text": text_size(text)}
+        windows = {"audio": turn.windows_left(speaker, end)}
+        done, ahead = turn.ahead(speaker)
+        step = {"step": 1}
+        choices = [Choice(step | words | windows)]
+        if windows["audio"] and (text or ahead):
+            missing_s = (end - done) / SAMPLE_RATE_HZ
+            what = "audio" if ahead is None else f"audio: its last {missing_s:.1f} s"
+            choices.append(Choice(step | words, what))
+        if text and ahead:
+            choices.append(Choice(step, "text"))
+        left_ms = None
+        if self._deadline_ms is not None:
+            left_ms = self._deadline_ms - (time.perf_counter() - spoken.arrived_s) * 1000
+        choice, left_out = self._planner.plan(choices, left_ms)
+        if choice is None:
+            self._answers.at_once(spoken, left_out)
+            choice, left_out = choices[0], ()
+        spoken.left_out += left_out
+        if windows["audio"] and "audio" not in choice.stages:
+            spoken.encoded, spoken.ahead_ms = ahead, ahead.latency_ms if ahead else {}
+        else:
+            self._encode(spoken, turn, end)
+        if text and "text" not in choice.stages:
+            self._counters.settle("texts", "late", len(spoken.words), why="no time was left")
+            spoken.words = ()
+
+    def _spoken(self, turn: OpenTurn, who: Who, start_us: int, end_us: int) -> Spoken:
+        return Spoken(
+            turn_id=turn.turn_id,
+            who=who,
+            start_us=start_us,
+            end_us=end_us,
+            encoded=None,
+            words=(),
+            revision=turn.revision,
+            arrived_s=self.arrived_s,
+        )
+
+    def _encode(self, spoken: Spoken, turn: OpenTurn, end: int) -> None:
+        """Encode the sound of a turn up to the sample `end`."""
+        before = turn.built_on(spoken.who.speaker, end)
+        spoken.ahead_ms = {} if before is None else before.latency_ms
+        try:
+            spoken.encoded = turn.encode(spoken.who.speaker, end)
+        except DcetError as error:
+            spoken.left_out.append(f"audio: {error}")
+
+    def _who(self, turn: OpenTurn, start_us: int, end_us: int) -> Who:
+        """Say who speaks: whom the host named, with the turn or with its words, or else whom it
+        looks and sounds like."""
+        if turn.named is not None:
+            return Who(turn.named, 1.0)
+        words: list[Words] = self._texts.of(start_us, end_us)
+        named = next((each.speaker for each in words if each.speaker is not None), None)
+        who = self._people.who(turn.ear.track, start_us, end_us)
+        return who if named is None else Who(named, 1.0, who.face)
