@@ -183,7 +183,8 @@ def test_the_host_says_when_a_turn_begins_and_ends(hearing: Bundle) -> None:
     session.end_turn(turn_id)
     (event,) = finals(taken(session))
     assert (event.speaker, event.turn_id) == ("Ann", turn_id)
-    assert (event.start_us, event.end_us) == (pytest.approx(500_000, abs=40_000), 4_000_000)
+    assert event.start_us == pytest.approx(500_000, abs=40_000)
+    assert event.end_us == 4_000_000
     with pytest.raises(InputError, match="turn_id: expected a turn that goes on, got 1"):
         session.end_turn(turn_id)
 
@@ -211,9 +212,14 @@ def test_two_interleaved_sessions_are_each_as_alone(hearing: Bundle) -> None:
 
 
 def test_events_can_be_awaited(hearing: Bundle) -> None:
+    session = LiveSession(hearing, deadline_ms=None)
+
+    def speak() -> None:
+        push(session, sound(3, THREE))
+        session.close()
+
     async def follow() -> list[Event]:
-        session = LiveSession(hearing, deadline_ms=None)
-        pusher = threading.Thread(target=lambda: (push(session, sound(3, THREE)), session.close()))
+        pusher = threading.Thread(target=speak)
         pusher.start()
         events = [event async for event in session]
         pusher.join()

@@ -69,13 +69,12 @@ class Answers:
 
     def interim(self, spoken: Spoken) -> Estimate | None:
         """Say how it looks so far, and return it. The memory never hears of it."""
-        started = time.perf_counter()
         try:
             encoded = self._encode(spoken)
             estimate = self._preview(spoken, encoded)
         except DcetError:
             return None  # there is nothing to tell yet; what fails is told in the final
-        self._reporter.say("interim", spoken, estimate, started)
+        self._reporter.say("interim", spoken, estimate)
         return estimate
 
     @contextmanager
@@ -106,7 +105,6 @@ class Answers:
     def final(self, spoken: Spoken, *, awaits_words: bool) -> None:
         """Answer a turn that has ended, and remember it, or wait for its words."""
         self.remember()
-        started = time.perf_counter()
         encoded, estimate = None, None
         waits = awaits_words and not any(words.is_final for words in spoken.words)
         try:
@@ -121,7 +119,7 @@ class Answers:
             self._waiting = answered
         fate: Fate = "dropped" if estimate is None else "used"
         self._counters.settle("texts", fate, len(spoken.words))
-        status = self._reporter.say("final", spoken, estimate, started)
+        status = self._reporter.say("final", spoken, estimate)
         answered.is_revised = spoken.is_answered
         self._counters.settle("turns", FATES.get(status, "used"))
 
@@ -214,13 +212,19 @@ class Answers:
 
     def _revise(self, answered: _Answered) -> None:
         """Answer again, with the words that came late."""
-        started = time.perf_counter()
+        now_s = time.perf_counter()
         before, late = answered.spoken, answered.late
         words = [each for each in before.words if each.is_final] + late
         words.sort(key=lambda each: each.start_us)
         ahead_ms = {} if answered.encoded is None else answered.encoded.latency_ms
         spoken = replace(
-            before, words=words, arrived_s=started, left_out=[], ahead_ms=ahead_ms, hangover_ms=0.0
+            before,
+            words=words,
+            arrived_s=now_s,
+            started_s=now_s,
+            left_out=[],
+            ahead_ms=ahead_ms,
+            hangover_ms=0.0,
         )
         answered.late, answered.is_revised = [], True
         estimate = None
@@ -237,7 +241,7 @@ class Answers:
         except DcetError as error:
             spoken.left_out.append(str(error))
         self._counters.settle("texts", "used", len(late))
-        self._reporter.say("revised", spoken, estimate, started)
+        self._reporter.say("revised", spoken, estimate)
         before.revision = spoken.revision
 
     def _again(self, spoken: Spoken, answered: _Answered) -> Encoded:

@@ -25,6 +25,7 @@ class Spoken:
     revision: int = 0
     hangover_ms: float = 0.0
     arrived_s: float = 0.0  # when what decides it came in, on the clock of time.perf_counter
+    started_s: float = field(default_factory=time.perf_counter)  # when it was begun with
     ahead_ms: Mapping[str, float] = field(default_factory=dict)  # spent while they spoke
     left_out: list[str] = field(default_factory=list)
     at_once: Estimate | None = None  # what can be told without running anything
@@ -51,23 +52,19 @@ class Reporter:
             if spoken.at_once is not None and not spoken.is_answered:
                 spoken.is_answered = True
                 told = replace(spoken, left_out=[*left_out, spoken.at_once_lacks], ahead_ms={})
-                self._say("final", told, replace(spoken.at_once, latency_ms={}), None)
+                self._say("final", told, replace(spoken.at_once, latency_ms={}))
                 spoken.revision = told.revision
 
-    def say(
-        self, kind: Kind, spoken: Spoken, estimate: Estimate | None, started_s: float
-    ) -> Status:
-        """Send what was begun at `started_s`; without an estimate, it is missing. A final that was
-        answered at once is revised, as late. Returns the status of the final."""
+    def say(self, kind: Kind, spoken: Spoken, estimate: Estimate | None) -> Status:
+        """Send an event; without an estimate, it is missing. A final that was answered at once is
+        revised, as late. Returns the status."""
         with self._lock:
             is_late = kind == "final" and spoken.is_answered
-            return self._say("revised" if is_late else kind, spoken, estimate, started_s)
+            return self._say("revised" if is_late else kind, spoken, estimate)
 
-    def _say(
-        self, kind: Kind, spoken: Spoken, estimate: Estimate | None, started_s: float | None
-    ) -> Status:
+    def _say(self, kind: Kind, spoken: Spoken, estimate: Estimate | None) -> Status:
         is_final = kind == "final"
-        latency_ms = _latency_ms(spoken, estimate, started_s)
+        latency_ms = _latency_ms(spoken, estimate)
         status: Status = "missing" if estimate is None else "ok"
         if estimate is not None and estimate.abstains is not None:
             status = "abstain"
@@ -101,22 +98,16 @@ class Reporter:
         return status
 
 
-def _latency_ms(
-    spoken: Spoken, estimate: Estimate | None, started_s: float | None
-) -> dict[str, float]:
+def _latency_ms(spoken: Spoken, estimate: Estimate | None) -> dict[str, float]:
     """Return what each stage took since what decides the turn came in, and `total`, all of that;
-    `ahead` is what was spent on the turn before, while they spoke."""
-    ended_s = time.perf_counter()
+    `queue` is what it waited before anything was done, `ahead` what was spent on the turn before,
+    while they spoke."""
     whole = {} if estimate is None else estimate.latency_ms
-    ahead_ms = spoken.ahead_ms
-    stages = {stage: max(0.0, took - ahead_ms.get(stage, 0.0)) for stage, took in whole.items()}
-    started_s = ended_s if started_s is None else started_s
-    total_ms = (ended_s - (spoken.arrived_s or started_s)) * 1000
-    queue_ms = max(0.0, total_ms - (ended_s - started_s) * 1000)
-    ahead = sum(took for stage, took in ahead_ms.items() if stage != "total")
+    before = spoken.ahead_ms
+    stages = {stage: max(0.0, took - before.get(stage, 0.0)) for stage, took in whole.items()}
     return stages | {
         "hangover": spoken.hangover_ms,
-        "ahead": ahead,
-        "queue": queue_ms,
-        "total": total_ms,
+        "ahead": sum(took for stage, took in before.items() if stage != "total"),
+        "queue": max(0.0, spoken.started_s - spoken.arrived_s) * 1000,
+        "total": (time.perf_counter() - spoken.arrived_s) * 1000,
     }
