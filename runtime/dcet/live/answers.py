@@ -13,18 +13,17 @@ from dataclasses import dataclass, field, replace
 
 from dcet.live.alarm import Alarm
 from dcet.live.counters import Counters, Fate
+from dcet.live.estimates import Estimates
 from dcet.live.events import Status
-from dcet.live.people import People, Who
-from dcet.live.planner import Costs
+from dcet.live.people import Who
 from dcet.live.recall import remembered
 from dcet.live.reporter import Reporter, Spoken
-from dcet.live.texts import Words, join, text_size
+from dcet.live.texts import Words
 from dcet.live.timeline import SECOND_US
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.errors import DcetError
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.senses.encoded import Encoded
-from dcet.runtime.turn import Features
 
 REMEMBERED = 16  # turns whose words may still come
 PATIENCE_US = 10 * SECOND_US  # with which the memory waits for words
@@ -52,17 +51,15 @@ class Answers:
     def __init__(
         self,
         conversation: Conversation,
-        people: People,
+        estimates: Estimates,
         counters: Counters,
         reporter: Reporter,
-        costs: Costs,
         alarm: Alarm | None,
     ) -> None:
         self._conversation = conversation
-        self._people = people
-        self._counters = counters
+        self._estimates = estimates
+        self.counters = counters
         self._reporter = reporter
-        self._costs = costs
         self._alarm = alarm
         self._answered: deque[_Answered] = deque(maxlen=REMEMBERED)
         self._waiting: _Answered | None = None  # is not remembered yet
@@ -70,8 +67,8 @@ class Answers:
     def interim(self, spoken: Spoken) -> Estimate | None:
         """Say how it looks so far, and return it. The memory never hears of it."""
         try:
-            encoded = self._encode(spoken)
-            estimate = self._preview(spoken, encoded)
+            encoded = self._estimates.encode(spoken)
+            estimate = self._estimates.preview(spoken, encoded)
         except DcetError:
             return None  # there is nothing to tell yet; what fails is told in the final
         self._reporter.say("interim", spoken, estimate)
@@ -108,8 +105,8 @@ class Answers:
         encoded, estimate = None, None
         waits = awaits_words and not any(words.is_final for words in spoken.words)
         try:
-            encoded = self._encode(spoken)
-            answer = self._preview if waits else self._turn
+            encoded = self._estimates.encode(spoken)
+            answer = self._estimates.preview if waits else self._estimates.turn
             estimate = answer(spoken, encoded)
         except DcetError as error:
             spoken.left_out.append(str(error))
@@ -118,10 +115,10 @@ class Answers:
         if waits:
             self._waiting = answered
         fate: Fate = "dropped" if estimate is None else "used"
-        self._counters.settle("texts", fate, len(spoken.words))
+        self.counters.settle("texts", fate, len(spoken.words))
         status = self._reporter.say("final", spoken, estimate)
         answered.is_revised = spoken.is_answered
-        self._counters.settle("turns", FATES.get(status, "used"))
+        self.counters.settle("turns", FATES.get(status, "used"))
 
     def find(self, words: Words) -> int | None:
         """Return the answered turn in which words were said; None, in none of them."""
@@ -139,7 +136,7 @@ class Answers:
         answered = next((each for each in self._answered if each.spoken.turn_id == turn_id), None)
         if answered is None or answered.is_revised or not words.is_final:
             why = "the turn was revised already" if answered else "the turn is too long ago"
-            self._counters.settle("texts", "late", why=why)
+            self.counters.settle("texts", "late", why=why)
             return
         answered.late.append(words)
         answered.rest_until_us = answered.rest_until_us or now_us + REST_US
@@ -169,46 +166,18 @@ class Answers:
             return
         waiting.is_remembered = True
         try:
-            self._turn(waiting.spoken, waiting.encoded)
+            self._estimates.turn(waiting.spoken, waiting.encoded)
         except DcetError as error:  # told in its final, too
-            self._counters.note(f"turns not remembered: {type(error).__name__}")
+            self.counters.note(f"turns not remembered: {type(error).__name__}")
 
     def forget(self, speaker: str | None = None) -> None:
         """Drop what is kept of this speaker's turns, or of all."""
         for answered in list(self._answered):
             if speaker is None or answered.spoken.who.speaker == speaker:
                 self._answered.remove(answered)
-                self._counters.settle("texts", "dropped", len(answered.late), why="forgotten")
+                self.counters.settle("texts", "dropped", len(answered.late), why="forgotten")
                 if self._waiting is answered:
                     self._waiting = None
-
-    def _encode(self, spoken: Spoken) -> Encoded:
-        """Add the words and the faces to the sound."""
-        text, before = join(spoken.words), spoken.encoded
-        faces = self._people.faces(spoken.who, spoken.start_us, spoken.end_us)
-        encoded = self._conversation.encode(
-            spoken.who.speaker,
-            text=text,
-            faces=None if faces is None else Features(faces.features),
-            after=before,
-        )
-        if text is not None:
-            took_ms = [_took_ms(encoded, before, stage) for stage in ("tokenize", "text")]
-            self._costs.note("text", text_size(text), sum(took_ms))
-        if faces is None:
-            spoken.left_out += [f"face: {trouble}" for trouble in self._people.troubles()]
-            return encoded
-        return replace(encoded, quality={**encoded.quality, "face": faces.quality})
-
-    def _preview(self, spoken: Spoken, encoded: Encoded) -> Estimate:
-        return self._conversation.preview(spoken.who.speaker, encoded=encoded)
-
-    def _turn(self, spoken: Spoken, encoded: Encoded) -> Estimate:
-        estimate = self._conversation.turn(
-            spoken.who.speaker, encoded=encoded, at_us=max(0, spoken.start_us)
-        )
-        self._costs.note("step", 1, estimate.latency_ms["step"])
-        return estimate
 
     def _revise(self, answered: _Answered) -> None:
         """Answer again, with the words that came late."""
@@ -232,31 +201,14 @@ class Answers:
             named = next((words.speaker for words in late if words.speaker is not None), None)
             if named is not None and named != before.who.speaker:
                 spoken.who = Who(named, 1.0, before.who.face)
-            encoded = self._again(spoken, answered)
+            encoded = self._estimates.again(spoken, answered.encoded)
             if answered.is_remembered:
-                estimate = self._preview(spoken, encoded)
+                estimate = self._estimates.preview(spoken, encoded)
             else:
                 self._waiting, answered.is_remembered = None, True
-                estimate = self._turn(spoken, encoded)
+                estimate = self._estimates.turn(spoken, encoded)
         except DcetError as error:
             spoken.left_out.append(str(error))
-        self._counters.settle("texts", "used", len(late))
+        self.counters.settle("texts", "used", len(late))
         self._reporter.say("revised", spoken, estimate)
         before.revision = spoken.revision
-
-    def _again(self, spoken: Spoken, answered: _Answered) -> Encoded:
-        """Encode the words of a turn whose sound and faces are encoded; its sound is gone."""
-        text, encoded = join(spoken.words), answered.encoded
-        if encoded is None or spoken.who.speaker == answered.spoken.who.speaker:
-            return self._conversation.encode(spoken.who.speaker, text=text, after=encoded)
-        features = {name: Features(array) for name, array in encoded.features.items()}
-        other = self._conversation.encode(
-            spoken.who.speaker, text, features.get("audio"), features.get("face")
-        )
-        qualities = {name: encoded.quality[name] for name in ("audio", "face")}
-        return replace(other, quality={**other.quality, **qualities})
-
-
-def _took_ms(encoded: Encoded, before: Encoded | None, stage: str) -> float:
-    """Return what a stage took since `before`."""
-    return encoded.latency_ms[stage] - (0.0 if before is None else before.latency_ms[stage])

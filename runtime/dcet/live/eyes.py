@@ -60,6 +60,7 @@ class Eyes:
         self._finder = face_finder
         self._seen = seen
         self._worker = worker
+        self.finding = threading.Lock()  # held while faces are found: one thread at a time
         self._lock = threading.Lock()
         self._eyes: dict[str, Eye] = {}
         self._slots: dict[str, Frame] = {}  # frames that wait to be looked at
@@ -83,7 +84,8 @@ class Eyes:
                     self._counters.settle("frames", "dropped", why="a newer one took its place")
                     return
         if self._worker is None:
-            eye.look(frame)
+            with self.finding:
+                eye.look(frame)
         elif not self._worker.offer(lambda: self._look(eye), "frames", 1, MOST_CAMERAS):
             self._drop(camera)
 
@@ -93,7 +95,8 @@ class Eyes:
         if frame is None:
             return
         started = time.perf_counter()
-        eye.look(frame)
+        with self.finding:
+            eye.look(frame)
         if frame.searched:
             self._took_ms.append((time.perf_counter() - started) * 1000)
             eye.rest(float(np.quantile(self._took_ms, SLOW)))

@@ -9,6 +9,7 @@ import time
 from dcet.live.answers import Answers
 from dcet.live.audio_track import AudioBlock
 from dcet.live.counters import Counters
+from dcet.live.host_turn import HostTurns
 from dcet.live.people import People, Who
 from dcet.live.reporter import Spoken
 from dcet.live.texts import Texts, Words
@@ -22,9 +23,16 @@ class Pipeline:
     """What a session hears and is told. One thread at a time may use it."""
 
     def __init__(
-        self, turns: Turns, texts: Texts, answers: Answers, people: People, counters: Counters
+        self,
+        turns: Turns,
+        host_turns: HostTurns,
+        texts: Texts,
+        answers: Answers,
+        people: People,
+        counters: Counters,
     ) -> None:
         self.turns = turns
+        self.host_turns = host_turns
         self.answers = answers
         self._texts = texts
         self._people = people

@@ -31,6 +31,8 @@ class Spoken:
     at_once: Estimate | None = None  # what can be told without running anything
     at_once_lacks: str = ""  # what that is made without
     is_answered: bool = False  # with that
+    is_encoded: bool = False  # `encoded` is all of it, words and faces, too
+    told: Callable[[Event], None] | None = None  # called with its final
 
 
 class Reporter:
@@ -95,6 +97,8 @@ class Reporter:
         )
         spoken.revision += 1
         self._emit(event)
+        if is_final and spoken.told is not None:
+            spoken.told(event)
         return status
 
 

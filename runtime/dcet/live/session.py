@@ -1,59 +1,37 @@
 """A live session: streams in from any thread, events out."""
 
-import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from numpy.typing import NDArray
 
-from dcet.live.alarm import Alarm
-from dcet.live.answers import Answers
-from dcet.live.callbacks import Callbacks
-from dcet.live.counters import Counters
 from dcet.live.events import Event, SeenFaces
-from dcet.live.eyes import Eyes, FaceEncoder
-from dcet.live.inputs import audio_block, check_ms, seconds_of, spoken_words
-from dcet.live.outbox import EventSource, Outbox
-from dcet.live.people import People
-from dcet.live.pipeline import Pipeline
-from dcet.live.planner import Costs, Planner
-from dcet.live.reporter import Reporter
-from dcet.live.texts import Texts
-from dcet.live.timeline import SECOND_US, check_pts
+from dcet.live.host_turn import HostTurn
+from dcet.live.inputs import check_ms
+from dcet.live.outbox import EventSource
+from dcet.live.pushing import Pushing
+from dcet.live.room import Options, Recogniser, Room
+from dcet.live.timeline import check_pts
 from dcet.live.turn_cutter import HANGOVER_MS
-from dcet.live.turns import Turns
-from dcet.live.warm_up import warm_up
-from dcet.live.worker import Worker
-from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
+from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.engines.engine import Engine
 from dcet.runtime.errors import InputError
 from dcet.runtime.senses.face_finder import FaceFinder
-from dcet.runtime.turn import Colors, Image, check_faces, check_speaker
+from dcet.runtime.turn import Colors, Image, Turn, check_speaker
 from dcet.runtime.uncopied import Uncopied
 
-WAITING_S = 30.0  # of sound of a track that may wait to be heard
-WAITING_TEXTS = 256
-TICK_S = 0.1  # after which the session looks what is due though nothing came
+WAITING_TURNS = 64
 
 T = TypeVar("T")
 
 
-class Recogniser(Protocol):
-    """Recognises what was said in a turn, at its own pace."""
-
-    def submit(self, turn_id: int, pcm: Floats, done: Callable[[int, str | None], None]) -> None:
-        """Begin, without waiting; call `done` with the words, or None where there are none."""
-
-    def transcribe(self, pcm: Floats) -> str | None:
-        """Return the words of 16 kHz sound (n,)."""
-
-
-class LiveSession(EventSource, Uncopied):
+class LiveSession(Pushing, EventSource, Uncopied):
     """Follows streams of sound, pictures and words, and says what it makes of every turn.
 
     deadline_ms: from the end of a turn, within which its final is given; None, whenever it is ready
@@ -90,124 +68,58 @@ class LiveSession(EventSource, Uncopied):
         asr: Recogniser | None = None,
         on_event: Callable[[Event], object] | None = None,
         on_faces: Callable[[SeenFaces], object] | None = None,
+        conversation: Conversation | None = None,
     ) -> None:
         check_ms(deadline_ms=deadline_ms or 1, interim_ms=interim_ms, hangover_ms=hangover_ms)
-        self._conversation = Conversation(bundle, engine, max_speakers=max_speakers)
-        self._counters = Counters()
-        self._outbox = Outbox(self._counters)
-        self._callbacks = Callbacks(self._counters, threaded=threaded)
-        self._on_event = on_event
-        self._on_faces = on_faces
-        self._asr = asr
-        self._lock = threading.RLock()  # where there is no thread
-        self._pushed_s = time.perf_counter()
-        self._is_closed = False
-        deadline_ms = deadline_ms if threaded else None
-        self._alarm = None if deadline_ms is None else Alarm()
-        self._people = People(speakers or {}, attribution=attribution)
-        self._pipeline = self._made_pipeline(deadline_ms, interim_ms, hangover_ms)
-        self._ears: Worker | None = None
-        self._looker: Worker | None = None
-        if threaded:
-            self._ears = Worker("dcet-ears", failed=self._failed, idle=self._tick, tick_s=TICK_S)
-            self._looker = Worker("dcet-eyes", failed=self._failed)
-        self._eyes = Eyes(
-            self._people,
-            self._counters,
-            FaceEncoder(Conversation(bundle, self._conversation.engine, max_speakers=1)),
+        if conversation is None:
+            conversation = Conversation(
+                bundle, engine, max_speakers=max_speakers, face_finder=face_finder
+            )
+        options = Options(
+            deadline_ms=deadline_ms,
+            interim_ms=interim_ms,
+            hangover_ms=hangover_ms,
+            attribution=attribution,
+            speakers=speakers or {},
             face_finder=face_finder,
-            seen=self._see,
-            worker=self._looker,
+            threaded=threaded,
+            asr=asr,
+            on_event=on_event,
+            on_faces=on_faces,
         )
+        seeing = Conversation(bundle, conversation.engine, max_speakers=1)
+        self._room = Room(conversation, seeing, options)
+        self._outbox = self._room.outbox
+        self._is_closed = False
+
+    @classmethod
+    def restore(
+        cls,
+        path: Path | str,
+        bundle: Bundle,
+        *,
+        engine: str | Engine = "auto",
+        password: str | None = None,
+        **options: Any,
+    ) -> Self:
+        """Make a session that remembers what one remembered that was saved.
+
+        options: those of LiveSession, but for max_speakers. Raises as Conversation.restore does.
+        """
+        conversation = Conversation.restore(
+            path, bundle, engine, face_finder=options.get("face_finder"), password=password
+        )
+        return cls(bundle, conversation=conversation, **options)
 
     @property
     def conversation(self) -> Conversation:
         """What is remembered, to be read: another thread may be writing to it."""
-        return self._conversation
+        return self._room.conversation
 
     @property
     def counters(self) -> dict[str, Any]:
         """What came in and what became of it, see docs/events.md."""
-        return self._counters.as_dict()
-
-    def push_audio(
-        self,
-        pcm: NDArray[Any],
-        pts_us: int,
-        *,
-        sample_rate_hz: int = SAMPLE_RATE_HZ,
-        track: str = "mic",
-    ) -> None:
-        """Give a block of sound, as soon as its last sample was recorded.
-
-        pcm: int16, float32 or float64 in [-1, 1], shape (n,) or (n, channels)
-        pts_us: media time of the first sample
-        track: names the microphone, or whoever sends it
-
-        Raises InputError.
-        """
-        block = audio_block(pcm, pts_us, sample_rate_hz, track)
-        self._expect_open()
-        self._pushed_s = arrived_s = time.perf_counter()
-        self._counters.receive("samples", len(pcm))
-        if self._ears is None:
-            self._do(lambda: self._pipeline.audio(block, arrived_s))
-            return
-        left = len(pcm)
-        for piece in seconds_of(block):
-            if not self._ears.offer(
-                lambda piece=piece: self._pipeline.audio(piece, arrived_s),  # type: ignore[misc]
-                f"sound of {block.track}",
-                len(piece.pcm) / piece.sample_rate_hz,
-                WAITING_S,
-            ):
-                self._counters.settle("samples", "dropped", left, why="too much waits to be heard")
-                return
-            left -= len(piece.pcm)
-
-    def push_frame(
-        self, image: Image, pts_us: int, *, colors: Colors = "rgb", track: str = "camera"
-    ) -> None:
-        """Give a frame, as soon as it was taken. Those that are not looked at are not copied.
-
-        image: uint8 of shape (height, width) or (height, width, 1, 3 or 4), or the bytes of a
-            picture file
-        track: names the camera
-
-        Raises InputError.
-        """
-        check_faces([], colors, True)
-        camera, pts_us = check_speaker(track), check_pts("pts_us", pts_us)
-        self._expect_open()
-        with nullcontext() if self._ears else self._lock:
-            self._eyes.push(image, pts_us, colors, camera, self._pipeline.turns.now_us)
-        self._callbacks.run_waiting()
-
-    def push_text(
-        self,
-        text: str,
-        start_us: int,
-        end_us: int,
-        *,
-        speaker: str | None = None,
-        is_final: bool = True,
-    ) -> None:
-        """Give words and the media time in which they were said.
-
-        is_final: False where later words for that time take their place
-
-        Raises InputError.
-        """
-        words = spoken_words(text, start_us, end_us, speaker, is_final)
-        self._expect_open()
-        arrived_s = time.perf_counter()
-        self._counters.receive("texts")
-        if self._ears is None:
-            self._do(lambda: self._pipeline.text(words, arrived_s))
-        elif not self._ears.offer(
-            lambda: self._pipeline.text(words, arrived_s), "texts", 1, WAITING_TEXTS
-        ):
-            self._counters.settle("texts", "dropped", why="too many wait")
+        return self._room.counters.as_dict()
 
     def begin_turn(
         self, speaker: str | None = None, *, at_us: int | None = None, track: str = "mic"
@@ -219,55 +131,99 @@ class LiveSession(EventSource, Uncopied):
         name = None if speaker is None else check_speaker(speaker)
         at_us = None if at_us is None else check_pts("at_us", at_us)
         self._expect_open()
-        return self._do(lambda: self._pipeline.turns.begin(check_speaker(track), name, at_us))
+        return self._room.do(
+            lambda: self._room.pipeline.turns.begin(check_speaker(track), name, at_us)
+        )
 
     def end_turn(self, turn_id: int) -> None:
         """End a turn that `begin_turn` began. Raises InputError where there is none."""
-        if not self._do(lambda: self._pipeline.turns.end(turn_id)):
+        if not self._room.do(lambda: self._room.pipeline.turns.end(turn_id)):
             raise InputError(
                 f"turn_id: expected a turn that goes on, got {turn_id!r}; "
                 "give what begin_turn returned, once"
             )
 
+    def turn(
+        self,
+        speaker: str,
+        text: str | None = None,
+        audio: NDArray[Any] | None = None,
+        faces: Sequence[Image] | None = None,
+        *,
+        sample_rate_hz: float = SAMPLE_RATE_HZ,
+        colors: Colors = "rgb",
+        whole_frames: bool = False,
+        at_us: int | None = None,
+    ) -> Event:
+        """Answer a turn that the host has cut; return its final, by the deadline if one can be.
+
+        Arguments are those of Conversation.turn; pictures must stay as they are until the turn is
+        remembered, which a late one is after this returns. The event is given as all others, too.
+        Raises InputError; what cannot be answered is `missing`.
+        """
+        given = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames)
+        given.check(self._room.conversation.bundle.manifest.modalities)
+        at_us = None if at_us is None else check_pts("at_us", at_us)
+        self._expect_open()
+        final: Future[Event] = Future()
+        turn = HostTurn(check_speaker(speaker), given, at_us, time.perf_counter(), final.set_result)
+        room = self._room
+        if room.ears is None:
+            room.do(lambda: room.pipeline.host_turns.answer(turn))
+        elif not room.ears.offer(
+            lambda: room.pipeline.host_turns.answer(turn), "turns", 1, WAITING_TURNS
+        ):
+            raise InputError(
+                f"expected at most {WAITING_TURNS} turns that wait for an answer, got another one; "
+                "wait for the answers to those"
+            )
+        return final.result()
+
     def flush(self) -> None:
         """End all turns now, and return when everything that was pushed is answered."""
-        if self._looker is not None:
-            self._looker.ask(lambda: None)  # what waits there is looked at then
-        self._do(self._pipeline.flush)
+        self._room.flush()
+
+    def save(self, path: Path | str, *, password: str | None = None) -> None:
+        """Save what is remembered, as Conversation.save does; turns that go on are not in it."""
+        self._remembering(lambda it: it.save(path, password=password))
+
+    def export_speaker(
+        self, speaker: str, path: Path | str, *, password: str | None = None
+    ) -> None:
+        """Save what is remembered of one speaker, as Conversation.export_speaker does."""
+        self._remembering(lambda it: it.export_speaker(speaker, path, password=password))
+
+    def import_speaker(
+        self, path: Path | str, *, name: str | None = None, password: str | None = None
+    ) -> str:
+        """Remember a speaker who was exported, as Conversation.import_speaker does."""
+        return self._remembering(lambda it: it.import_speaker(path, name=name, password=password))
 
     def forget(self, speaker: str) -> None:
         """Leave no trace of this speaker, nor of their turn that goes on. Raises UnknownSpeaker."""
         name = check_speaker(speaker)
 
         def forget() -> None:
-            self._pipeline.forget(name)
-            self._conversation.forget(name)
+            self._room.pipeline.forget(name)
+            self._room.conversation.forget(name)
 
-        self._do(forget)
+        self._room.do(forget)
 
     def reset(self) -> None:
         """Forget everybody, and all that was pushed."""
 
         def reset() -> None:
-            self._pipeline.forget()
-            self._conversation.reset()
+            self._room.pipeline.forget()
+            self._room.conversation.reset()
 
-        self._do(reset)
+        self._room.do(reset)
 
     def close(self) -> None:
         """Answer what is left, and end. May be called again, and by a callback."""
         if self._is_closed:
             return
         self._is_closed = True
-        if self._looker is not None:
-            self._looker.close()
-        self._do(self._pipeline.flush)
-        if self._ears is not None:
-            self._ears.close()
-        if self._alarm is not None:
-            self._alarm.close()
-        self._outbox.close()
-        self._callbacks.close()
+        self._room.close()
 
     def __enter__(self) -> Self:
         return self
@@ -280,75 +236,12 @@ class LiveSession(EventSource, Uncopied):
     ) -> None:
         self.close()
 
-    def _made_pipeline(
-        self, deadline_ms: float | None, interim_ms: float, hangover_ms: float
-    ) -> Pipeline:
-        costs, texts = Costs(), Texts(self._counters)
-        answers = Answers(
-            self._conversation,
-            self._people,
-            self._counters,
-            Reporter(self._emit, deadline_ms=deadline_ms),
-            costs,
-            self._alarm,
-        )
-        turns = Turns(
-            self._conversation,
-            self._people,
-            answers,
-            texts,
-            Planner(costs),
-            self._counters,
-            interim_ms=interim_ms,
-            hangover_ms=hangover_ms,
-            deadline_ms=deadline_ms,
-            transcribe=None if self._asr is None else self._transcribe,
-        )
-        if deadline_ms is not None:
-            warm_up(self._conversation, costs)
-        return Pipeline(turns, texts, answers, self._people, self._counters)
+    def _remembering(self, job: Callable[[Conversation], T]) -> T:
+        """Do something with all that is remembered, the last turn in it."""
+        room = self._room
 
-    def _do(self, job: Callable[[], T]) -> T:
-        """Do something with the pipeline, when its turn has come, and wait for it."""
-        if self._ears is not None:
-            return self._ears.ask(job)
-        with self._lock:
-            done = job()
-        self._callbacks.run_waiting()
-        return done
+        def do() -> T:
+            room.pipeline.answers.remember()
+            return job(room.conversation)
 
-    def _emit(self, event: Event) -> None:
-        if self._on_event is None:
-            self._outbox.put(event)
-        else:
-            self._callbacks.put(self._on_event, event)
-
-    def _see(self, faces: SeenFaces) -> None:
-        if self._on_faces is not None:
-            self._callbacks.put(self._on_faces, faces)
-
-    def _tick(self) -> None:
-        """Let time pass while nothing comes."""
-        now_us = self._pipeline.turns.now_us
-        silent_s = time.perf_counter() - self._pushed_s
-        self._pipeline.tick(None if now_us is None else now_us + round(silent_s * SECOND_US))
-
-    def _transcribe(self, turn_id: int, pcm: Floats) -> None:
-        assert self._asr is not None
-        if self._ears is None:
-            self._pipeline.transcribed(turn_id, self._asr.transcribe(pcm))
-        else:
-            self._asr.submit(turn_id, pcm, self._transcribed)
-
-    def _transcribed(self, turn_id: int, text: str | None) -> None:
-        assert self._ears is not None
-        self._ears.offer(
-            lambda: self._pipeline.transcribed(turn_id, text), "words", 1, WAITING_TEXTS
-        )
-
-    def _failed(self, error: Exception) -> None:
-        self._counters.note(f"failed: {type(error).__name__}: {str(error)[:200]}")
-
-    def _expect_open(self) -> None:
-        if self._is_closed:
-            raise InputError("expected an open session, got one that is closed; make another one")
+        return room.do(do)

@@ -1,22 +1,22 @@
 """Cuts what microphones hear into turns, and has each encoded while it is spoken."""
 
-import time
 from collections.abc import Callable
 
 from dcet.live.answers import Answers
 from dcet.live.audio_track import AudioBlock
 from dcet.live.counters import Counters
 from dcet.live.ear import Ear, Heard
+from dcet.live.ending import Ending, encode_sound
 from dcet.live.open_turn import OpenTurn
 from dcet.live.people import People, Who
-from dcet.live.planner import Choice, Planner
+from dcet.live.planner import Costs
 from dcet.live.reporter import Spoken
-from dcet.live.texts import Texts, Words, join, text_size
+from dcet.live.texts import Texts, Words
 from dcet.live.timeline import SECOND_US
 from dcet.live.turn_cutter import LONGEST_MS, Span, Step
-from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
+from dcet.runtime.arrays import Floats
 from dcet.runtime.conversation import Conversation
-from dcet.runtime.errors import DcetError, InputError
+from dcet.runtime.errors import InputError
 
 SILENT_US = SECOND_US  # without any sound, after which a microphone is taken for silent
 MOST_MICROPHONES = 16
@@ -31,23 +31,23 @@ class Turns:
         people: People,
         answers: Answers,
         texts: Texts,
-        planner: Planner,
+        ending: Ending,
+        costs: Costs,
         counters: Counters,
         *,
         interim_ms: float,
         hangover_ms: float,
-        deadline_ms: float | None,
         transcribe: Callable[[int, Floats], None] | None,
     ) -> None:
         self._conversation = conversation
         self._people = people
         self._answers = answers
         self._texts = texts
-        self._planner = planner
+        self._ending = ending
+        self._costs = costs
         self._counters = counters
         self._interim_us = interim_ms * 1000
         self._hangover_ms = hangover_ms
-        self._deadline_ms = deadline_ms
         self._transcribe = transcribe
         self._ears: dict[str, Ear] = {}
         self._open: dict[str, OpenTurn] = {}  # by track
@@ -167,7 +167,7 @@ class Turns:
             self.number(),
             ear,
             self._conversation,
-            self._planner.costs,
+            self._costs,
             named=named,
             begun_us=begun_us,
             follows=follows,
@@ -195,7 +195,7 @@ class Turns:
         who = self._who(turn, start_us, end_us)
         spoken = self._spoken(turn, who, start_us, end_us)
         spoken.words = self._texts.of(start_us, end_us)
-        self._encode(spoken, turn, turn.end_sample())
+        encode_sound(spoken, turn, turn.end_sample())
         turn.estimate = self._answers.interim(spoken) or turn.estimate
         turn.revision = spoken.revision
 
@@ -212,40 +212,10 @@ class Turns:
         asks = self._transcribe is not None and not any(w.is_final for w in spoken.words)
         awaits_words = asks or self._texts.expected
         with self._answers.promised(spoken, turn.estimate):
-            self._plan(spoken, turn, end)
+            self._ending.choose(spoken, turn, end)
             self._answers.final(spoken, awaits_words=awaits_words)
         if asks and self._transcribe is not None:
             self._transcribe(turn.turn_id, turn.sound(end))
-
-    def _plan(self, spoken: Spoken, turn: OpenTurn, end: int) -> None:
-        """Decide what of the sound and the words is used, and encode the sound."""
-        speaker, text = spoken.who.speaker, join(spoken.words)
-        words = {"text": text_size(text)}
-        windows = {"audio": turn.windows_left(speaker, end)}
-        done, ahead = turn.ahead(speaker)
-        step = {"step": 1}
-        choices = [Choice(step | words | windows)]
-        if windows["audio"] and (text or ahead):
-            missing_s = (end - done) / SAMPLE_RATE_HZ
-            what = "audio" if ahead is None else f"audio: its last {missing_s:.1f} s"
-            choices.append(Choice(step | words, what))
-        if text and ahead:
-            choices.append(Choice(step, "text"))
-        left_ms = None
-        if self._deadline_ms is not None:
-            left_ms = self._deadline_ms - (time.perf_counter() - spoken.arrived_s) * 1000
-        choice, left_out = self._planner.plan(choices, left_ms)
-        if choice is None:
-            self._answers.at_once(spoken, left_out)
-            choice, left_out = choices[0], ()
-        spoken.left_out += left_out
-        if windows["audio"] and "audio" not in choice.stages:
-            spoken.encoded, spoken.ahead_ms = ahead, ahead.latency_ms if ahead else {}
-        else:
-            self._encode(spoken, turn, end)
-        if text and "text" not in choice.stages:
-            self._counters.settle("texts", "late", len(spoken.words), why="no time was left")
-            spoken.words = ()
 
     def _spoken(self, turn: OpenTurn, who: Who, start_us: int, end_us: int) -> Spoken:
         return Spoken(
@@ -258,15 +228,6 @@ class Turns:
             revision=turn.revision,
             arrived_s=self.arrived_s,
         )
-
-    def _encode(self, spoken: Spoken, turn: OpenTurn, end: int) -> None:
-        """Encode the sound of a turn up to the sample `end`."""
-        before = turn.built_on(spoken.who.speaker, end)
-        spoken.ahead_ms = {} if before is None else before.latency_ms
-        try:
-            spoken.encoded = turn.encode(spoken.who.speaker, end)
-        except DcetError as error:
-            spoken.left_out.append(f"audio: {error}")
 
     def _who(self, turn: OpenTurn, start_us: int, end_us: int) -> Who:
         """Say who speaks: whom the host named, with the turn or with its words, or else whom it
