@@ -18,6 +18,7 @@ import dcet.benchmarks.cli
 import dcet.demo.__main__
 import dcet.export.cli
 import dcet.finalize.cli
+import dcet.live.cli
 import dcet.live.faces_cli
 import dcet.training.cli
 from dcet.benchmarks.reports import read_report
@@ -30,6 +31,7 @@ MAINS = {
     "dcet-bench": dcet.benchmarks.cli.main,
     "dcet-export": dcet.export.cli.main,
     "dcet-faces": dcet.live.faces_cli.main,
+    "dcet-live": dcet.live.cli.main,
     "dcet-finalize": dcet.finalize.cli.main,
     "dcet-train": dcet.training.cli.main,
     "python -m dcet.demo": dcet.demo.__main__.main,

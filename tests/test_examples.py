@@ -150,6 +150,13 @@ def test_follow_a_video(run: Run, video: Path) -> None:
         assert re.match(rf" *{3 * place} s  {EMOTION} +from audio \d+%, face \d+%", line), line
 
 
+def test_follow_a_video_as_it_goes_on(run: Run, video: Path) -> None:
+    printed = run("embed_live.py", video).splitlines()
+    assert printed
+    for line in printed:
+        assert re.match(rf" *\d+\.\d s  [\w ]+ {EMOTION}", line), line
+
+
 def test_a_video_without_sound(run: Run, tmp_path: Path) -> None:
     """A camera is followed alone; a moment that shows no face either is named and passed over."""
     av = pytest.importorskip("av")

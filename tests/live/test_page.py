@@ -123,7 +123,15 @@ def test_a_record_does_not_grow_with_frames_or_interims() -> None:
         each = event(number, {"joy": 0.7}, kind="interim", turn_id=1)
         record.hear(each, scene.hear(each))
     assert len(record.presences[1].spans_us) == 1
+    assert [name for name, *_ in lanes(record)] == ["face 1"]
     assert record.turns == {}
+
+
+def test_what_a_finder_takes_for_a_face_for_a_moment_has_no_lane() -> None:
+    record = recorded()
+    record.see(seen(20_000_000, (3, None)))
+    record.see(seen(20_200_000, (3, None)))
+    assert "face 3" not in [name for name, *_ in lanes(record)]
 
 
 @pytest.mark.parametrize("minutes", [0.05, 5, 480])

@@ -68,7 +68,7 @@ def _text(
     """Write a line on a ground of this colour; `foot` is the left lower corner, moved inside."""
     height, width = drawn.shape[:2]
     line = _line_px(drawn)
-    scale, thickness = line * 0.62 / LETTERS_PX, max(1, line // 16)
+    scale, thickness = line * 0.62 / LETTERS_PX, max(1, line // 12)
     text = _plain(text)
     (wide, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
     left = max(0, min(foot[0], width - wide - line // 2))
