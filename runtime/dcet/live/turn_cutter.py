@@ -131,8 +131,9 @@ class TurnCutter:
     def _split(self) -> tuple[Step, Span | None]:
         assert self.span is not None
         powers = [power for _, power in self._last]
-        around = [sum(powers[max(0, i - 1) : i + 2]) for i in range(len(powers))]
-        quietest = min(range(1, len(powers)), key=around.__getitem__)
+        quietest = min(
+            range(1, len(powers) - 1), key=lambda i: (sum(powers[i - 1 : i + 2]), powers[i])
+        )
         at, whole = self.now - len(powers) + quietest, self.span
         self.span = Span(at, max(at + 1, whole.end))
         self._voiced = sum(voice >= self._threshold for voice, _ in list(self._last)[quietest:])
