@@ -198,7 +198,9 @@ class Conversation(Remembering):
         piece, and a piece shorter than a window is two, as a short turn is. A window is heard
         against the speaker's voice with the pieces before in it; at once, all windows are heard
         against the voice before the turn. Of more windows than a turn uses (8) the last count, of
-        more faces as many, evenly spread.
+        more faces as many, evenly spread. It is closest where all pieces are whole windows, the
+        last one being the last 3 s of the turn (TV 0.05 over 140 turns of 6 to 14 s; 0.11 where the
+        last piece is what is left).
 
         Other arguments and errors are those of `turn`; where nothing can be used, `features` is
         empty and `degraded` says why. Raises InputError where `after` is of another speaker or

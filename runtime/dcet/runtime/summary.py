@@ -158,7 +158,9 @@ def _tell(speakers: Sequence[SpeakerSummary], max_tokens: int, count: Count) -> 
     for detail in range(1, _DETAILS):
         for place in range(len(told)):
             longer = [*told[:place], _sentence(speakers[place], detail), *told[place + 1 :]]
-            told = longer if fits(longer) else told
+            if not fits(longer):
+                break
+            told = longer
     return joined(told) if fits(told) else ""
 
 
