@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from dcet.runtime import Bundle, Conversation, FaceFinder
 from dcet.runtime.errors import ConfigError, EmptyTurn
 from dcet.runtime.senses import face_finder
+from dcet.runtime.senses.appearance import Appearance
 from dcet.runtime.senses.detectors import choice
 from dcet.runtime.senses.detectors.choice import LAST_RESORT, best_detector
 from dcet.runtime.senses.face_finder import FoundFace, shared_finder
@@ -60,6 +61,17 @@ def frame(side: int = 240) -> Array:
     return np.stack([rows, columns, (rows // 4 + columns // 4) % 2 * 200], axis=2, dtype=np.uint8)
 
 
+def alike() -> Array:
+    """(240, 240, 3) uint8 in which all places look the same."""
+    return np.random.default_rng(0).integers(0, 256, (240, 240, 3), np.uint8)
+
+
+def address(part: Array) -> int:
+    """Where the frame begins of which this is a part."""
+    whole = part.base if isinstance(part.base, np.ndarray) else part
+    return int(whole.ctypes.data)
+
+
 class Boxes(FaceFinder):
     """Finds what it is told to find in a `frame`, of what lies wholly in the part searched."""
 
@@ -70,13 +82,15 @@ class Boxes(FaceFinder):
         self.nears: list[Array | None] = []
         self.is_blind = False
 
-    def find(self, frame: Array, near: Array | None = None) -> FoundFace | None:
+    def find(
+        self, frame: Array, near: Array | None = None, look: Appearance | None = None
+    ) -> FoundFace | None:
         self.nears.append(near)
-        return None if self.is_blind else super().find(frame, near)
+        return None if self.is_blind else super().find(frame, near, look)
 
     def _search(self, part: Array, scale: float = 1.0) -> tuple[Array, Array]:
         self.searched.append(part.shape)
-        top, left, _ = part[0, 0].tolist()
+        top, left = divmod((part.ctypes.data - address(part)) // 3, 240)
         found = np.array(self.boxes, np.float32).reshape(-1, 4) - (left, top, 0, 0)
         ends = found[:, :2] + found[:, 2:]
         inside = (found[:, :2] >= 0).all(axis=1) & (ends <= part.shape[1::-1]).all(axis=1)
@@ -203,6 +217,75 @@ def test_a_crop_stays_inside_its_frame(
     assert (found.pixels == 255).all()
 
 
+# Looks
+
+
+def scene(**people: Array) -> Array:
+    """(480, 960, 3): people, as (480, 270, 3), at the left, in the middle or at the right."""
+    picture = np.full((480, 960, 3), 120, np.uint8)
+    for where, person in people.items():
+        begin = {"left": 0, "middle": 345, "right": 690}[where]
+        picture[:, begin : begin + 270] = person
+    return picture
+
+
+@pytest.fixture(scope="module")
+def ann(clip: list[Array]) -> list[Array]:
+    """Frames (480, 270, 3) of one person."""
+    return [cv2.resize(shown, (270, 480), interpolation=cv2.INTER_AREA) for shown in clip]
+
+
+@pytest.fixture(scope="module")
+def ben(photo: Array) -> Array:
+    """A frame (480, 270, 3) of another, whose face is where Ann's is, and as large."""
+    person: Any = cv2.resize(photo[200:540, 560:760], (270, 480), interpolation=cv2.INTER_AREA)
+    return np.asarray(person)
+
+
+@pytest.fixture
+def finder(data: Path) -> FaceFinder:
+    return FaceFinder(data / "face_detector" / "yunet_s_640_640.onnx")
+
+
+def seen(conversation: Conversation, *frames: Array) -> str | None:
+    """Where the speaker's face is after a turn; None where it is missing."""
+    estimate = conversation.turn("Ann", "fine", faces=frames, whole_frames=True)
+    if any("faces[0]: the speaker's face is not found" in note for note in estimate.degraded):
+        return None
+    assert estimate.modality_weights["face"] > 0
+    face = conversation.encode("Ann", faces=[frames[-1]], whole_frames=True).face
+    assert face is not None
+    return ("left", "middle", "right")[int(face.place[0] * 3)]
+
+
+def test_who_moves_is_found_and_who_leaves_is_not_replaced(
+    bundle: Bundle, finder: FaceFinder, ann: list[Array], ben: Array
+) -> None:
+    """The speaker may change seats, alone or not; nobody else in theirs is taken for them."""
+    conversation = Conversation(bundle, face_finder=finder)
+    assert seen(conversation, scene(left=ann[0])) == "left"
+    assert seen(conversation, scene(right=ann[3])) == "right"
+    assert seen(conversation, scene(right=ann[4], left=ben)) == "right"
+    assert seen(conversation, scene(left=ben)) is None
+    assert seen(conversation, scene(right=ben)) is None
+    assert seen(conversation, scene()) is None
+    assert seen(conversation, scene(middle=ann[7], right=ben)) == "middle"
+    assert seen(conversation, scene(middle=ben, left=ann[9])) == "left"
+
+
+def test_the_looks_of_a_speaker_are_forgotten_and_saved_with_them(
+    bundle: Bundle, finder: FaceFinder, ann: list[Array], ben: Array, tmp_path: Path
+) -> None:
+    conversation = Conversation(bundle, face_finder=finder)
+    assert seen(conversation, scene(left=ann[0])) == "left"
+    conversation.save(tmp_path / "saved")
+    restored = Conversation.restore(tmp_path / "saved", bundle, face_finder=finder)
+    assert seen(restored, scene(left=ben)) is None
+    assert seen(restored, scene(left=ben, right=ann[5])) == "right"
+    conversation.forget("Ann")
+    assert seen(conversation, scene(left=ben)) == "left"
+
+
 def test_a_frame_without_a_face() -> None:
     finder = FaceFinder()
     assert finder.find(np.zeros((480, 640, 3), np.uint8)) is None
@@ -264,7 +347,7 @@ def test_a_conversation_on_frames(bundle: Bundle, clip: list[Array]) -> None:
     black = np.zeros_like(clip[0])
     mixed = conversation.turn("Ann", faces=[black, clip[3]], whole_frames=True)
     assert mixed.degraded == (
-        "face: faces[0]: no face found where the speaker's was last",
+        "face: faces[0]: the speaker's face is not found",
         HAAR,
     )
 
@@ -325,7 +408,7 @@ def test_a_box_tells_where_the_face_is(bundle: Bundle) -> None:
     conversation = Conversation(bundle, face_finder=finder)
     conversation.turn("Ann", faces=[frame()], whole_frames=True, face_box=np.array(RIGHT))
     assert place(conversation, finder, "Ann") == [210, 45]
-    with pytest.raises(EmptyTurn, match="no face found where the speaker's was last"):
+    with pytest.raises(EmptyTurn, match="the speaker's face is not found"):
         conversation.turn("Ann", faces=[frame()], whole_frames=True)
 
 
@@ -375,17 +458,17 @@ def place(conversation: Conversation, finder: Boxes, speaker: str) -> list[float
 def test_each_speaker_keeps_a_place_of_their_own(bundle: Bundle) -> None:
     finder = Boxes(LARGE)
     conversation = Conversation(bundle, face_finder=finder)
-    conversation.turn("Ann", faces=[frame()], whole_frames=True)
+    conversation.turn("Ann", faces=[alike()], whole_frames=True)
     finder.boxes = (RIGHT,)
-    conversation.turn("Ben", faces=[frame()], whole_frames=True)
+    conversation.turn("Ben", faces=[alike()], whole_frames=True)
     conversation.turn("Cem", "fine")
     assert place(conversation, finder, "Ann") == [135, 105]
     assert place(conversation, finder, "Ben") == [210, 45]
     assert place(conversation, finder, "Cem") is None
 
     finder.boxes = (LEFT, RIGHT, (110, 30, 60, 60))  # the middle one is nearest to Ann's
-    conversation.turn("Ann", faces=[frame()], whole_frames=True)
-    conversation.turn("Ben", faces=[frame()], whole_frames=True)
+    conversation.turn("Ann", faces=[alike()], whole_frames=True)
+    conversation.turn("Ben", faces=[alike()], whole_frames=True)
     assert place(conversation, finder, "Ann") == [140, 60]
     assert place(conversation, finder, "Ben") == [210, 45]
 
@@ -401,7 +484,7 @@ def test_a_face_is_followed_from_frame_to_frame(bundle: Bundle) -> None:
 
     finder = Walking()
     conversation = Conversation(bundle, face_finder=finder)
-    conversation.turn("Ann", faces=[frame()] * 6, whole_frames=True)
+    conversation.turn("Ann", faces=[alike()] * 6, whole_frames=True)
     assert place(conversation, finder, "Ann") == [160, 45]
 
 
@@ -410,7 +493,7 @@ def test_a_place_is_only_kept_when_answered(bundle: Bundle) -> None:
     conversation = Conversation(bundle, face_finder=finder)
     conversation.turn("Ann", faces=[frame()], whole_frames=True)
     finder.boxes = ()
-    with pytest.raises(EmptyTurn, match=r"faces\[0\]: no face found"):
+    with pytest.raises(EmptyTurn, match=r"faces\[0\]: the speaker's face is not found"):
         conversation.turn("Ann", faces=[frame()], whole_frames=True)
     assert place(conversation, finder, "Ann") == [30, 45]
     conversation.turn("Ann", "fine")

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from dcet.runtime.bundle.manifest import StatePair
 from dcet.runtime.errors import UnknownSpeaker
 from dcet.runtime.memory import Arena
+from dcet.runtime.senses.appearance import LOOK_WIDTH, Appearance
+from dcet.runtime.senses.face_finder import KnownFace
 
 
 def pair(name: str, per: Literal["speaker", "scene"], graph: str) -> StatePair:
@@ -43,7 +45,8 @@ class Talk:
         graphs = {"step": step}
         if with_audio:
             graphs["audio"] = {"next_voice": made(1, 5)}
-        index = self.arena.draft(speaker, graphs, made(3))
+        face = KnownFace(made(3), Appearance.from_array(made(LOOK_WIDTH)))
+        index = self.arena.draft(speaker, graphs, face)
         if keep:
             self.arena.index = index
 

@@ -6,9 +6,9 @@ from itertools import count
 
 import numpy as np
 
-from dcet.live.appearance import Appearance, appearance
 from dcet.live.assignment import assign
 from dcet.runtime.arrays import Floats
+from dcet.runtime.senses.appearance import CLEARER, OTHER, SAME, Appearance, appearance
 from dcet.runtime.senses.face import Pixels
 from dcet.runtime.senses.face_finder import FoundFace
 
@@ -16,10 +16,7 @@ FOLLOWED_S = 1.0  # for so long after it was last seen, a face may be followed b
 REACH = 0.6  # sides of the face that it may be away at once,
 REACH_A_SECOND = 4.0  # and further with the time that went by
 SIZE_CHANGE = 1.6  # between two sights of a face that is followed
-OTHER = 0.62  # unlikeness from which a face is another person's, however near
-SAME = 0.5  # up to which it may be a person who returns, wherever
-FADE_S = 0.3  # time constant from the first to the second, for a face that is followed
-CLEARER = 0.1  # by which the person who returns must be more alike than any other
+FADE_S = 0.3  # time constant from OTHER to SAME, for a face that is followed
 PLACE_WEIGHT = 0.15  # of a move as far as a face can go, beside unlikeness
 NEW_LOOK = 0.2  # unlikeness to all remembered looks from which one more is remembered
 LOOKS = 6  # remembered for each person
@@ -70,7 +67,7 @@ class FaceTracker:
         frame: the RGB frame that the faces' boxes lie in; clothes are compared where it is given
         """
         found = found[:MOST_FACES]
-        looks = [appearance(face, frame) for face in found]
+        looks = [appearance(face.pixels, face.box, frame) for face in found]
         people = list(self._people)
         unlike = np.array(
             [[self._people[known].unlike(look) for known in people] for look in looks]

@@ -20,6 +20,8 @@ from dcet.runtime.engines.engine import Engine
 from dcet.runtime.errors import UnknownSpeaker
 from dcet.runtime.labels import EMOTIONS
 from dcet.runtime.origin import Origin
+from dcet.runtime.senses.appearance import LOOK_WIDTH, Appearance
+from dcet.runtime.senses.face_finder import KnownFace
 from dcet.runtime.trajectory import Trajectory
 
 TRAJECTORY_TURNS = 256
@@ -45,7 +47,7 @@ class Recalled:
     origin: Origin
     # Of each graph that has some, by its input names: Floats, or DeviceState.
     states: dict[str, dict[str, Any]]
-    face_place: Floats | None  # (3,) where the speaker's face was last found, as FoundFace.place
+    face: KnownFace | None  # the speaker's, as last found in a frame
     evicted: str | None  # who makes room for this speaker
 
 
@@ -91,6 +93,7 @@ class Arena:
                 ("number", np.int64),
                 ("turns", np.int64),  # of this speaker; place in the ring, modulo its length
                 ("face_place", np.float32, 3),  # zeros: never found
+                ("face_look", np.float16, LOOK_WIDTH),
                 *speakers,
                 ("trajectory", POINT, TRAJECTORY_TURNS),
             ]
@@ -133,25 +136,27 @@ class Arena:
             states.setdefault(pair.graph, {})[pair.input] = owner[pair.input]
         if self.device is not None:
             states["step"] = dict(self.device.recall(place, index.spare, index.scene))
-        face_place = slot["face_place"].copy() if slot["face_place"].any() else None
+        face = None
+        if slot["face_place"].any():
+            face = KnownFace(slot["face_place"].copy(), Appearance.from_array(slot["face_look"]))
         is_full = place is None and len(index.slots) == self.max_speakers
         evicted = next(iter(index.slots)) if is_full else None
         known = 0 if place is None else number
         origin = Origin(self._identity, speaker, known, int(slot["turns"]))
-        return Recalled(number, origin, states, face_place, evicted)
+        return Recalled(number, origin, states, face, evicted)
 
     def draft(
         self,
         speaker: str,
         graphs: Mapping[str, Mapping[str, Floats]],
-        face_place: Floats | None = None,
+        face: KnownFace | None = None,
         at_us: int | None = None,
     ) -> Index:
         """Write what this speaker's turn gave, the outputs of `step` and of the encoders that ran,
         to the spare slots, and return the index of which they are no longer spare.
 
-        What belongs to an encoder that did not run stays as it was, and so does the place of the
-        face where None is given.
+        What belongs to an encoder that did not run stays as it was, and so does what is
+        remembered of the face where None is given.
         """
         index, following = self.index, self.following(speaker, turns=1)
         place = index.slots.get(speaker)
@@ -164,8 +169,8 @@ class Arena:
                 owner[pair.input] = graphs[pair.graph][pair.output]
         if place is None:
             slot["number"] = following.numbers
-        if face_place is not None:
-            slot["face_place"] = face_place
+        if face is not None:
+            slot["face_place"], slot["face_look"] = face.place, face.look.as_array()
         outputs = graphs["step"]
         point = slot["trajectory"][slot["turns"] % TRAJECTORY_TURNS]
         point["turn"] = following.turns

@@ -8,7 +8,7 @@ from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.engines.engine import Engine
 from dcet.runtime.errors import ConfigError
 
-MAX_SPEAKERS = 4096  # each takes some 20 KB, whether they speak or not
+MAX_SPEAKERS = 4096  # each takes some 24 KB, whether they speak or not
 
 
 def is_whole(value: object) -> bool:

@@ -12,6 +12,7 @@ from dcet.runtime.bundle.manifest import Owner
 from dcet.runtime.errors import InputError, SavedMemoryDamaged
 from dcet.runtime.memory import POINT, TRAJECTORY_TURNS, UNKNOWN_TIME_US, Arena, Index
 from dcet.runtime.options import Options, is_whole
+from dcet.runtime.senses.appearance import LOOK_WIDTH
 from dcet.runtime.trajectory import EARLIER
 from dcet.runtime.turn import check_speaker
 from dcet.runtime.whole_memory import Memory
@@ -20,6 +21,7 @@ Facts = Mapping[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
 
 MOST = 2**53  # of what counts up
+FACE = {"face_place": 3, "face_look": LOOK_WIDTH}  # of a slot; not taken along with a speaker
 MAYBE_NAN = {"trajectory/shift", "trajectory/confidence"}
 
 
@@ -43,7 +45,8 @@ def take(memory: Memory) -> tuple[Facts, Arrays]:
     places = [*index.slots.values()]
     arrays = _take_slots(arena, places)
     arrays["slot/number"] = arena.block["slots"]["number"][places]
-    arrays["slot/face_place"] = arena.block["slots"]["face_place"][places]
+    for part in FACE:
+        arrays[f"slot/{part}"] = arena.block["slots"][part][places].astype(np.float32)
     scene = _read(arena, "scene", index.scene)
     arrays |= {f"scene/{name}": array for name, array in scene.items()}
     if memory.bank is not None:
@@ -60,7 +63,8 @@ def put(memory: Memory, facts: Facts, arrays: Arrays) -> None:
     names = _names(facts)
     count = len(names)
     expected: dict[str, tuple[int, ...]] = _slot_shapes(arena, count)
-    expected |= {"slot/number": (count,), "slot/face_place": (count, 3)}
+    expected |= {"slot/number": (count,)}
+    expected |= {f"slot/{part}": (count, width) for part, width in FACE.items()}
     expected |= {f"scene/{pair.input}": pair.shape for pair in arena.pairs if pair.per == "scene"}
     episodes = _part(arrays, "bank")
     if bank is not None:
@@ -83,7 +87,8 @@ def put(memory: Memory, facts: Facts, arrays: Arrays) -> None:
     for place in range(count):
         _put_slot(arena, place, arrays, place)
     arena.block["slots"]["number"][:count] = arrays["slot/number"]
-    arena.block["slots"]["face_place"][:count] = arrays["slot/face_place"]
+    for part in FACE:
+        arena.block["slots"][part][:count] = arrays[f"slot/{part}"]
     _write(arena, "scene", index.scene, _part(arrays, "scene"))
     arena.index = index
     if bank is not None:

@@ -30,7 +30,7 @@ class Memory:
     ) -> tuple[Index, NDArray[np.int64] | None]:
         """Write a turn to what is spare, and return what makes it count: index and rows."""
         graphs = {**encoded.outputs, "step": outputs}
-        index = self.arena.draft(recalled.origin.speaker, graphs, encoded.face_place, at_us)
+        index = self.arena.draft(recalled.origin.speaker, graphs, encoded.face, at_us)
         if self.bank is None:
             return index, None
         evicted = self.arena.number(recalled.evicted)

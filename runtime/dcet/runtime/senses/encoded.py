@@ -13,6 +13,7 @@ from dcet.runtime.errors import WrongDtype
 from dcet.runtime.labels import MODALITIES
 from dcet.runtime.origin import Origin
 from dcet.runtime.senses.face import spread
+from dcet.runtime.senses.face_finder import KnownFace
 
 STAGES = ("tokenize", "text", "speech", "audio", "find", "face", "step", "total")
 
@@ -44,7 +45,7 @@ class Encoded:
     degraded: list[str] = field(default_factory=list)
     latency_ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     outputs: dict[str, dict[str, Floats]] = field(default_factory=dict)  # of each encoder that ran
-    face_place: Floats | None = None  # where the speaker's face was last found in a frame
+    face: KnownFace | None = None  # the speaker's, as last found in a frame
     faces: Floats | None = None  # (n, width), where those of `features` are but some of them
 
     def lost(self, now: Origin) -> list[str]:
@@ -69,7 +70,7 @@ class Encoded:
             degraded=self.degraded,
             latency_ms={name: self.latency_ms[name] + piece.latency_ms[name] for name in STAGES},
             outputs=self.outputs | piece.outputs,
-            face_place=self.face_place if piece.face_place is None else piece.face_place,
+            face=self.face if piece.face is None else piece.face,
             faces=self.faces,
         )
         if "text" in given:

@@ -14,7 +14,15 @@ from dcet.runtime.memory import Recalled
 from dcet.runtime.senses.audio import cut_windows, prepare_audio
 from dcet.runtime.senses.encoded import Encoded, timed
 from dcet.runtime.senses.face import Pixels, crop_qualities, spread, to_crop, to_rgb
-from dcet.runtime.senses.face_finder import SURE, FaceFinder, FoundFace, shared_finder, told_face
+from dcet.runtime.senses.face_finder import (
+    SURE,
+    FaceFinder,
+    FoundFace,
+    KnownFace,
+    look_of,
+    shared_finder,
+    told_face,
+)
 from dcet.runtime.senses.speech import hear_voice, voiced_part
 from dcet.runtime.senses.text import normalise_text, share_known
 from dcet.runtime.turn import Features, Image, Turn, Unusable, check_finite, check_sample_rate
@@ -71,8 +79,8 @@ class Encoders:
             }
             for graph, outputs in after.outputs.items()
         }
-        face_place = recalled.face_place if after.face_place is None else after.face_place
-        return replace(recalled, states=recalled.states | following, face_place=face_place)
+        face = recalled.face if after.face is None else after.face
+        return replace(recalled, states=recalled.states | following, face=face)
 
     def _text(self, text: str, encoded: Encoded) -> Callable[[], None]:
         graph = self._encoder("text")
@@ -149,7 +157,7 @@ class Encoders:
         self, images: Sequence[Image], turn: Turn, recalled: Recalled, encoded: Encoded
     ) -> Callable[[], None]:
         graph = self._encoder("face")
-        encoded.face_place = recalled.face_place
+        encoded.face = recalled.face
         crops, confidences = self._crops(images, turn, encoded)
         if not crops:
             return lambda: None
@@ -209,16 +217,17 @@ class Encoders:
                 return to_crop(to_rgb(image, turn.colors)), 1.0
         with timed(encoded.latency_ms, "find"):
             frame = to_rgb(image, turn.colors)
-            near = encoded.face_place
-            found = self._find(frame, near) if box is None else told_face(frame, box)
-            encoded.face_place = found.place
+            found = self._find(frame, encoded.face) if box is None else told_face(frame, box)
+            encoded.face = KnownFace(found.place, look_of(found, frame))
             return to_crop(found.pixels), found.confidence
 
-    def _find(self, frame: Pixels, near: Floats | None) -> FoundFace:
-        found = self._finder.find(frame, near)
+    def _find(self, frame: Pixels, known: KnownFace | None) -> FoundFace:
+        if known is None:
+            found = self._finder.find(frame)
+        else:
+            found = self._finder.find(frame, known.place, known.look)
         if found is None:
-            known = near is not None
-            raise Unusable("no face found" + " where the speaker's was last" * known)
+            raise Unusable("no face found" if known is None else "the speaker's face is not found")
         if found.confidence < SURE:
             confidence = f"{found.confidence:.2f}; at least {SURE}"
             raise Unusable(f"the face finder is not sure of a face ({confidence})")

@@ -9,6 +9,7 @@ import numpy as np
 
 from dcet.runtime.arrays import Floats
 from dcet.runtime.extras import need
+from dcet.runtime.senses.appearance import CLEARER, OTHER, SAME, Appearance, appearance
 from dcet.runtime.senses.detectors.choice import best_detector
 from dcet.runtime.senses.detectors.yunet import YuNet
 from dcet.runtime.senses.face import MIN_PIXELS, Pixels
@@ -39,6 +40,14 @@ class FoundFace:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownFace:
+    """What is remembered of a speaker's face: where it was last, and what it looked like."""
+
+    place: Floats  # (3,) as in FoundFace
+    look: Appearance
+
+
 class FaceFinder(Uncopied):
     """A detector of faces. It needs the extra `faces` and remembers nothing of a frame.
     One thread at a time may use it.
@@ -66,27 +75,46 @@ class FaceFinder(Uncopied):
             for i in np.argsort(-confidences, kind="stable")
         ]
 
-    def find(self, frame: Pixels, near: Floats | None = None) -> FoundFace | None:
-        """Find the largest face; or that of `near`, a FoundFace's place, where it may be by now.
+    def find(
+        self, frame: Pixels, near: Floats | None = None, look: Appearance | None = None
+    ) -> FoundFace | None:
+        """Find the largest face; or the one that was at `near`, a FoundFace's place, before.
 
-        That is at most 0.8 of its side away, at most 1.6 times as large or small, and of several
-        such faces the one that differs least. Another person's face is not taken: None, until there
-        is one again. Only the frame around `near` is searched, which costs a fraction.
+        look: of the person whose face that was, if it is known
+
+        Around `near` is searched first, which costs a fraction: by now the face may be 0.8 of its
+        side away, and 1.6 times as large or small. One that looks like another person's is not
+        taken. Where none is left, a face anywhere is taken that looks the same, and clearly more so
+        than all others in the frame. Else None: another person's face is never taken.
         """
-        height, width = frame.shape[:2]
         if near is None:
             boxes, confidences = self._search(frame)
-            unlike = -boxes[:, 2:].prod(axis=1)
-        else:
-            middle, side = near[:2] * (width, height), float(near[2]) * max(height, width)
-            boxes, confidences = self._search_around(frame, middle, side)
-            away = np.hypot(*(boxes[:, :2] + boxes[:, 2:] / 2 - middle).T) / side
-            growth = np.abs(np.log2(boxes[:, 2:].max(axis=1) / side))
-            unlike = np.where((away <= REACH) & (growth <= np.log2(GROWTH)), away + growth, np.inf)
-        if np.isinf(unlike).all():  # also where there are none
-            return None
-        chosen = int(unlike.argmin())
-        return cut_out(frame, boxes[chosen], float(confidences[chosen]))
+            sizes = boxes[:, 2:].prod(axis=1)
+            best = int(sizes.argmax()) if len(sizes) else None
+            return None if best is None else cut_out(frame, boxes[best], float(confidences[best]))
+        found = self._find_near(frame, near, look)
+        return self._find_alike(frame, look) if found is None and look is not None else found
+
+    def _find_near(self, frame: Pixels, near: Floats, look: Appearance | None) -> FoundFace | None:
+        height, width = frame.shape[:2]
+        middle, side = near[:2] * (width, height), float(near[2]) * max(height, width)
+        boxes, confidences = self._search_around(frame, middle, side)
+        away = np.hypot(*(boxes[:, :2] + boxes[:, 2:] / 2 - middle).T) / side
+        growth = np.abs(np.log2(boxes[:, 2:].max(axis=1) / side))
+        change = away + growth
+        for i in np.argsort(change, kind="stable"):
+            if away[i] <= REACH and growth[i] <= np.log2(GROWTH):
+                found = cut_out(frame, boxes[i], float(confidences[i]))
+                if look is None or look_of(found, frame).unlike(look) < OTHER:
+                    return found
+        return None
+
+    def _find_alike(self, frame: Pixels, look: Appearance) -> FoundFace | None:
+        faces = self.find_all(frame)
+        unlike = np.array([look_of(found, frame).unlike(look) for found in faces] + [np.inf])
+        best, second = np.sort(unlike)[:2] if len(faces) else (np.inf, np.inf)
+        is_clear = best <= SAME and best + CLEARER <= second
+        return faces[int(unlike.argmin())] if is_clear else None
 
     def _search(self, part: Pixels, scale: float = 1.0) -> tuple[Floats, Floats]:
         """Find faces in a frame or a part of it, scaled down by `scale`, or more where it must."""
@@ -120,6 +148,11 @@ def told_face(frame: Pixels, box: Floats) -> FoundFace:
             f"frame of {height}×{width}, got left, top, width and height {box.tolist()}"
         )
     return cut_out(frame, box, 1.0)
+
+
+def look_of(found: FoundFace, frame: Pixels) -> Appearance:
+    """Describe what the person looks like whose face was found in the frame."""
+    return appearance(found.pixels, found.box, frame)
 
 
 def cut_out(frame: Pixels, box: Floats, confidence: float) -> FoundFace:

@@ -11,7 +11,6 @@ import numpy as np
 from dcet.runtime.arrays import Floats
 from dcet.runtime.extras import need
 from dcet.runtime.senses.face import Pixels
-from dcet.runtime.senses.face_finder import FoundFace
 
 LAB_BINS = [6, 12, 12]
 LAB_RANGES = [0, 256, 88, 168, 88, 168]  # of OpenCV's 8 bit Lab: skin, hair and clothes lie inside
@@ -22,6 +21,13 @@ BODY_TOP, BODY_BOTTOM = 1.3, 2.3  # heights of the face box, from its top
 BODY_WIDTH = 1.8  # widths of the face box
 LEAST_BODY = 0.4  # of that region's height that must lie inside the frame
 BODY_PIXELS = 64  # along a side, at most, that are counted
+_COLOURS = int(np.prod(LAB_BINS))
+_EDGES = EDGE_CELLS**2 * EDGE_BINS
+LOOK_WIDTH = 2 * _COLOURS + _EDGES
+# Of two sights of one person the unlikeness was 0.6 at most, of two people 0.67 to 0.98.
+OTHER = 0.62  # from which a face is another person's, however near
+SAME = 0.5  # up to which it may be a person who returns, wherever
+CLEARER = 0.1  # by which the person who returns must be more alike than any other
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,14 +50,26 @@ class Appearance:
         apart = float(np.sqrt(max(0.0, sum(colours) / len(colours))))
         return apart + 1 - float(self.edges @ other.edges)
 
+    def as_array(self) -> Floats:
+        """Return all of it as (LOOK_WIDTH,), the body zeros where there is none."""
+        body = np.zeros(_COLOURS, np.float32) if self.body is None else self.body
+        return np.concatenate([self.face, self.edges, body])
 
-def appearance(found: FoundFace, frame: Pixels | None) -> Appearance:
-    """Describe a found face, and the clothes below it where the RGB frame is given."""
-    cv2: Any = need("cv2", extra="live")
-    body = None if frame is None else _below(found.box, frame)
+    @staticmethod
+    def from_array(array: Floats) -> "Appearance":
+        """Return what `as_array` made into (LOOK_WIDTH,)."""
+        face, edges, body = np.split(array.astype(np.float32), [_COLOURS, _COLOURS + _EDGES])
+        return Appearance(face, edges, body if body.any() else None)
+
+
+def appearance(pixels: Pixels, box: Floats, frame: Pixels | None) -> Appearance:
+    """Describe a face (height, width, 3), and the clothes below it where the RGB frame is given, in
+    which it lies at the box (4,)."""
+    cv2: Any = need("cv2", extra="faces")
+    body = None if frame is None else _below(box, frame)
     return Appearance(
-        face=_colours(cv2, found.pixels),
-        edges=_edges(cv2, found.pixels),
+        face=_colours(cv2, pixels),
+        edges=_edges(cv2, pixels),
         body=None if body is None else _colours(cv2, body),
     )
 
@@ -88,7 +106,7 @@ def _edges(cv2: Any, pixels: Pixels) -> Floats:
     bins = np.minimum(direction.astype(np.int64), EDGE_BINS - 1)
     bins += EDGE_BINS * (EDGE_CELLS * cell[:, None] + cell)
     strength = np.sqrt(np.hypot(down, right))
-    counts = np.bincount(bins.ravel(), strength.ravel(), EDGE_CELLS**2 * EDGE_BINS)
+    counts = np.bincount(bins.ravel(), strength.ravel(), _EDGES)
     cells = counts.reshape(-1, EDGE_BINS).astype(np.float32)
     cells /= np.linalg.norm(cells, axis=1, keepdims=True) + 1.0
     edges: Floats = cells.ravel() / max(1e-6, float(np.linalg.norm(cells)))
