@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 import dcet.benchmarks.cli
 import dcet.demo.__main__
+import dcet.dvcea.cli
 import dcet.export.cli
 import dcet.finalize.cli
 import dcet.live.cli
@@ -29,6 +30,7 @@ from dcet.runtime.files import write_json
 
 MAINS = {
     "dcet-bench": dcet.benchmarks.cli.main,
+    "dcet-dvcea": dcet.dvcea.cli.main,
     "dcet-export": dcet.export.cli.main,
     "dcet-faces": dcet.live.faces_cli.main,
     "dcet-live": dcet.live.cli.main,

@@ -24,8 +24,8 @@ from dcet.data.dvcea_manifest import (
     DvceaTruncated,
 )
 from dcet.dvcea.hub_dataset import as_datasets
-from dcet.dvcea.torch_dataset import NOT_LABELLED, TorchDvcea, shorten
 from dcet.dvcea.writer import write_dvcea
+from dcet.training.corpora.dvcea import NOT_LABELLED, TorchDvcea, shorten
 from tests.tiny_dvcea import ABOUT, WIDTHS, utterances, write_tiny
 
 pytest.importorskip("pyarrow")
@@ -99,7 +99,7 @@ def test_what_is_missing_is_none_and_masked(folder: Path) -> None:
 
 def test_a_dataset_of_torch_holds_dialogues_in_order(folder: Path) -> None:
     dvcea = Dvcea.open(folder)
-    made = TorchDvcea(dvcea.split("train"), length=3)
+    made = TorchDvcea(dvcea.split("train"), lengths={"visual": 3, "audio": 9})
     assert len(made) == 9
     tensors = made[0]
     assert tensors.visual.shape == (4, 3, WIDTHS["visual"])

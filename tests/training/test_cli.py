@@ -279,7 +279,7 @@ def test_bad_arguments_are_said(run: Path, dev: Path, bert: Path, tmp_path: Path
     assert "0 is not in the range x>=1" in message(train(*fit, "--epochs", 0))
     assert "-1 is not in the range 0<=x<=4294967295" in message(train(*fit, "--seed", -1))
     assert "train_sent_emo.csv" in message(train(*fit))
-    assert "Missing option '--meld'" in message(train("fit"))
+    assert "Missing option '--text-encoder'" in message(train("fit"))
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers", "safetensors"])

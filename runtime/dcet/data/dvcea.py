@@ -52,8 +52,8 @@ class DvceaUtterance:
     text: str | None
     source: str
     source_sha256: str
-    start_us: int
-    end_us: int
+    start_us: int | None
+    end_us: int | None
     picture_us: int
     sound_us: int
     visual_quality: float

@@ -114,13 +114,18 @@ class MediaFile:
             next_us = pts_us + step_us
             yield Picture(pts_us, upright(frame))
 
-    def decoded(self, kind: str) -> Iterator[tuple[Any, int | None]]:
+    def decoded(self, kind: str, *, from_us: int = 0) -> Iterator[tuple[Any, int | None]]:
         """Decode the `audio` or the `video`: PyAV's frames in the order in which they are shown,
-        each with its time in microseconds, or None."""
+        each with its time in microseconds, or None.
+
+        from_us: from when on all of them are wanted; more may come before
+        """
         lost = 0
         with self._open() as container:
             stream = _streams(container)[kind == "video"]
             first_us = container.start_time or 0
+            if from_us > 0:
+                container.seek(first_us + from_us)  # to a picture that needs no earlier one
             packets = container.demux(stream)
             while True:
                 try:

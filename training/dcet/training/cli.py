@@ -71,12 +71,6 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         [
             click.option(
-                "--meld",
-                required=True,
-                type=click.Path(exists=True, file_okay=False),
-                help="Folder of {train,dev}_sent_emo.csv.",
-            ),
-            click.option(
                 "--text-encoder",
                 required=True,
                 type=MODEL,
@@ -97,7 +91,18 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+MELD = click.Path(exists=True, file_okay=False)
+MELD_HELP = "Folder of {train,dev}_sent_emo.csv."
+
+
 @main.command()
+@click.option("--meld", type=MELD, help=MELD_HELP)
+@click.option(
+    "--dvcea",
+    type=click.Path(exists=True, file_okay=False),
+    help="In the place of --meld: features, made by `dcet-dvcea build`, of which fusion and memory "
+    "are trained; --text-encoder is the one that made those of the text.",
+)
 @fit_options
 @click.option("--output", required=True, type=RUN, help=RUN_HELP)
 @click.option(
@@ -114,27 +119,45 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Licence of data or encoder, kept with the weights and in every bundle; repeatable.",
 )
 @json_option("Write the dev figures as JSON")
-def fit(output: Path, json_path: Path | None, vocabulary: int, **options: Any) -> None:
+def fit(
+    output: Path,
+    json_path: Path | None,
+    vocabulary: int,
+    meld: str | None,
+    dvcea: str | None,
+    soft_labels: str | None,
+    **options: Any,
+) -> None:
     """Train text encoder, fusion and memory together; keep the best epoch on dev.
+
+    With --dvcea the encoders stay as they are, and the bundle takes features of sound and faces.
 
     \b
     Example:
       dcet-train fit --meld MELD --text-encoder sentence-transformers/all-MiniLM-L6-v2 \\
           --soft-labels runs/soft.npz --seed 1 --output runs/seed1
     """
+    if (meld is None) == (dvcea is None):
+        raise click.UsageError("expected one of --meld and --dvcea")
+    if dvcea is not None and soft_labels is not None:
+        raise click.UsageError("--soft-labels is for --meld")
     need_training()
-    from dcet.training.dialogue.fit import (  # torch takes seconds: only when asked for
-        FitConfig,
-        fit,
-    )
+    # torch takes seconds: only when asked for
+    from dcet.training.dialogue.fit import FitConfig
+    from dcet.training.dialogue.fit import fit as fit_text
+    from dcet.training.dialogue.fit_dvcea import FitDvceaConfig, fit_dvcea
 
-    config = FitConfig(vocabulary=vocabulary or None, **options)
     with vocabulary_advice(KEEP_ALL_WORDS), progress_bar() as progress:
-        figures = fit(config, output, progress)
+        if dvcea is not None:
+            figures = fit_dvcea(FitDvceaConfig(dvcea=dvcea, **options), output, progress)
+        else:
+            options |= {"meld": meld, "soft_labels": soft_labels, "vocabulary": vocabulary or None}
+            figures = fit_text(FitConfig(**options), output, progress)
     show(figures, json_path)
 
 
 @main.command("soft-labels")
+@click.option("--meld", required=True, type=MELD, help=MELD_HELP)
 @fit_options
 @click.option(
     "--folds",

@@ -1,7 +1,9 @@
-"""The weights of a network as a file: safetensors, FP16."""
+"""The weights of a network: as a file, safetensors in FP16, and their hash."""
 
+import hashlib
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -26,3 +28,13 @@ def load_weights(file: Path) -> dict[str, Tensor]:
         name: value.float() if value.is_floating_point() else value
         for name, value in load_file(file).items()
     }
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """Hash the weights: name, type, shape and bytes of each tensor, in the order of names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(flat.numpy().data)
+    return digest.hexdigest()

@@ -1,5 +1,7 @@
 """A DVCEA data set as a dataset of torch."""
 
+import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -28,28 +30,52 @@ class DialogueTensors(NamedTuple):
     sentiment: Tensor  # (T,) -1, 0 or 1; NaN where nobody labelled it
 
 
-class TorchDvcea(Dataset[DialogueTensors]):
-    """The dialogues of a set or a split of it, as float32.
+class Labels(NamedTuple):
+    """What is known of the T turns of a dialogue; see DialogueTensors."""
 
-    length: the most items that a sequence keeps: the means of as many parts of it, of equal length;
-        None keeps all
+    speakers: Tensor
+    emotion: Tensor
+    sentiment: Tensor
+
+
+class TorchDvcea(Dataset[DialogueTensors]):
+    """The dialogues of a set or a split of it, as float32, read when they are asked for.
+
+    lengths: of `audio` and `visual`, the most items that a sequence keeps: the means of as many
+        parts of it, of equal length, and to which it is padded; None keeps all
     """
 
-    def __init__(self, dvcea: Dvcea, *, length: int | None = None) -> None:
+    def __init__(self, dvcea: Dvcea, *, lengths: Mapping[str, int] | None = None) -> None:
         if not len(dvcea):
             raise DvceaError("expected a set with at least one utterance, got none")
-        self.dialogues, self.length = dvcea.dialogues, length
-        self.widths = dvcea.manifest.widths
+        self.dialogues, self._lengths = dvcea.dialogues, lengths or {}
+        self._widths = dvcea.manifest.widths
 
     def __len__(self) -> int:
         return len(self.dialogues)
+
+    def labels(self, place: int) -> Labels:
+        """Return what is known of a dialogue, without reading any features."""
+        dialogue, numbers = self.dialogues[place], dict[str, int]()
+        sentiments = [SENTIMENT_VALUES.get(s, math.nan) for s in dialogue.column("sentiment")]
+        return Labels(
+            torch.tensor(
+                [numbers.setdefault(name, len(numbers) + 1) for name in dialogue.column("speaker")]
+            ),
+            torch.tensor(
+                [
+                    NOT_LABELLED if emotion is None else EMOTIONS.index(emotion)
+                    for emotion in dialogue.column("emotion")
+                ]
+            ),
+            torch.tensor([float(value) for value in sentiments]),
+        )
 
     def __getitem__(self, place: int) -> DialogueTensors:
         turns = list(self.dialogues[place])
         text, has_text = self._padded([_row(turn.text_features) for turn in turns], "text")
         audio, audio_mask = self._padded([turn.audio for turn in turns], "audio")
         visual, visual_mask = self._padded([turn.visual for turn in turns], "visual")
-        numbers: dict[str, int] = {}
         present = [mask.amax(dim=1) for mask in (has_text, audio_mask, visual_mask)]
         return DialogueTensors(
             text=text[:, 0],
@@ -61,29 +87,19 @@ class TorchDvcea(Dataset[DialogueTensors]):
             quality=torch.tensor(
                 [[turn.text_quality, turn.audio_quality, turn.visual_quality] for turn in turns]
             ),
-            speakers=torch.tensor(
-                [numbers.setdefault(turn.speaker, len(numbers) + 1) for turn in turns]
-            ),
-            emotion=torch.tensor(
-                [NOT_LABELLED if t.emotion is None else EMOTIONS.index(t.emotion) for t in turns]
-            ),
-            sentiment=torch.tensor(
-                [
-                    float("nan") if t.sentiment is None else float(SENTIMENT_VALUES[t.sentiment])
-                    for t in turns
-                ]
-            ),
+            **self.labels(place)._asdict(),
         )
 
     def _padded(self, sequences: list[Array | None], name: str) -> tuple[Tensor, Tensor]:
         """Return (T, L, width), zeros where the mask (T, L) is 0. L is at least 1."""
+        most = self._lengths.get(name)
         shortened = [
-            None if sequence is None else shorten(torch.from_numpy(sequence).float(), self.length)
+            None if sequence is None else shorten(torch.from_numpy(sequence).float(), most)
             for sequence in sequences
         ]
         longest = max((len(part) for part in shortened if part is not None), default=1)
-        length = self.length if self.length and name != "text" else longest
-        features = torch.zeros(len(sequences), length, self.widths[name])
+        length = most or longest
+        features = torch.zeros(len(sequences), length, self._widths[name])
         mask = torch.zeros(len(sequences), length)
         for turn, part in enumerate(shortened):
             if part is not None:

@@ -1,0 +1,220 @@
+"""Builds a DVCEA data set from videos: prepare on all cores, encode in chunks, put together.
+
+Clips are encoded in chunks that depend on the annotations alone, so that the result is the same
+byte for byte however often a build was stopped, and however many shards it was made in.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dcet.data.dvcea import DvceaUtterance
+from dcet.data.dvcea_manifest import MANIFEST
+from dcet.dvcea.annotations import Annotations, Clip, SetAside
+from dcet.dvcea.encoders import Encoders
+from dcet.dvcea.hub_models import short_name
+from dcet.dvcea.parts import Parts, read_chunk, write_chunk
+from dcet.dvcea.persons import Mask2FormerPersons
+from dcet.dvcea.prepare import Prepared, read_prepared
+from dcet.dvcea.settings import BuildConfig
+from dcet.dvcea.workers import Workers
+from dcet.dvcea.writer import About, write_dvcea
+from dcet.runtime.errors import ConfigError, DataError
+from dcet.runtime.senses.face_finder import FaceFinder
+from dcet.training.run.progress import Progress
+from dcet.training.saved.weights import weights_sha256
+
+PACKAGES = (
+    "dcet",
+    "av",
+    "numpy",
+    "opencv-python-headless",
+    "pyarrow",
+    "soxr",
+    "torch",
+    "transformers",
+)
+SPEAKER = (
+    "the face whose mouth moves while the voice sounds (dcet.live.attribution); the only person "
+    "seen where mouths say nothing; nobody else"
+)
+
+
+class Build:
+    """A build of one set: begun, gone on with, and put together.
+
+    shard: (i, n) makes each n-th chunk, from the i-th on, and does not put the set together
+    device: `cpu` or `cuda`
+    strict: raise for the first clip that would be set aside
+
+    Raises ConfigError, CheckpointError or MissingExtra.
+    """
+
+    def __init__(
+        self,
+        videos: Path,
+        annotations: Annotations,
+        output: Path,
+        config: BuildConfig,
+        *,
+        device: str = "cpu",
+        workers: int = 1,
+        shard: tuple[int, int] = (1, 1),
+        strict: bool = False,
+    ) -> None:
+        self._annotations, self._output, self._config = annotations, output, config
+        self._shard, self._strict = shard, strict
+        self._workers = Workers(videos, config, device, workers)
+        self._encoders = Encoders(config, device)
+        self._about = self._describe(device)
+        self._parts = Parts.of(output)
+        size, clips = config.utterances_at_once, annotations.clips
+        self._chunks = [clips[start : start + size] for start in range(0, len(clips), size)]
+
+    def run(self, progress: Progress) -> Mapping[str, Any] | None:
+        """Make what is missing; put the set together unless this is a shard.
+
+        Returns the manifest, None of a shard. Raises DataError where `strict`, where nothing could
+        be used, ConfigError or WriteError.
+        """
+        if (self._output / MANIFEST).exists():
+            raise ConfigError(
+                f"{self._output}: holds a set already; name another --output, or remove it"
+            )
+        self._parts.claim(self._plan())
+        index, count = self._shard
+        missing = [
+            number
+            for number in range(index - 1, len(self._chunks), count)
+            if not self._parts.chunk(number).exists()
+        ]
+        self._encode_all(missing, progress)
+        if count > 1:
+            return None
+        progress.say("putting the set together")
+        manifest = write_dvcea(self._output, self._utterances(), self._about, self._set_aside())
+        self._parts.remove()
+        return manifest
+
+    def _encode_all(self, missing: Sequence[int], progress: Progress) -> None:
+        size = self._config.utterances_at_once
+        clips = [
+            (clip, self._parts.prepared(number * size + place))
+            for number in missing
+            for place, clip in enumerate(self._chunks[number])
+        ]
+        done = 0
+        with self._workers.preparing(clips) as ready:
+            for number in missing:
+                files = [
+                    self._parts.prepared(number * size + i)
+                    for i in range(len(self._chunks[number]))
+                ]
+                parts = []
+                for file in files:
+                    ready(file)
+                    parts.append(self._expect_usable(read_prepared(file)))
+                    done += 1
+                    progress.advance(done, len(clips), "utterances")
+                write_chunk(self._parts.chunk(number), self._encoded(parts))
+                for file in files:
+                    file.unlink()
+
+    def _expect_usable(self, part: Prepared | SetAside) -> Prepared | SetAside:
+        if self._strict and isinstance(part, SetAside):
+            raise DataError(f"{part.reason} (stopped for --strict)")
+        return part
+
+    def _encoded(self, parts: Sequence[Prepared | SetAside]) -> list[DvceaUtterance | SetAside]:
+        """Encode the clips of a chunk together."""
+        usable = [part for part in parts if isinstance(part, Prepared)]
+        seen = [part for part in usable if len(part.crops)]
+        visual: Iterator[Any] = iter(())
+        if seen:
+            features = self._encoders.faces(np.concatenate([part.crops for part in seen]))
+            ends = np.cumsum([len(part.crops) for part in seen])[:-1]
+            visual = iter(np.split(features, ends))
+        heard = [part.pcm for part in usable if len(part.pcm)]
+        audio = iter(self._encoders.sounds(heard) if heard else ())
+        texts = [part.said["text"] for part in usable if part.said["text"]]
+        text = iter(zip(*self._encoders.texts(texts), strict=True) if texts else ())
+        made: list[DvceaUtterance | SetAside] = []
+        for part in parts:
+            if isinstance(part, SetAside):
+                made.append(part)
+                continue
+            sound = next(audio) if len(part.pcm) else (None, None)
+            words = next(text) if part.said["text"] else (None, 0.0)
+            made.append(
+                DvceaUtterance(
+                    **part.said,
+                    visual=next(visual) if len(part.crops) else None,
+                    visual_us=part.crops_us if len(part.crops) else None,
+                    audio=sound[0],
+                    audio_us=sound[1],
+                    text_features=words[0],
+                    text_quality=words[1],
+                )
+            )
+        return made
+
+    def _utterances(self) -> Iterator[DvceaUtterance]:
+        return (part for part in self._made() if isinstance(part, DvceaUtterance))
+
+    def _set_aside(self) -> Iterator[dict[str, Any]]:
+        yield from (asdict(part) for part in self._annotations.set_aside)
+        yield from (asdict(part) for part in self._made() if isinstance(part, SetAside))
+
+    def _made(self) -> Iterator[DvceaUtterance | SetAside]:
+        for number in range(len(self._chunks)):
+            yield from read_chunk(self._parts.chunk(number))
+
+    def _describe(self, device: str) -> About:
+        config, persons = self._config, None
+        if config.persons is not None:
+            model = Mask2FormerPersons(config.persons, device).model
+            persons = {"name": short_name(config.persons), "sha256": weights_sha256(model)}
+        return About(
+            name=self._output.stem,
+            dtype=config.dtype,
+            widths=self._encoders.widths,
+            encoders=self._encoders.rows(),
+            isolation={"faces": FaceFinder().detector, "persons": persons, "speaker": SPEAKER},
+            settings={
+                **asdict(config),
+                **{
+                    f"{name}_encoder": short_name(getattr(config, f"{name}_encoder"))
+                    for name in ("visual", "audio", "text")
+                },
+                "persons": None if config.persons is None else short_name(config.persons),
+            },
+            licences={**self._encoders.licences, **config.licences},
+            toolchain={name: metadata.version(name) for name in PACKAGES},
+        )
+
+    def _plan(self) -> dict[str, Any]:
+        """Describe what is built of what: parts of another build do not belong to it."""
+        clips = json.dumps([asdict(clip) for clip in self._annotations.clips])
+        return {
+            "clips": hashlib.sha256(clips.encode()).hexdigest(),
+            **{
+                name: dict(getattr(self._about, name))
+                for name in ("settings", "encoders", "isolation", "toolchain")
+            },
+        }
+
+
+def expect_clips(annotations: Annotations, videos: Path) -> Sequence[Clip]:
+    """Return the clips. Raises DataError where there are none."""
+    if not annotations.clips:
+        reasons = [part.reason for part in annotations.set_aside[:3]]
+        raise DataError(
+            f"{videos}: no row names a video that is there; set aside: {'; '.join(reasons)}"
+        )
+    return annotations.clips

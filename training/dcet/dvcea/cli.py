@@ -1,0 +1,251 @@
+"""The commands of `dcet-dvcea`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+from click.exceptions import Exit
+from rich.table import Table
+
+from dcet.runtime.cli.command import Group
+from dcet.runtime.cli.options import json_option
+from dcet.runtime.cli.output import STDOUT, output_json, report_console, show_status
+from dcet.runtime.cli.paths import OutputFolder
+from dcet.runtime.errors import ConfigError
+from dcet.runtime.extras import need
+from dcet.runtime.files import read_json
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@click.group(cls=Group)
+def main() -> None:
+    """Make and look at DVCEA: features of conversations on video, to train fusion and memory from.
+
+    \b
+    Example:
+      dcet-dvcea build --input MELD.Raw --annotations MELD/train_sent_emo.csv \\
+          --annotations MELD/dev_sent_emo.csv --output meld.dvcea
+    """
+
+
+class Shard(click.ParamType[tuple[int, int]]):
+    """A part of the work, such as 2/8."""
+
+    name = "i/n"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        index, _, count = str(value).partition("/")
+        if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+            self.fail(f"expected i/n with i from 1 to n, such as 2/8, got {value!r}", param, ctx)
+        return int(index), int(count)
+
+
+def _by_name(
+    _context: click.Context, _option: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.BadParameter(f"expected NAME=LICENCE, got {pair!r}")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+@main.command()
+@click.option(
+    "--input",
+    "videos",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the videos, or of folders of them by split.",
+)
+@click.option(
+    "--annotations",
+    required=True,
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV in MELD's format, or with the columns File, Start_s and End_s; repeatable.",
+)
+@click.option("--output", required=True, type=OutputFolder(), help="The set to write.")
+@click.option(
+    "--config",
+    "settings",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON with encoders, layers and other settings; docs/dvcea-build.md lists them.",
+)
+@click.option("--visual-encoder", help="Hub id, folder, or encoder of DCET's own.")
+@click.option("--audio-encoder", help="Hub id, folder, or encoder of DCET's own.")
+@click.option("--text-encoder", help="Hub id, folder, or encoder of DCET's own.")
+@click.option("--persons", help="Mask2Former by hub id or folder, to blank out everyone else.")
+@click.option(
+    "--licence",
+    "licences",
+    multiple=True,
+    metavar="NAME=LICENCE",
+    callback=_by_name,
+    help="Licence of videos, annotations or encoders, kept in the manifest; repeatable.",
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    type=click.Choice(DEVICES),
+    help="Where encoders run; auto takes CUDA where there is one.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that decode videos  [default: one for each core]",
+)
+@click.option(
+    "--shard",
+    default="1/1",
+    show_default=True,
+    type=Shard(),
+    help="Make the i-th of n parts; once all are made, a run without it puts the set together.",
+)
+@click.option("--strict", is_flag=True, help="Stop at the first clip that would be set aside.")
+@json_option("Write the manifest as JSON")
+def build(
+    videos: Path,
+    annotations: tuple[Path, ...],
+    output: Path,
+    settings: Path | None,
+    device: str,
+    workers: int | None,
+    shard: tuple[int, int],
+    strict: bool,
+    json_path: Path | None,
+    **changes: Any,
+) -> None:
+    """Make a set of videos and their annotations; one that was stopped goes on where it was.
+
+    What is not done yet lies in OUTPUT.parts. Clips that cannot be used are set aside with their
+    reasons, in set_aside.jsonl.
+
+    \b
+    Example:
+      dcet-dvcea build --input MELD.Raw --annotations MELD/dev_sent_emo.csv --output dev.dvcea
+    """
+    _need_dvcea()
+    # torch takes seconds: only when asked for
+    from dcet.dvcea.annotations import read_annotations
+    from dcet.dvcea.build import Build, expect_clips
+    from dcet.dvcea.settings import BuildConfig
+    from dcet.training.cli_output import progress_bar
+    from dcet.training.settings import settings_from
+
+    values = {} if settings is None else _object(settings)
+    values |= {name: value for name, value in changes.items() if value}
+    config = settings_from(BuildConfig, values, str(settings or "the options"))
+    found = read_annotations(annotations, videos, strict=strict)
+    expect_clips(found, videos)
+    made = Build(
+        videos,
+        found,
+        output,
+        config,
+        device=_device(device),
+        workers=workers or os.cpu_count() or 1,
+        shard=shard,
+        strict=strict,
+    )
+    with progress_bar() as progress:
+        manifest = made.run(progress)
+    if manifest is None:
+        words = "part {} of {} is made; once all are, run the command without --shard"
+        click.echo(words.format(*shard), err=True)
+        return
+    counts = manifest["counts"]
+    if json_path != STDOUT:
+        click.echo(
+            f"{output}: {counts['utterances']} utterances of {counts['dialogues']} dialogues; "
+            f"{counts['set_aside']} clips were set aside, see set_aside.jsonl"
+        )
+    output_json(json_path, manifest)
+
+
+@main.command()
+@click.argument("dvcea", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--meld", "is_meld", is_flag=True, help="Also name the faults of MELD that are known."
+)
+@click.option(
+    "--allow",
+    "allowed",
+    multiple=True,
+    metavar="KIND",
+    help="A kind of finding that is all right, such as overlap; repeatable.",
+)
+@json_option("Write all findings as JSON")
+def check(dvcea: Path, is_meld: bool, allowed: tuple[str, ...], json_path: Path | None) -> None:
+    """Find in DVCEA what goes wrong in data sets; exit code 1 where something is.
+
+    First every hash is verified. Duplicates within and across splits, features that are constant,
+    what cannot be heard or seen, sound and pictures of unlike length, and times that overlap.
+
+    \b
+    Example:
+      dcet-dvcea check meld.dvcea --meld --allow overlap
+    """
+    from dcet.data.dvcea import Dvcea
+    from dcet.dvcea.check import KINDS, Finding
+    from dcet.dvcea.check import check as find
+
+    if unknown := [kind for kind in allowed if kind not in KINDS]:
+        raise click.BadParameter(
+            f"{unknown[0]!r} is none of {', '.join(KINDS)}", param_hint="'--allow'"
+        )
+    opened = Dvcea.open(dvcea)
+    with show_status() as status:
+        status("hashes")
+        opened.verify()
+        status(f"{len(opened)} utterances")
+        by_kind: dict[str, list[Finding]] = {kind: [] for kind in KINDS}
+        for finding in find(opened, is_meld=is_meld):
+            by_kind[finding.kind].append(finding)
+    output_json(json_path, {kind: [f._asdict() for f in found] for kind, found in by_kind.items()})
+    table = Table("finding", "", "", "the first of them")
+    for kind, found in by_kind.items():
+        if found:
+            mark = "allowed" if kind in allowed else ""
+            example = f"{found[0].where}: {found[0].detail}"
+            table.add_row(kind, f"{len(found)} {mark}".rstrip(), KINDS[kind], example)
+    console = report_console(json_path)
+    console.print(table if table.rows else f"{dvcea}: nothing is wrong that can be found")
+    if any(found for kind, found in by_kind.items() if kind not in allowed):
+        raise Exit(1)
+
+
+def _need_dvcea() -> None:
+    """Raise MissingExtra now rather than from a process that is started later."""
+    for package in ("av", "pyarrow", "soxr", "cv2", "torch", "transformers"):
+        need(package, extra="dvcea")
+
+
+def _object(file: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises ConfigError."""
+    try:
+        value = read_json(file)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: cannot be read as JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{file}: expected a JSON object with settings by name, got {value!r}")
+    return value
+
+
+def _device(asked: str) -> str:
+    """Return cpu or cuda. Raises ConfigError where CUDA is asked for and not there."""
+    import torch
+
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "--device cuda: torch finds no CUDA device; install torch for CUDA, or leave it out"
+        )
+    return asked

@@ -1,0 +1,145 @@
+"""Tells the speaker of a clip from the other people in it, and cuts out their face.
+
+Faces are found in each looked-at picture and followed; the speaker is the person whose mouth moves
+while the voice sounds (`dcet.live.attribution`). Where a segmentation of persons is given, what it
+says is another person is blanked out of the crops.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dcet.dvcea.settings import BuildConfig
+from dcet.live.attribution import Attributed, Attribution
+from dcet.live.face_tracker import FaceTracker, TrackedFace
+from dcet.runtime.arrays import HOP_SAMPLES, SAMPLE_RATE_HZ, Floats
+from dcet.runtime.senses.face import Pixels, crop_qualities
+from dcet.runtime.senses.face_finder import FaceFinder
+
+HOP_US = HOP_SAMPLES * 1_000_000 // SAMPLE_RATE_HZ
+ONLY_ONE = 0.5  # confidence in the only person seen, where mouths say nothing
+BLANK = 127  # grey that stands for other people
+Masks = Sequence[NDArray[np.bool_]]  # (height, width) of each person
+
+
+class Persons(Protocol):
+    """A segmentation of the persons of a picture."""
+
+    def masks(self, frame: Pixels) -> Masks: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeakerFaces:
+    """The speaker's face through a clip, and how they were chosen."""
+
+    crops: NDArray[np.uint8]  # (n, side, side, 3) RGB, one for each step in which it was found
+    times_us: NDArray[np.int64]  # (n,) middles of the steps
+    quality: float  # of the crops, from 0 to 1
+    frames: int  # pictures that were looked at
+    face_frames: int  # of them, those with the speaker's face
+    track: int | None
+    confidence: float
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
+class _Person:
+    steps: dict[int, tuple[Pixels, float]]  # crop and the finder's confidence, by step
+    looks: int = 0
+
+
+def find_speaker(
+    pictures: Iterable[tuple[int, Pixels]],
+    voice: Floats | None,
+    end_us: int,
+    config: BuildConfig,
+    finder: FaceFinder,
+    persons: Persons | None = None,
+) -> SpeakerFaces:
+    """Follow all faces of a clip, choose the speaker's.
+
+    pictures: times and RGB, `config.looks_per_step` a step; voice: probability of a voice in each
+    hop of 32 ms, None where there is no sound; end_us: of the utterance
+    """
+    tracker, attribution = FaceTracker(), Attribution()
+    if voice is not None:
+        attribution.hear(0, HOP_US, voice)
+    people: dict[int, _Person] = {}
+    frames = 0
+    for at_us, frame in pictures:
+        frames += 1
+        tracked = tracker.update(at_us, finder.find_all(frame), frame)
+        attribution.see(at_us, tracked, frame)
+        step = at_us // config.step_us
+        new = []
+        for face in tracked:
+            person = people.setdefault(face.track_id, _Person({}))
+            person.looks += 1
+            if step not in person.steps:
+                new.append(face)
+        masks = persons.masks(frame) if persons is not None and new else ()
+        for face in new:
+            crop = _crop(_alone(frame, face, masks), face, config)
+            people[face.track_id].steps[step] = (crop, face.found.confidence)
+    return _chosen(people, frames, attribution.who(0, end_us), voice is not None, config)
+
+
+def _chosen(
+    people: dict[int, _Person], frames: int, said: Attributed, heard: bool, config: BuildConfig
+) -> SpeakerFaces:
+    track, confidence, reason = said.track_id, said.confidence, said.reason
+    if not heard and track is not None:
+        track, confidence, reason = None, 0.0, "there is no sound to compare mouths with"
+    if track is None and len(people) == 1 and (not heard or said.speaker == "unknown"):
+        (track,) = people
+        confidence, reason = ONLY_ONE, f"the only person seen; {reason}"
+    if track is None or track not in people:
+        side = config.crop_pixels
+        nothing = np.zeros((0, side, side, 3), np.uint8)
+        return SpeakerFaces(
+            nothing, np.zeros(0, np.int64), 0.0, frames, 0, None, confidence, reason
+        )
+    person = people[track]
+    steps = sorted(person.steps)
+    crops = np.stack([person.steps[step][0] for step in steps])
+    sure = np.array([person.steps[step][1] for step in steps], np.float32)
+    quality = float((crop_qualities(crops) * sure).mean())
+    times_us = np.array(steps, np.int64) * config.step_us + config.step_us // 2
+    return SpeakerFaces(crops, times_us, quality, frames, person.looks, track, confidence, reason)
+
+
+def _alone(frame: Pixels, face: TrackedFace, masks: Masks) -> Pixels:
+    """Blank out what belongs to other people than the one whose face this is."""
+    if not masks:
+        return frame
+    left, top, width, height = face.found.box
+    x = int(np.clip(left + width / 2, 0, frame.shape[1] - 1))
+    y = int(np.clip(top + height / 2, 0, frame.shape[0] - 1))
+    own = [mask for mask in masks if mask[y, x]]
+    others = [mask for mask in masks if not mask[y, x]]
+    if not others:
+        return frame
+    blanked = np.logical_or.reduce(others)
+    if own:
+        blanked &= ~np.logical_or.reduce(own)
+    alone = frame.copy()
+    alone[blanked] = BLANK
+    return alone
+
+
+def _crop(frame: Pixels, face: TrackedFace, config: BuildConfig) -> Pixels:
+    """Cut out a square around the face, moved where it would stick out of the frame."""
+    height, width = frame.shape[:2]
+    box = face.found.box
+    side = max(1, min(round(float(box[2:].max()) * (1 + config.crop_margin)), height, width))
+    x, y = box[:2] + box[2:] / 2
+    left = int(np.clip(round(float(x) - side / 2), 0, width - side))
+    top = int(np.clip(round(float(y) - side / 2), 0, height - side))
+    square = frame[top : top + side, left : left + side]
+    how = cv2.INTER_AREA if side >= config.crop_pixels else cv2.INTER_LINEAR
+    size = (config.crop_pixels, config.crop_pixels)
+    return np.asarray(cv2.resize(square, size, interpolation=how), np.uint8)
