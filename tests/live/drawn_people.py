@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -27,21 +28,26 @@ class Person:
         skin, clothes = rng.integers(40, 220, (2, 3))
         blotches = rng.normal(0, 40, (7, 7, 1)) + skin
         face = cv2.resize(blotches, (FACE, FACE), interpolation=cv2.INTER_CUBIC)
-        return cls(np.clip(face, 0, 255).astype(np.uint8), tuple(int(c) for c in clothes))
+        return cls(
+            np.clip(face, 0, 255).astype(np.uint8),
+            (int(clothes[0]), int(clothes[1]), int(clothes[2])),
+        )
 
 
 def draw(
-    people: Mapping[int, tuple[float, float]], known: Mapping[int, Person], open: float = 0.0
+    people: Mapping[int, tuple[float, float]],
+    known: Mapping[int, Person],
+    mouths: Mapping[int, float] = MappingProxyType({}),
 ) -> tuple[Pixels, list[FoundFace]]:
     """Return a frame with people at these middles of their faces, the first named the farthest
-    away, and their faces; `open` is how far everybody's mouth is, in [0, 1]."""
+    away, and their faces; `mouths` says how far theirs are open, in [0, 1]."""
     frame = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     for person, (x, y) in people.items():
         left, top = round(x - FACE / 2), round(y - FACE / 2)
         right = max(0, left + FACE + 20)
         frame[max(0, top + FACE) : HEIGHT, max(0, left - 20) : right] = known[person].clothes
         face = known[person].face.copy()
-        opening = round(10 * open)
+        opening = round(10 * mouths.get(person, 0.0))
         cv2.ellipse(face, (FACE // 2, 46), (9, 2 + opening), 0, 0, 360, (60, 20, 20), -1)
         frame[max(0, top) : top + FACE, max(0, left) : max(0, left + FACE)] = face[
             max(0, -top) :, max(0, -left) :

@@ -3,29 +3,38 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from dcet.live.face_tracker import MOST_PEOPLE, TrackedFace
+from dcet.live.history import History, Times, mean_between
 from dcet.live.mouth import MouthMotion
-from dcet.runtime.arrays import Floats
+from dcet.live.voices import Voices
+from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.senses.face import Pixels
 
 UNKNOWN = "unknown"
-VOICED = 0.5  # probability of a voice from which a hop counts
+FIRST_VOICE = "voice 1"
+VOICED = 0.5  # probability of a voice from which it counts
 BLOCK_US = 333_000  # within which a mouth's movements count once: they are not independent
-HISTORY_US = 120_000_000  # of voice and mouths that is kept
-# Of two talking heads, a third of a second of a mouth is 0.7 while it talks and -0.1 at rest, both
-# give or take 0.35 (`mouth.py`): its evidence is linear, and no block settles it alone.
-MIDDLE = 0.3
-NATS = 6.5  # for each unit above
-MOST_NATS = 2.0
+# A third of a second of a mouth (`mouth.py`) moves TALKS while it talks, and at rest as its own
+# pauses show, give or take DEVIATION. The evidence of one is the logarithm of the ratio of both
+# densities, up to where one block could settle it alone, and down to how seldom a mouth that talks
+# rests: not so seldom, and then for several blocks. A mouth that never rests is no evidence.
+TALKS = 0.6
+DEVIATION = 0.3
+MOST_NATS = 2.5
+LEAST_NATS = -1.5  # for each unit that TALKS is above the rest
+REST = -0.1  # of a mouth that was not seen at rest yet,
+REST_BLOCKS = 3  # which counts like so many blocks of its own
+CALM = 0.35  # quantile of a mouth's movements while nobody speaks that is called its rest
 DOUBT = 0.8  # confidence below which the answer is `unknown`
-OFF_SCREEN = 0.15  # probability, before anything is seen, that the voice has no face in view
+UNSEEN = 0.15  # probability, before anything is seen, that the voice has no face in view
 LEAST_SEEN = 0.5  # of the voiced time, in which a face must be seen to be judged
 CHANGE_NATS = 4.0  # by which two people must explain a turn better than one
 SHORTEST_US = 700_000  # part of a turn that is given to another person
+MOST_PIECES = 64  # of voices, kept until their turns are over
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +50,37 @@ class Attributed:
 @dataclass(slots=True, eq=False)
 class _Face:
     mouth: MouthMotion = field(default_factory=MouthMotion)
-    seen_us: deque[int] = field(default_factory=deque)
-    moved: deque[float] = field(default_factory=deque)
+    moved: History = field(default_factory=History)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Evidence:
+    """For each block of a turn in which a voice sounds, what speaks for each face."""
+
+    starts_us: Times  # (blocks,)
+    nats: dict[int, Floats]  # log-likelihood ratios (blocks,) of talking to resting, NaN if unseen
 
 
 class Attribution:
-    """Judges turns by mouths and voice. One thread at a time; the caller's own knowledge of who
-    speaks comes first and is not asked about here."""
+    """Judges turns by mouths and voices. One thread at a time; the caller's own knowledge of who
+    speaks comes first and is not asked about here.
 
-    def __init__(self) -> None:
+    voices: tells voices apart; without it, all voices without a face are one person's, `voice 1`
+    """
+
+    def __init__(self, voices: Voices | None = None) -> None:
+        self._voices = voices
         self.reset()
 
     def reset(self) -> None:
         """Forget everything heard and seen, and all names."""
         self._faces: dict[int, _Face] = {}
         self._names: dict[int, str] = {}
-        self._named = 0
-        self._voice: deque[tuple[int, int, float]] = deque()  # start, end, probability
+        self._people = self._strangers = 0  # who were given a name
+        self._voice = History()
+        self._pieces: deque[tuple[int, int, Floats]] = deque(maxlen=MOST_PIECES)
+        if self._voices is not None:
+            self._voices.reset()
 
     def see(self, pts_us: int, tracked: Sequence[TrackedFace], frame: Pixels) -> None:
         """Take note of the mouths of the faces of an RGB frame; their boxes may be those found in
@@ -66,111 +89,150 @@ class Attribution:
             known = self._faces.pop(face.track_id, None) or _Face()
             self._faces[face.track_id] = known  # last in the order of who was seen
             moved = known.mouth.update(pts_us, frame, face.found.box)
-            if moved is None:
-                continue
-            known.seen_us.append(pts_us)
-            known.moved.append(moved)
-            while abs(pts_us - known.seen_us[0]) > HISTORY_US:
-                known.seen_us.popleft()
-                known.moved.popleft()
+            if moved is not None:
+                # since about a third of a second ago: that counts for the middle of that time
+                known.moved.add(pts_us - BLOCK_US // 2, moved)
         while len(self._faces) > MOST_PEOPLE:
             del self._faces[next(iter(self._faces))]
 
     def hear(self, start_us: int, hop_us: int, voice: Floats) -> None:
         """Take note of the probabilities of a voice (n,) in hops from `start_us` on."""
         for number, probability in enumerate(voice):
-            begin_us = start_us + number * hop_us
-            self._voice.append((begin_us, begin_us + hop_us, float(probability)))
-        while self._voice and abs(self._voice[-1][0] - self._voice[0][0]) > HISTORY_US:
-            self._voice.popleft()
+            self._voice.add(start_us + number * hop_us + hop_us // 2, float(probability))
+
+    def listen(self, start_us: int, pcm: Floats) -> None:
+        """Take note of whose voice a piece of a turn is: pcm (n,) at 16 kHz, best 1 to 2 s of it.
+
+        Nothing is done without `voices`. It takes tens of milliseconds: not for when an answer is
+        awaited. Raises what the model raises.
+        """
+        if self._voices is not None:
+            end_us = start_us + len(pcm) * 1_000_000 // SAMPLE_RATE_HZ
+            self._pieces.append((start_us, end_us, self._voices.embed(pcm)))
 
     def who(self, start_us: int, end_us: int) -> Attributed:
         """Return who spoke from `start_us` to `end_us`."""
-        blocks = self._voiced_blocks(start_us, end_us)
-        evidence = {track: self._evidence(face, blocks) for track, face in self._faces.items()}
-        seen = {
-            track: nats
-            for track, nats in evidence.items()
-            if np.isfinite(nats).sum() >= max(1.0, LEAST_SEEN * len(blocks))
-        }
-        if not seen:
-            if any(np.isfinite(nats).any() for nats in evidence.values()):
-                return Attributed(UNKNOWN, 0.0, None, "no face was seen for long enough")
-            return self._without_a_face("no face was seen", 1.0)
-        prior = (1 - OFF_SCREEN) / len(seen)
-        log_odds = {track: float(np.nansum(nats)) for track, nats in seen.items()}
-        weights = np.array(
-            [*(np.log(prior) + np.array(list(log_odds.values()))), np.log(OFF_SCREEN)]
-        )
-        shares = np.exp(weights - weights.max())
-        shares /= shares.sum()
-        best = int(shares.argmax())
-        confidence = float(shares[best])
-        if best == len(seen):
-            if confidence < DOUBT:
-                return Attributed(UNKNOWN, confidence, None, "a mouth may have moved")
-            return self._without_a_face("no mouth moved with the voice", confidence)
-        track = list(seen)[best]
-        if confidence < DOUBT:
-            return Attributed(UNKNOWN, confidence, track, "no mouth clearly moved with the voice")
-        return Attributed(self._name(track), confidence, track, "this mouth moved with the voice")
+        by_mouth = self._by_mouth(start_us, end_us)
+        pieces = [
+            piece for first, last, piece in self._pieces if start_us <= (first + last) / 2 < end_us
+        ]
+        if self._voices is None or not pieces:
+            return by_mouth
+        return self._by_voice(self._voices, np.mean(pieces, axis=0), by_mouth)
 
     def change(self, start_us: int, now_us: int) -> int | None:
         """Return when somebody else took over the turn that began at `start_us`; None if nobody."""
-        blocks = self._voiced_blocks(start_us, now_us)
+        evidence = self._evidence(start_us, now_us)
         shortest = -(-SHORTEST_US // BLOCK_US)
-        if len(blocks) < 2 * shortest:
-            return None
-        nats = [np.nan_to_num(self._evidence(face, blocks)) for face in self._faces.values()]
-        summed = np.cumsum(np.array([*nats, np.zeros(len(blocks))]), axis=1)
-        before, whole = summed[:, shortest - 1 : -shortest], summed[:, -1:]
-        gain = before.max(axis=0) + (whole - before).max(axis=0) - whole.max()
-        best = int(gain.argmax())
-        if gain[best] < CHANGE_NATS:
-            return None
-        return int(blocks[shortest + best][0])
+        if len(evidence.starts_us) >= 2 * shortest:
+            unseen = np.zeros(len(evidence.starts_us), np.float32)
+            nats = np.nan_to_num(np.array([*evidence.nats.values(), unseen]))
+            summed = np.cumsum(nats, axis=1)
+            before, whole = summed[:, shortest - 1 : -shortest], summed[:, -1:]
+            gain = before.max(axis=0) + (whole - before).max(axis=0) - whole.max()
+            if gain.max() >= CHANGE_NATS:
+                return int(evidence.starts_us[shortest + int(gain.argmax())])
+        return self._change_of_voice(start_us, now_us)
 
     def name_of(self, track_id: int) -> str | None:
         """Return the name that this face was given when it first spoke; None before that."""
         return self._names.get(track_id)
 
     def forget(self, speaker: str) -> None:
-        """Forget the mouth and the name of this speaker."""
+        """Forget the mouth, the voice and the name of this speaker."""
         for track in [track for track, name in self._names.items() if name == speaker]:
             del self._names[track]
             self._faces.pop(track, None)
+        if self._voices is not None:
+            self._voices.forget(speaker)
+            self._pieces.clear()
 
-    def _name(self, track: int) -> str:
+    def _by_mouth(self, start_us: int, end_us: int) -> Attributed:
+        evidence = self._evidence(start_us, end_us)
+        least = max(1.0, LEAST_SEEN * len(evidence.starts_us))
+        seen = {
+            track: float(np.nansum(nats))
+            for track, nats in evidence.nats.items()
+            if np.isfinite(nats).sum() >= least
+        }
+        if not seen:
+            if evidence.nats:
+                return Attributed(UNKNOWN, 0.0, None, "no face was seen for long enough")
+            return Attributed(FIRST_VOICE, 1.0, None, "no face was seen")
+        weights = np.array([*seen.values(), 0.0])
+        weights += np.log([(1 - UNSEEN) / len(seen)] * len(seen) + [UNSEEN])
+        shares = np.exp(weights - weights.max())
+        shares /= shares.sum()
+        best, confidence = int(shares.argmax()), float(shares.max())
+        track = [*seen, None][best]
+        if confidence < DOUBT:
+            return Attributed(UNKNOWN, confidence, track, "no mouth clearly moved with the voice")
+        if track is None:
+            return Attributed(FIRST_VOICE, confidence, None, "no mouth moved with the voice")
         if track not in self._names:
-            self._named += 1
-            self._names[track] = f"person {self._named}"
-        return self._names[track]
+            self._people += 1
+            self._names[track] = f"person {self._people}"
+        reason = "this mouth moved with the voice"
+        return Attributed(self._names[track], confidence, track, reason)
 
-    def _without_a_face(self, reason: str, confidence: float) -> Attributed:
-        return Attributed("voice 1", confidence, None, reason)
+    def _by_voice(self, voices: Voices, voice: Floats, by_mouth: Attributed) -> Attributed:
+        """Return who it is, when it was not only seen but heard whose voice it may be."""
+        name, alike = voices.closest(voice)
+        if by_mouth.speaker != UNKNOWN and by_mouth.track_id is not None:
+            if name != by_mouth.speaker and alike >= voices.same:
+                reason = f"the mouth is that of {by_mouth.speaker}, the voice that of {name}"
+                return replace(by_mouth, speaker=UNKNOWN, confidence=0.5, reason=reason)
+            voices.learn(by_mouth.speaker, voice)
+            return by_mouth
+        if name is not None and alike >= voices.same:
+            tracks = [track for track, known in self._names.items() if known == name]
+            voices.learn(name, voice)
+            reason = "this voice was heard before"
+            return Attributed(name, alike, tracks[0] if tracks else None, reason)
+        if by_mouth.speaker == UNKNOWN or alike > voices.other:
+            reason = f"{by_mouth.reason}, and the voice is like nobody's for sure"
+            return replace(by_mouth, speaker=UNKNOWN, reason=reason)
+        self._strangers += 1
+        new = f"voice {self._strangers}"
+        voices.learn(new, voice)
+        return replace(by_mouth, speaker=new, reason=f"{by_mouth.reason}, and the voice is new")
 
-    def _voiced_blocks(self, start_us: int, end_us: int) -> list[tuple[int, int]]:
-        """Return the thirds of a second of a turn in which a voice sounds for half of the time; all
-        of them where none was heard, since the caller says that this is a turn."""
-        edges = range(start_us, max(end_us, start_us + 1), BLOCK_US)
-        blocks = [(begin, min(begin + BLOCK_US, end_us)) for begin in edges]
-        hops = np.array(self._voice, np.float64).reshape(-1, 3)
-        middles, voiced = hops[:, :2].mean(axis=1), hops[:, 2] >= VOICED
-        kept = []
-        for begin, end in blocks:
-            inside = (middles >= begin) & (middles < end)
-            if inside.any() and voiced[inside].mean() >= 0.5:
-                kept.append((begin, end))
-        return kept or blocks
+    def _change_of_voice(self, start_us: int, now_us: int) -> int | None:
+        pieces = [piece for piece in self._pieces if start_us <= piece[0] and piece[1] <= now_us]
+        if self._voices is None or len(pieces) < 2:
+            return None
+        before, last = np.mean([voice for _, _, voice in pieces[:-1]], axis=0), pieces[-1]
+        return last[0] if self._voices.alike(before, last[2]) < self._voices.other else None
 
-    def _evidence(self, face: _Face, blocks: Sequence[tuple[int, int]]) -> Floats:
-        """Return for each block the log-likelihood ratio of speaking to resting, NaN if unseen."""
-        seen_us, moved = np.array(face.seen_us, np.float64), np.array(face.moved)
-        nats = np.full(len(blocks), np.nan)
-        for number, (begin, end) in enumerate(blocks):
-            # a movement is that since about a third of a second ago
-            inside = (seen_us >= begin + BLOCK_US / 2) & (seen_us < end + BLOCK_US / 2)
-            if inside.any():
-                ratio = NATS * (moved[inside].mean() - MIDDLE)
-                nats[number] = np.clip(ratio, -MOST_NATS, MOST_NATS)
-        return nats
+    def _evidence(self, start_us: int, end_us: int) -> _Evidence:
+        edges_us = np.arange(start_us, max(end_us, start_us + 1) + BLOCK_US // 2, BLOCK_US)
+        voiced = mean_between(*self._voice.arrays(), edges_us) >= VOICED
+        if not voiced.any():  # the caller says that this is a turn
+            voiced[:] = True
+        nats = {}
+        for track, face in self._faces.items():
+            times_us, moved = face.moved.arrays()
+            if len(times_us) and start_us <= times_us[-1]:
+                ratios = self._ratios(times_us, moved, edges_us)[voiced]
+                if np.isfinite(ratios).any():
+                    nats[track] = ratios
+        return _Evidence(edges_us[:-1][voiced], nats)
+
+    def _ratios(self, times_us: Times, moved: Floats, edges_us: Times) -> Floats:
+        """Return the log-likelihood ratios of talking to resting in each block."""
+        rest = self._rest(times_us, moved)
+        apart = max(0.0, TALKS - rest)
+        above = mean_between(times_us, moved, edges_us) - (TALKS + rest) / 2
+        ratios: Floats = np.clip(above * apart / DEVIATION**2, LEAST_NATS * apart, MOST_NATS)
+        return ratios
+
+    def _rest(self, times_us: Times, moved: Floats) -> float:
+        """Return how much this mouth seems to move while nobody speaks: it may smile, or chew."""
+        edges_us = np.arange(times_us[0], times_us[-1] + BLOCK_US, BLOCK_US)
+        voice = mean_between(*self._voice.arrays(), edges_us)
+        quiet = mean_between(times_us, moved, edges_us)[voice < VOICED / 2]
+        quiet = quiet[np.isfinite(quiet)]
+        if len(quiet) == 0:
+            return REST
+        calm = float(np.quantile(quiet, CALM))
+        return (REST_BLOCKS * REST + len(quiet) * calm) / (REST_BLOCKS + len(quiet))

@@ -19,7 +19,7 @@ NOISE = 40.0  # variance that a picture's noise alone may have, in squared grey 
 FLOOR = 0.06  # news that any two pictures of the same have
 YOUNGEST_US, OLDEST_US = 150_000, 720_000  # before now, of what a face is compared with
 NEAREST_US = 330_000  # the age that is compared with if there is one: that of 3 frames a second
-KEPT_EVERY_US = 60_000
+EVERY_US = 60_000  # a mouth is looked at
 FITS = 4  # of the head's movement, each giving less weight to what did not fit the last
 
 
@@ -38,17 +38,19 @@ class MouthMotion:
 
     def update(self, pts_us: int, frame: Pixels, box: Floats) -> float | None:
         """Return the logarithm of how much more of the mouth is new than of the upper face: about 0
-        at rest, 0.8 in speech. None with nothing to compare to.
+        at rest, 0.8 in speech. None with nothing to compare to, and sooner than 60 ms after the
+        last look.
 
         frame: (height, width, 3) RGB
         box: (4,) left, top, width and height of the face in it; a recent one will do
         """
-        face = self._cut(frame, box)
+        if self._past and 0 <= pts_us - self._past[-1][0] < EVERY_US:
+            return None
         while self._past and not 0 < pts_us - self._past[0][0] <= OLDEST_US:
             self._past.popleft()
+        face = self._cut(frame, box)
         compared = [past for past in self._past if pts_us - past[0] >= YOUNGEST_US]
-        if not self._past or pts_us - self._past[-1][0] >= KEPT_EVERY_US:
-            self._past.append((pts_us, face))
+        self._past.append((pts_us, face))
         if not compared:
             return None
         _, before = min(compared, key=lambda past: abs(pts_us - past[0] - NEAREST_US))
