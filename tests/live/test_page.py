@@ -82,7 +82,8 @@ def test_everything_that_happened_is_on_the_page() -> None:
     for told in (
         "a & b.mp4", "<b>Ben</b>", "R&D <script>", "stop it", "unknown", "no estimate", "face 2",
         "late", "revised", "face: late", "abstains: 0.2 is below", "joy → anger", "3 packets lost",
-        "1,234", "frames dropped: a newer one came", "5 turns of 3 people",
+        "1,234", "frames dropped: a newer one came",
+        "5 turns of 3 people, and 1 face of somebody who was not heard",
     ):  # fmt: skip
         assert told in tags.text, told
     assert "<script" not in page

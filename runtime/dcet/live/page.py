@@ -1,5 +1,6 @@
 """The page of a session: one HTML file, that needs nothing else, of who seemed how and when."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -15,6 +16,8 @@ from dcet.live.timeline_svg import clock, draw_timeline, lanes
 from dcet.runtime.labels import MODALITIES
 
 STREAMS = ("samples", "frames", "texts", "turns")
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+CERTAIN = 0.995  # of who speaks: what is rounded to 100 %
 WIDTH, HEIGHT = 480.0, 150.0  # of the plot of latencies
 
 
@@ -46,11 +49,13 @@ def render_page(
 
 
 def _head(record: Record, title: str, lead: str, notes: Sequence[str]) -> str:
+    people = record.people()
+    silent = sum(name not in people for name, *_ in lanes(record))
     counted = (
-        f"{_several(len(record.turns), 'turn')} of "
-        f"{_several(len(record.people()), 'person', 'people')}, "
-        f"{_several(len(record.presences), 'face')} in view, {clock(record.end_us)} long."
+        f"{_several(len(record.turns), 'turn')} of {_several(len(people), 'person', 'people')}"
     )
+    counted += f", and {_several(silent, 'face')} of somebody who was not heard" if silent else ""
+    counted += f", in {clock(record.end_us)}."
     warnings = "".join(f'<p class="alert">{escape(note)}</p>' for note in notes)
     lines = f'<p class="lead">{escape(lead)}</p><p>{escape(counted)}</p>{warnings}'
     return f"<h1>{escape(title)}</h1>{lines}"
@@ -121,8 +126,8 @@ def _row(event: Event) -> str:
     seems, sure, source = "no estimate", "", ""
     if estimate is not None:
         seems = (
-            f'<i style="background:{COLOURS[estimate.emotion]}"></i>{estimate.emotion} '
-            f"{estimate.probabilities[estimate.emotion]:.0%}"
+            f'<span class="nowrap"><i style="background:{COLOURS[estimate.emotion]}"></i>'
+            f"{estimate.emotion} {estimate.probabilities[estimate.emotion]:.0%}</span>"
         )
         if estimate.abstains is not None:
             seems += f"<small>abstains: {escape(estimate.abstains)}</small>"
@@ -136,11 +141,11 @@ def _row(event: Event) -> str:
     )
     state += "<small>revised</small>" if event.kind == "revised" else ""
     who = escape(event.speaker)
-    if event.speaker_confidence < 1:
+    if 0 < event.speaker_confidence < CERTAIN:
         who += f"<small>{event.speaker_confidence:.0%} sure</small>"
     return (
         f'<tr><td class="time">{clock(event.start_us)} – {clock(event.end_us)}{state}</td>'
-        f'<td class="who">{who}</td><td class="words">{escape(event.text or "")}</td>'
+        f'<td class="nowrap">{who}</td><td class="words">{escape(event.text or "")}</td>'
         f"<td>{seems}</td>"
         f'<td class="number">{sure}</td><td>{source}</td>'
         f'<td class="number">{event.latency_ms.get("total", 0.0):.1f}</td></tr>'
@@ -184,7 +189,7 @@ def _latency(record: Record) -> str:
 
 def _left_out(record: Record) -> str:
     reasons = Counter(
-        reason
+        NUMBER.sub("…", reason)
         for event in record.turns.values()
         for reason in (*event.left_out, *(event.estimate.degraded if event.estimate else ()))
     )

@@ -21,6 +21,10 @@ class Presence:
         """For whose it was taken most often; None where for nobody's."""
         return max(self.names, key=self.names.__getitem__, default=None)
 
+    @property
+    def seconds(self) -> float:
+        return sum(end_us - start_us for start_us, end_us in self.spans_us) / 1e6
+
 
 class Record:
     """The last event of every turn, every change, and when each face was seen.

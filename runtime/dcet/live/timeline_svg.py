@@ -10,13 +10,13 @@ from dcet.runtime.labels import MODALITIES
 
 AXIS, LANE, MARGIN = 26.0, 76.0, 14.0  # heights in px, and what is left free at both ends
 FACE_Y, TURN_Y, TURN_HEIGHT, WEIGHT_Y, WEIGHT_HEIGHT = 12.0, 22.0, 30.0, 55.0, 8.0  # in a lane
-PAGE_PX, LEAST_PX_S, MOST_PX_S = 940.0, 12.0, 100.0  # of width; of a second
+PAGE_PX, LEAST_PX_S, MOST_PX_S = 860.0, 12.0, 100.0  # of width; of a second
 TICK_PX = 70.0
 TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 DARK = ("joy", "neutral", "surprise")  # colours on which dark letters are read
 PALE = 0.6  # of probability, below which they are on every colour
 LETTER_PX = 7.0
-SHORTEST_US = 1_000_000
+SHORTEST_S = 1.0  # in view: less is what a face finder takes for a face for a moment
 
 
 def lanes(record: Record) -> list[tuple[str, list[Event], list[tuple[int, int]]]]:
@@ -28,7 +28,7 @@ def lanes(record: Record) -> list[tuple[str, list[Event], list[tuple[int, int]]]
     for track_id, presence in sorted(record.presences.items()):
         if presence.name in found:
             found[presence.name][1].extend(presence.spans_us)
-        elif sum(end_us - start_us for start_us, end_us in presence.spans_us) >= SHORTEST_US:
+        elif presence.seconds >= SHORTEST_S:
             found[f"face {track_id}"] = [], presence.spans_us
     return [(name, *of) for name, of in found.items()]
 
