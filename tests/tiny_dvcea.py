@@ -57,6 +57,8 @@ def utterances(
             text=f"words {number}",
             source=f"dia{number // 4}_utt{number % 4}.mp4",
             source_sha256=f"{number:064x}",
+            part_start_us=None,
+            part_end_us=None,
             start_us=number % 4 * 2_000_000,
             end_us=number % 4 * 2_000_000 + 1_600_000,
             picture_us=1_600_000,
@@ -80,5 +82,7 @@ def utterances(
 def write_tiny(folder: Path, count: int = 48) -> Path:
     """A small set, whose splits are in the order of the first dialogue of each."""
     made = sorted(utterances(count), key=lambda said: said.split != "train")
-    write_dvcea(folder, made, ABOUT, [{"source": "x.mp4", "error": "UnusableMedia", "reason": "-"}])
+    nobody = dict.fromkeys(("split", "dialogue", "utterance"))
+    aside = {"source": "x.mp4", **nobody, "error": "UnusableMedia", "reason": "-"}
+    write_dvcea(folder, made, ABOUT, [aside])
     return folder

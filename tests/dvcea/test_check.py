@@ -80,7 +80,11 @@ def test_the_same_video_twice_is_found_whatever_its_name(
 
 def test_parts_of_one_video_are_no_duplicates(tmp_path: Path) -> None:
     one: dict[str, Any] = {"source": "long.mp4", "source_sha256": "0" * 64}
-    assert found(tmp_path, [dataclasses.replace(said, **one) for said in clean(4)]) == []
+    parts = [
+        dataclasses.replace(said, part_start_us=said.start_us, part_end_us=said.end_us, **one)
+        for said in clean(4)
+    ]
+    assert found(tmp_path, parts) == []
 
 
 def test_times_that_nobody_noted_do_not_overlap(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ COLUMNS: Mapping[str, str] = {
     **dict.fromkeys(
         ("speaker", "emotion", "sentiment", "text", "source", "source_sha256"), "string"
     ),
-    **dict.fromkeys(("start_us", "end_us", "picture_us", "sound_us"), "int64"),
+    **dict.fromkeys(("part_start_us", "part_end_us", "start_us", "end_us"), "int64"),
+    **dict.fromkeys(("picture_us", "sound_us"), "int64"),
     **dict.fromkeys(("visual_start", "visual_count", "audio_start", "audio_count"), "int64"),
     "text_row": "int64",
     **dict.fromkeys(("visual_quality", "audio_quality", "text_quality"), "float"),
@@ -52,6 +53,8 @@ class DvceaUtterance:
     text: str | None
     source: str
     source_sha256: str
+    part_start_us: int | None
+    part_end_us: int | None
     start_us: int | None
     end_us: int | None
     picture_us: int
@@ -69,6 +72,13 @@ class DvceaUtterance:
     audio: Array | None
     audio_us: Array | None
     text_features: Array | None
+
+    @property
+    def part_us(self) -> tuple[int, int] | None:
+        """The part of the video that it is; None where it is all of it."""
+        if self.part_start_us is None or self.part_end_us is None:
+            return None
+        return self.part_start_us, self.part_end_us
 
     @property
     def where(self) -> str:

@@ -1,7 +1,7 @@
 """Finds in a DVCEA data set what goes wrong in data sets: each finding names its utterance."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -46,7 +46,6 @@ def check(dvcea: Dvcea, *, is_meld: bool = False) -> Iterator[Finding]:
     """
     known = known_faults() if is_meld else {}
     parts: dict[object, list[DvceaUtterance]] = defaultdict(list)
-    used = Counter(dvcea.column("source"))
     for dialogue in dvcea.dialogues:
         before: DvceaUtterance | None = None
         for said in dialogue:
@@ -55,7 +54,7 @@ def check(dvcea: Dvcea, *, is_meld: bool = False) -> Iterator[Finding]:
                 yield from _times(before, said)
             if fault := known.get((said.split, said.dialogue, said.utterance)):
                 yield Finding("known", said.where, fault)
-            for key in _identities(said, is_part=used[said.source] > 1):
+            for key in _identities(said):
                 parts[key].append(said)
             before = said
     yield from _duplicates(parts)
@@ -116,12 +115,9 @@ def _times(before: DvceaUtterance, said: DvceaUtterance) -> Iterator[Finding]:
         yield Finding("overlap", said.where, f"by {ends - begins:.2f} s")
 
 
-def _identities(said: DvceaUtterance, *, is_part: bool) -> Iterator[object]:
-    """Name what two utterances may have in common only if they are the same.
-
-    is_part: whether the video has other utterances, too
-    """
-    yield said.source_sha256, *((said.start_us, said.end_us) if is_part else ())
+def _identities(said: DvceaUtterance) -> Iterator[object]:
+    """Name what two utterances may have in common only if they are the same."""
+    yield said.source_sha256, said.part_us
     if said.audio is not None or said.visual is not None:
         digest = hashlib.sha256()
         for features in (said.audio, said.visual):

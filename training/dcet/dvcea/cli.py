@@ -10,11 +10,18 @@ from rich.table import Table
 
 from dcet.runtime.cli.command import Group
 from dcet.runtime.cli.options import json_option
-from dcet.runtime.cli.output import STDOUT, output_json, report_console, show_status
-from dcet.runtime.cli.paths import OutputFolder
+from dcet.runtime.cli.output import (
+    STDOUT,
+    output_json,
+    output_text,
+    report_console,
+    show_status,
+)
+from dcet.runtime.cli.paths import OutputFile, OutputFolder
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.files import read_json
+from dcet.runtime.senses.face import spread
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -219,6 +226,51 @@ def check(dvcea: Path, is_meld: bool, allowed: tuple[str, ...], json_path: Path 
     console.print(table if table.rows else f"{dvcea}: nothing is wrong that can be found")
     if any(found for kind, found in by_kind.items() if kind not in allowed):
         raise Exit(1)
+
+
+@main.command()
+@click.argument("dvcea", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--html", required=True, type=OutputFile(stdout=True), help="The page to write.")
+@click.option(
+    "--videos",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the videos, to show pictures with everyone's faces, and waveforms.",
+)
+@click.option("--split", help="Utterances of this split alone.")
+@click.option(
+    "--most",
+    default=50,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Utterances that are shown, evenly spread.",
+)
+def inspect(dvcea: Path, html: Path, videos: Path | None, split: str | None, most: int) -> None:
+    """Write a page: utterances with pictures, tracks, waveforms, labels and faults; and counts.
+
+    \b
+    Example:
+      dcet-dvcea inspect meld.dvcea --videos MELD.Raw --html meld.html
+    """
+    _need_dvcea()
+    from dcet.data.dvcea import Dvcea
+    from dcet.dvcea.check import check as find
+    from dcet.dvcea.look import Looks
+    from dcet.dvcea.page import render_page
+
+    opened = Dvcea.open(dvcea)
+    try:
+        chosen = opened if split is None else opened.split(split)
+    except KeyError as error:
+        raise click.BadParameter(str(error.args[0]), param_hint="'--split'") from error
+    with show_status() as status:
+        status("faults")
+        findings = list(find(opened))
+        looks = None if videos is None else Looks(videos, opened.manifest.value["settings"])
+        shown = []
+        for number, (_, said) in enumerate(spread(chosen, most)):
+            status(f"utterance {number + 1} of {min(most, len(chosen))}")
+            shown.append((said, None if looks is None else looks.at(said)))
+    output_text(html, render_page(opened, shown, findings))
 
 
 def _need_dvcea() -> None:

@@ -75,6 +75,8 @@ class Preparer:
             raise UnusableMedia(f"{path}: nothing of it can be decoded ({why}); copy it again")
         said = {
             **{key: value for key, value in asdict(clip).items() if key != "part_us"},
+            "part_start_us": None if clip.part_us is None else clip.part_us[0],
+            "part_end_us": None if clip.part_us is None else clip.part_us[1],
             "source_sha256": _sha256(path, path.stat().st_mtime_ns),
             "picture_us": media.picture_us,
             "sound_us": sound.length_us,

@@ -5,7 +5,7 @@ while the voice sounds (`dcet.live.attribution`). Where a segmentation of person
 says is another person is blanked out of the crops.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,11 +59,13 @@ def find_speaker(
     config: BuildConfig,
     finder: FaceFinder,
     persons: Persons | None = None,
+    on_faces: Callable[[int, Pixels, Sequence[TrackedFace]], None] = lambda *_: None,
 ) -> SpeakerFaces:
     """Follow all faces of a clip, choose the speaker's.
 
     pictures: times and RGB, `config.looks_per_step` a step; voice: probability of a voice in each
-    hop of 32 ms, None where there is no sound; end_us: of the utterance
+    hop of 32 ms, None where there is no sound; end_us: of the utterance; on_faces: told of each
+    picture, when it is, and the faces in it
     """
     tracker, attribution = FaceTracker(), Attribution()
     if voice is not None:
@@ -74,6 +76,7 @@ def find_speaker(
         frames += 1
         tracked = tracker.update(at_us, finder.find_all(frame), frame)
         attribution.see(at_us, tracked, frame)
+        on_faces(at_us, frame, tracked)
         step = at_us // config.step_us
         new = []
         for face in tracked:
