@@ -41,7 +41,8 @@ class ClipMedia:
 
     def __init__(self, path: Path, part_us: tuple[int, int] | None) -> None:
         self._file = MediaFile(path)
-        self._av, self.path = need("av", extra="dvcea"), path
+        self._converter = need("av", extra="dvcea").video.reformatter.VideoReformatter()
+        self.path = path
         whole_us = self._file.duration_us
         if part_us is not None and whole_us is not None and part_us[0] >= whole_us:
             raise UnusableMedia(
@@ -99,14 +100,21 @@ class ClipMedia:
                 begun_us = max(0, at_us)
                 next_us += max(0, -(-(at_us - next_us) // every_us)) * every_us
             else:
-                yield from _while_shown(shown, range(next_us, at_us, every_us))
+                yield from self._while_shown(shown, range(next_us, at_us, every_us))
                 next_us += len(range(next_us, at_us, every_us)) * every_us
                 step_us = at_us - shown_us
             shown, shown_us = frame, at_us
         end_us = min(shown_us + step_us, length_us)
         if shown is not None and end_us > begun_us:
             self.picture_us = end_us - begun_us
-            yield from _while_shown(shown, range(next_us, end_us, every_us))
+            yield from self._while_shown(shown, range(next_us, end_us, every_us))
+
+    def _while_shown(self, frame: Any, times_us: range) -> Iterator[tuple[int, Pixels]]:
+        """Yield a picture for each of the times; it is converted once, and not for none."""
+        pixels = upright(frame, self._converter) if times_us else None
+        for at_us in times_us:
+            assert pixels is not None
+            yield at_us, pixels
 
     def _placed(self, blocks: list[tuple[int, Floats]], rate_hz: int, last_us: int) -> Floats:
         """Put blocks where they belong between the part's beginning and `last_us`."""
@@ -135,14 +143,6 @@ class ClipMedia:
                 f"{MOST_US / MICROSECONDS:.0f} s; give the parts of it as rows with Start_s and "
                 "End_s"
             )
-
-
-def _while_shown(frame: Any, times_us: range) -> Iterator[tuple[int, Pixels]]:
-    """Yield a picture for each of the times; it is converted once, and not for none."""
-    pixels = upright(frame) if times_us else None
-    for at_us in times_us:
-        assert pixels is not None
-        yield at_us, pixels
 
 
 def _resampled(samples: Floats, rate_hz: int) -> Floats:

@@ -6,7 +6,7 @@ says is another person is blanked out of the crops.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -23,6 +23,7 @@ from dcet.runtime.senses.face_finder import FaceFinder
 HOP_US = HOP_SAMPLES * 1_000_000 // SAMPLE_RATE_HZ
 ONLY_ONE = 0.5  # confidence in the only person seen, where mouths say nothing
 BLANK = 127  # grey that stands for other people
+Person = dict[int, tuple[Pixels, float]]  # by step: crop and the finder's confidence
 Masks = Sequence[NDArray[np.bool_]]  # (height, width) of each person
 
 
@@ -46,12 +47,6 @@ class SpeakerFaces:
     reason: str
 
 
-@dataclass(slots=True, eq=False)
-class _Person:
-    steps: dict[int, tuple[Pixels, float]]  # crop and the finder's confidence, by step
-    looks: int = 0
-
-
 def find_speaker(
     pictures: Iterable[tuple[int, Pixels]],
     voice: Floats | None,
@@ -63,36 +58,36 @@ def find_speaker(
 ) -> SpeakerFaces:
     """Follow all faces of a clip, choose the speaker's.
 
-    pictures: times and RGB, `config.looks_per_step` a step; voice: probability of a voice in each
+    pictures: times and RGB, `config.looks_per_step` a step, in the first of which faces are
+    searched; voice: probability of a voice in each
     hop of 32 ms, None where there is no sound; end_us: of the utterance; on_faces: told of each
-    picture, when it is, and the faces in it
+    searched picture, when it is, and the faces in it
     """
     tracker, attribution = FaceTracker(), Attribution()
     if voice is not None:
         attribution.hear(0, HOP_US, voice)
-    people: dict[int, _Person] = {}
-    frames = 0
+    people: dict[int, Person] = {}
+    frames, searched = 0, -1
+    tracked: list[TrackedFace] = []
     for at_us, frame in pictures:
-        frames += 1
+        step = at_us // config.step_us
+        if step == searched:  # mouths are looked at where the faces were a moment ago
+            attribution.see(at_us, [replace(face, pts_us=at_us) for face in tracked], frame)
+            continue
+        frames, searched = frames + 1, step
         tracked = tracker.update(at_us, finder.find_all(frame), frame)
         attribution.see(at_us, tracked, frame)
         on_faces(at_us, frame, tracked)
-        step = at_us // config.step_us
-        new = []
+        masks = persons.masks(frame) if persons is not None and tracked else ()
         for face in tracked:
-            person = people.setdefault(face.track_id, _Person({}))
-            person.looks += 1
-            if step not in person.steps:
-                new.append(face)
-        masks = persons.masks(frame) if persons is not None and new else ()
-        for face in new:
             crop = _crop(_alone(frame, face, masks), face, config)
-            people[face.track_id].steps[step] = (crop, face.found.confidence)
+            person = people.setdefault(face.track_id, {})
+            person[step] = (crop, face.found.confidence)
     return _chosen(people, frames, attribution.who(0, end_us), voice is not None, config)
 
 
 def _chosen(
-    people: dict[int, _Person], frames: int, said: Attributed, heard: bool, config: BuildConfig
+    people: dict[int, Person], frames: int, said: Attributed, heard: bool, config: BuildConfig
 ) -> SpeakerFaces:
     track, confidence, reason = said.track_id, said.confidence, said.reason
     if not heard and track is not None:
@@ -107,12 +102,12 @@ def _chosen(
             nothing, np.zeros(0, np.int64), 0.0, frames, 0, None, confidence, reason
         )
     person = people[track]
-    steps = sorted(person.steps)
-    crops = np.stack([person.steps[step][0] for step in steps])
-    sure = np.array([person.steps[step][1] for step in steps], np.float32)
+    steps = sorted(person)
+    crops = np.stack([person[step][0] for step in steps])
+    sure = np.array([person[step][1] for step in steps], np.float32)
     quality = float((crop_qualities(crops) * sure).mean())
     times_us = np.array(steps, np.int64) * config.step_us + config.step_us // 2
-    return SpeakerFaces(crops, times_us, quality, frames, person.looks, track, confidence, reason)
+    return SpeakerFaces(crops, times_us, quality, frames, len(steps), track, confidence, reason)
 
 
 def _alone(frame: Pixels, face: TrackedFace, masks: Masks) -> Pixels:
