@@ -449,6 +449,13 @@ while True:
 KILLS = int(os.environ.get("DCET_KILLS", "20"))
 
 
+def wait_for_another(file: Path) -> None:
+    """Wait until another file lies in the place of this one."""
+    before = file.stat().st_ino
+    while file.stat().st_ino == before:
+        time.sleep(0.0005)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="it sends SIGKILL")
 def test_a_save_that_is_killed_leaves_the_last_whole_file(
@@ -469,7 +476,9 @@ def test_a_save_that_is_killed_leaves_the_last_whole_file(
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
             assert child.stdout.readline() == "saving\n"
-            time.sleep(draw.uniform(0, 0.05))
+            for _ in range(draw.randint(1, 2)):
+                wait_for_another(file)
+            time.sleep(draw.uniform(0, 0.02))
             child.send_signal(signal.SIGKILL)
         held = file.read_bytes()
         assert held in whole
