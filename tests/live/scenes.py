@@ -7,6 +7,9 @@ import numpy as np
 
 from dcet.live import Event, LiveSession
 from dcet.runtime.arrays import Floats
+from dcet.runtime.senses.face import Pixels
+from dcet.runtime.senses.face_finder import FaceFinder, FoundFace, cut_out
+from tests.runtime.signals import face
 
 RATE_HZ = 16_000
 
@@ -63,3 +66,31 @@ def adds_up(session: LiveSession) -> bool:
         == sum(counts[stream][fate] for fate in ("used", "late", "dropped"))
         for stream in ("samples", "frames", "texts", "turns")
     )
+
+
+class Finder(FaceFinder):
+    """Finds a face in each square of 60 pixels whose middle is not grey."""
+
+    def __init__(self) -> None:
+        self.searched = 0
+
+    def find_all(self, frame: Pixels) -> list[FoundFace]:
+        self.searched += 1
+        boxes = [
+            np.array([left, top, 60, 60], np.float32)
+            for left in range(0, frame.shape[1] - 59, 60)
+            for top in range(0, frame.shape[0] - 59, 60)
+            if (frame[top + 30, left + 30] != 128).any()
+        ]
+        return [cut_out(frame, box, 0.9) for box in boxes]
+
+
+def picture(*people: int, noise: int = 0) -> Pixels:
+    """Make a picture (120, 240, 3) with the faces of these people side by side; `noise` makes it
+    differ from others."""
+    made = np.full((120, 240, 3), 128, np.uint8)
+    for place, person in enumerate(people):
+        made[0:60, place * 60 : place * 60 + 60] = face(60, person)
+    made[119, 239] = noise % 256
+    made[112, 232] = noise % 256  # one that a frozen camera is told by
+    return made
