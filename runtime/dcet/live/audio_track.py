@@ -65,26 +65,33 @@ class AudioTrack:
             self._counters.settle("samples", "dropped", len(block.pcm), why="the same block again")
             return
         self._last = block
-        duration_us = len(block.pcm) / block.sample_rate_hz * SECOND_US
-        placed = self._clock.place(block.pts_us, duration_us)
-        if placed.place == "jump":
-            yield from self.flush()
-            self._restart()
-            self._counters.note("jumps of a clock of sound")
-            yield Break("its clock jumped")
-        elif placed.place == "gap":
-            self._counters.note("gaps in sound, filled with silence")
-            yield from self._silence(placed.silence_us, block.sample_rate_hz, duration_us)
-        heard = min(len(block.pcm), round(placed.heard_us * block.sample_rate_hz / SECOND_US))
-        self._counters.settle("samples", "late", heard, why="heard already")
-        size = max(1, int(PIECE_S * block.sample_rate_hz))
-        for begin in range(heard, len(block.pcm), size):
-            piece = block.pcm[begin : begin + size]
-            ahead_us = (len(block.pcm) - begin - len(piece)) / block.sample_rate_hz * SECOND_US
-            samples, broken = _to_mono(piece)
-            self._counters.settle("samples", "dropped", broken, why="NaN or infinite")
-            self._counters.settle("samples", "used", len(piece) - broken)
-            yield from self._feed(samples, block.sample_rate_hz, ahead_us)
+        left = len(block.pcm)  # samples of which it is not said yet what became of them
+        try:
+            duration_us = left / block.sample_rate_hz * SECOND_US
+            placed = self._clock.place(block.pts_us, duration_us)
+            if placed.place == "jump":
+                yield from self.flush()
+                self._restart()
+                self._counters.note("jumps of a clock of sound")
+                yield Break("its clock jumped")
+            elif placed.place == "gap":
+                self._counters.note("gaps in sound, filled with silence")
+                yield from self._silence(placed.silence_us, block.sample_rate_hz, duration_us)
+            heard = min(left, round(placed.heard_us * block.sample_rate_hz / SECOND_US))
+            self._counters.settle("samples", "late", heard, why="heard already")
+            left -= heard
+            size = max(1, int(PIECE_S * block.sample_rate_hz))
+            while left:
+                piece = block.pcm[len(block.pcm) - left :][:size]
+                samples, broken = _to_mono(piece)
+                left -= len(piece)
+                self._counters.settle("samples", "dropped", broken, why="NaN or infinite")
+                self._counters.settle("samples", "used", len(piece) - broken)
+                yield from self._feed(
+                    samples, block.sample_rate_hz, left / block.sample_rate_hz * SECOND_US
+                )
+        finally:
+            self._counters.settle("samples", "dropped", left, why="they could not be heard")
 
     def flush(self) -> Iterator[Hops]:
         """Give what is held back until more comes, the last hop filled up with silence."""

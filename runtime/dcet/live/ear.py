@@ -11,6 +11,7 @@ from dcet.live.turn_cutter import EDGE_MS, Span, Step, TurnCutter
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.bundle.manifest import Manifest, Speech
 from dcet.runtime.engines.engine import Engine, start
+from dcet.runtime.errors import EngineError
 
 KEPT_MS = 24_000  # of sound, as much as a turn may be made of
 UNHEARD = Speech(
@@ -43,6 +44,7 @@ class Ear:
     ) -> None:
         self.track = track
         self._engine = engine
+        self._counters = counters
         self._manifest = manifest
         self._speech = manifest.speech or UNHEARD
         self._hop_ms = self._speech.hop_samples / SAMPLE_RATE_HZ * 1000
@@ -129,11 +131,16 @@ class Ear:
             yield Heard(step, span, voice, start_us)
 
     def _voices(self, pcm: Floats) -> Floats:
-        """Return the probability of a voice in each of the hops. Raises EngineError."""
+        """Return the probability of a voice in each of the hops; 0 where that cannot be told."""
         if self._manifest.speech is None:
             return np.zeros(len(pcm), np.float32)
         inputs = {"pcm": pcm.reshape(1, -1), self._speech.input: self._state}
-        outputs = start(self._engine, self._speech.graph, inputs)()
+        try:
+            outputs = start(self._engine, self._speech.graph, inputs)()
+        except EngineError as error:
+            self._counters.note(f"failed: {str(error)[:200]}", len(pcm))
+            self._state = np.zeros_like(self._state)
+            return np.zeros(len(pcm), np.float32)
         self._state = outputs[self._speech.output]
         voices: Floats = outputs["speech"][0]
         return voices

@@ -34,7 +34,9 @@ class Costs:
         self._last_s = time.monotonic()
 
     def note(self, stage: str, size: int, took_ms: float) -> None:
-        """Take note of what a stage took just now."""
+        """Take note of what a stage took just now, where it had anything to do."""
+        if size == 0:
+            return
         with self._lock:
             now_s = time.monotonic()
             cold = self._cold(now_s - took_ms / 1000)

@@ -1,6 +1,7 @@
 """Cuts what microphones hear into turns, and has each encoded while it is spoken."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from dcet.live.answers import Answers
 from dcet.live.audio_track import AudioBlock
@@ -16,7 +17,7 @@ from dcet.live.timeline import SECOND_US
 from dcet.live.turn_cutter import LONGEST_MS, Span, Step
 from dcet.runtime.arrays import Floats
 from dcet.runtime.conversation import Conversation
-from dcet.runtime.errors import InputError
+from dcet.runtime.errors import DcetError, InputError
 
 SILENT_US = SECOND_US  # without any sound, after which a microphone is taken for silent
 MOST_MICROPHONES = 16
@@ -67,7 +68,11 @@ class Turns:
 
     def hear(self, block: AudioBlock) -> None:
         """Listen to a block of sound. Raises InputError or EngineError."""
-        ear = self.ear(block.track)
+        try:
+            ear = self.ear(block.track)
+        except InputError:
+            self._counters.settle("samples", "dropped", len(block.pcm), why="too many microphones")
+            raise
         for heard in ear.hear(block):
             self._people.hear(ear.track, heard.start_us, ear.hop_us, heard.voice)
             self._heard(ear, heard)
@@ -184,12 +189,14 @@ class Turns:
                 self._say_interim(turn, start_us, end_us)
             else:
                 self._heard(turn.ear, turn.ear.cut(changed_us))
-        elif is_pause:
-            end, who = turn.end_sample(), self._who(turn, start_us, end_us)
-            turn.paused = end, who
-            turn.encode(who.speaker, end)
-        elif turn.is_full:
-            turn.encode_windows(self._who(turn, start_us, end_us).speaker)
+        elif is_pause or turn.is_full:
+            who, end = self._who(turn, start_us, end_us), turn.end_sample()
+            with suppress(DcetError):  # the final tries again, and tells
+                if is_pause:
+                    turn.paused = end, who
+                    turn.encode(who.speaker, end)
+                else:
+                    turn.encode_windows(who.speaker)
 
     def _say_interim(self, turn: OpenTurn, start_us: int, end_us: int) -> None:
         who = self._who(turn, start_us, end_us)
