@@ -54,7 +54,7 @@ def test_what_people_say_is_text(tmp_path: Path) -> None:
 
 
 def test_a_clip_is_shown_with_its_faces(data: Path, config: BuildConfig, tmp_path: Path) -> None:
-    row = ("we are so happy", "Ann", "joy", "positive", 0, 0, "latentsync_demo1.mp4", 1, 1.8)
+    row = ("we are so happy", "Ann", "joy", "positive", 0, 0, "latentsync_demo1.mp4", 1, 2)
     rows = table(tmp_path / "dev.csv", (*MELD, "File", "Start_s", "End_s"), row)
     found = read_annotations([rows], data / "media")
     Build(data / "media", found, tmp_path / "set", config).run(quiet)
