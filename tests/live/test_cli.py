@@ -1,6 +1,7 @@
 """`dcet-live`: files in, events, a page and a video out."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from dcet.live import run
+from dcet.live import run, speech_recognition
 from dcet.live.capture import DeviceLost
 from dcet.live.cli import main
 from dcet.live.media_file import MediaFile, Picture, Sound
@@ -97,6 +98,16 @@ def test_in_real_time_it_takes_its_time(hearing: Bundle, film: Path, tmp_path: P
     finals = [event for event in events(tmp_path / "events.jsonl") if event["kind"] == "final"]
     assert finals
     assert all(event["deadline_us"] is not None for event in finals)
+
+
+def test_words_are_recognised_where_a_model_is_given(
+    hearing: Bundle, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech_recognition, "WORKER", "tests.live.fake_speech_worker")
+    replay(hearing, film, "--asr", tmp_path, "--jsonl", tmp_path / "events.jsonl")
+    last = events(tmp_path / "events.jsonl")[-1]
+    assert (last["kind"], last["revision"] > 0) == ("revised", True)
+    assert re.fullmatch(r"\d+ samples", last["text"]), "the subtitles were taken all the same"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`dcet-bench`: latency, accuracy, memory, robustness, room, peers, predictions, comparisons."""
+"""`dcet-bench`: latency, accuracy, memory, robustness, room, live, peers, predictions."""
 
 import sys
 from collections.abc import Callable
@@ -17,6 +17,9 @@ from dcet.benchmarks.figures import render_figures
 from dcet.benchmarks.latency.measure import LatencySettings, measure_latency
 from dcet.benchmarks.latency.page import render_page
 from dcet.benchmarks.latency.table import print_latency
+from dcet.benchmarks.live.measure import PARTS, LiveSettings, measure_live
+from dcet.benchmarks.live.page import render_live
+from dcet.benchmarks.live.table import print_live
 from dcet.benchmarks.memory.measure import MemorySettings, measure_memory
 from dcet.benchmarks.memory.page import render_memory
 from dcet.benchmarks.memory.table import print_memory
@@ -379,6 +382,79 @@ def room(
     with TrackOnStderr() as track:
         report = measure_room(_open(bundle), data, settings, track)
     _show(report, print_room, render_room, json_path, html_path)
+
+
+@main.command()
+@bundle_argument
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of recordings: talk with an .rttm next to it, and videos of talking heads.",
+)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help="Measure only this. May be repeated.  [default: all]",
+)
+@click.option(
+    "--seconds",
+    default=LiveSettings.seconds,
+    show_default=True,
+    type=FiniteRange(min=1),
+    help="Of the stream in real time, once idle and once beside as many busy processes as cores.",
+)
+@click.option(
+    "--deadline-ms",
+    default=LiveSettings.deadline_ms,
+    show_default=True,
+    type=FiniteRange(min=1, max=60_000),
+    help="Of the stream.",
+)
+@click.option(
+    "--minutes",
+    default=LiveSettings.minutes,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Of media time in fast-forward.",
+)
+@engine_option
+@write_option
+@html_option
+def live(
+    bundle: Path | None,
+    data: Path | None,
+    parts: tuple[str, ...],
+    seconds: float,
+    deadline_ms: float,
+    minutes: int,
+    engine: str,
+    json_path: Path | None,
+    html_path: Path | None,
+) -> None:
+    """Measure whether BUNDLE holds live: on time, for every person, for hours.
+
+    deadlines: accuracy of labelled turns against the deadline, idle and beside busy processes.
+    stream: from the end of speech to the final, with sound and 1080p pictures in real time.
+    cutting: turns of meetings, against their .rttm. long: memory, latency and counters in
+    fast-forward.
+
+    \b
+    Example:
+      dcet-bench live my.dcet --data recordings --json live.json --html live.html
+      dcet-bench live --part long --minutes 480
+    """
+    settings = LiveSettings(
+        engine=engine,
+        parts=parts or PARTS,
+        seconds=seconds,
+        deadline_ms=deadline_ms,
+        minutes=minutes,
+    )
+    with TrackOnStderr() as track:
+        report = measure_live(_open(bundle), data, settings, track)
+    _show(report, print_live, render_live, json_path, html_path)
 
 
 @main.command()

@@ -12,6 +12,9 @@ from dcet.benchmarks.figure_table import FigureTable
 from dcet.benchmarks.latency.compare import compare_latency
 from dcet.benchmarks.latency.figures import LATENCY_FIGURES
 from dcet.benchmarks.latency.measure import LATENCY_SCHEMA
+from dcet.benchmarks.live.compare import compare_live
+from dcet.benchmarks.live.figures import LIVE_FIGURES
+from dcet.benchmarks.live.measure import LIVE_SCHEMA
 from dcet.benchmarks.memory.compare import compare_memory
 from dcet.benchmarks.memory.figures import MEMORY_FIGURES
 from dcet.benchmarks.memory.measure import MEMORY_SCHEMA
@@ -46,6 +49,7 @@ KINDS: Mapping[str, Kind] = {
     ACCURACY_SCHEMA: Kind(compare=compare_accuracy, figures=ACCURACY_FIGURES),
     ROBUSTNESS_SCHEMA: Kind(compare=compare_robustness, figures=ROBUSTNESS_FIGURES),
     ROOM_SCHEMA: Kind(compare=compare_room, figures=ROOM_FIGURES),
+    LIVE_SCHEMA: Kind(compare=compare_live, figures=LIVE_FIGURES),
     MEMORY_SCHEMA: Kind(compare=compare_memory, figures=MEMORY_FIGURES),
     PEERS_SCHEMA: Kind(compare=compare_peers, figures=PEERS_FIGURES),
     PREDICT_SCHEMA: Kind(compare=compare_predictions, figures=PREDICTION_FIGURES),
