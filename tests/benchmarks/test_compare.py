@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from dcet.benchmarks.accuracy.measure import ACCURACY_SCHEMA
 from dcet.benchmarks.cli import main
 from dcet.benchmarks.latency.measure import LATENCY_SCHEMA
+from dcet.benchmarks.live.measure import LIVE_SCHEMA
 from dcet.benchmarks.memory.measure import MEMORY_SCHEMA
 from dcet.benchmarks.peers.measure import PEERS_SCHEMA
 from dcet.benchmarks.prediction.measure import PREDICT_SCHEMA
@@ -72,6 +73,18 @@ ROOM: dict[str, Any] = {
         {"key": "moved_silent", "name": "moved: silent", "value": 0.1, "bar": None},
     ],
 }
+LIVE: dict[str, Any] = {
+    "schema": LIVE_SCHEMA,
+    "bundle": {"sha256": "aa"},
+    "engine": {"name": "onnxruntime-cpu"},
+    "headlines": [
+        {"key": "final_p50", "value": 9.0},
+        {"key": "busy_on_time", "value": 1.0},
+        {"key": "cut_error", "value": 0.11},
+        {"key": "long_growth", "value": 0.1},
+    ],
+    "deadlines": [{"deadline_ms": 50.0, "busy": 2, "weighted_f1": 0.6}],
+}
 MEMORY: dict[str, Any] = {
     "schema": MEMORY_SCHEMA,
     "bundle": {"sha256": "aa"},
@@ -103,7 +116,7 @@ PREDICTION: dict[str, Any] = {
 # As measured, both turns of one text have names that begin alike.
 THREE_SENSES = {"name": "fixed, 3 s of sound", "latency_ms": LATENCY["fixed"]["latency_ms"]}
 WITH_THREE_SENSES = {**LATENCY, "three_senses": THREE_SENSES}
-REPORTS = (WITH_THREE_SENSES, ACCURACY, ROBUSTNESS, ROOM, MEMORY, PEERS, PREDICTION)
+REPORTS = (WITH_THREE_SENSES, ACCURACY, ROBUSTNESS, ROOM, LIVE, MEMORY, PEERS, PREDICTION)
 
 
 def changed(report: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -155,6 +168,11 @@ def test_two_figures_of_one_name_are_bad_input(tmp_path: Path) -> None:
         (ROOM, "headlines.0.value", 0.03),
         (ROOM, "headlines.0.value", None),
         (ROOM, "headlines.1.value", 0.2),
+        (LIVE, "headlines.0.value", 10.0),
+        (LIVE, "headlines.1.value", 0.9),
+        (LIVE, "headlines.2.value", 0.12),
+        (LIVE, "headlines.3.value", 2.1),
+        (LIVE, "deadlines.0.weighted_f1", 0.5),
         (LATENCY, "fixed.latency_ms.step.p50", 1.11),
         (LATENCY, "mixed.latency_ms.turn.p99", 3.4),
         (LATENCY, "cold_start.import_s", 0.12),
@@ -188,7 +206,12 @@ def test_worse_is_a_regression_and_better_is_not(
 
 @pytest.mark.parametrize(
     ("report", "path", "value"),
-    [(LATENCY, "fixed.latency_ms.step.p50", 1.09), (ACCURACY, "weighted_f1", 0.6192)],
+    [
+        (LATENCY, "fixed.latency_ms.step.p50", 1.09),
+        (ACCURACY, "weighted_f1", 0.6192),
+        (LIVE, "headlines.0.value", 9.8),
+        (LIVE, "headlines.3.value", 1.9),  # what a process grows by chance is within its bar
+    ],
 )
 def test_within_the_tolerance_is_no_regression(
     tmp_path: Path, report: dict[str, Any], path: str, value: Any

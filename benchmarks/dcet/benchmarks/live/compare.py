@@ -11,7 +11,7 @@ from dcet.benchmarks.comparison import (
 )
 from dcet.benchmarks.live.headlines import KNOWN
 
-TIMED = ("ms", "cores", "MiB", "×")  # they vary from run to run
+TIMED = ("ms", "cores", "×")  # they vary from run to run
 
 
 def compare_live(before: Report, after: Report, tolerance: float) -> Iterator[Row]:
@@ -22,7 +22,16 @@ def compare_live(before: Report, after: Report, tolerance: float) -> Iterator[Ro
         if key not in later:
             continue
         known, values = KNOWN[key], (float(row["value"]), later[key])
-        if known.unit in TIMED:
+        if known.unit == "MiB":
+            bound = max(known.bar, values[0] * (1 + tolerance))
+            yield Row(
+                name=known.name,
+                unit=known.unit,
+                before=values[0],
+                after=values[1],
+                regressed=values[1] > bound,
+            )
+        elif known.unit in TIMED:
             yield lower_is_better(known.name, known.unit, *values, tolerance)
         elif key == "busy_on_time":
             yield higher_is_better(known.name, known.unit, *values, tolerance)
