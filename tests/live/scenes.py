@@ -73,6 +73,7 @@ class Finder(FaceFinder):
 
     def __init__(self) -> None:
         self.searched = 0
+        self.detector, self.degraded = "drawn", ()
 
     def find_all(self, frame: Pixels) -> list[FoundFace]:
         self.searched += 1

@@ -28,7 +28,6 @@ from dcet.runtime.senses.encoded import Encoded
 REMEMBERED = 16  # turns whose words may still come
 PATIENCE_US = 10 * SECOND_US  # with which the memory waits for words
 REST_US = 2 * SECOND_US  # after the first late words, in which the rest of them may come
-EARLY_S = 0.004  # before the deadline, so that what is told at once is there in time
 FATES: dict[Status, Fate] = {"late": "late", "missing": "dropped"}
 COVERED_US = 500_000  # words that reach so near to the end of a turn are all of it
 
@@ -89,7 +88,7 @@ class Answers:
             spoken.at_once = remembered(self._conversation, spoken.who.speaker)
             spoken.at_once_lacks = "the turn itself: this is what was remembered"
         why = "everything else: it is not done in time"
-        self._alarm.set(due_s - EARLY_S, lambda: self.at_once(spoken, [why]))
+        self._alarm.set(due_s, lambda: self.at_once(spoken, [why]))
         try:
             yield
         finally:

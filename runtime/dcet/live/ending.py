@@ -23,6 +23,19 @@ class Ending:
         self._counters = counters
         self._deadline_ms = deadline_ms
 
+    def is_safe(self, turn: OpenTurn, speaker: str, end: int, arrived_s: float) -> bool:
+        """Return whether the sound up to the sample `end` can be encoded now without making the
+        answer late that is due if the turn ends as soon as it can."""
+        if self._deadline_ms is None:
+            return True
+        lag_ms = (time.perf_counter() - arrived_s) * 1000
+        left_ms = turn.ear.cutter.safe * turn.ear.hop_us / 1000 + self._deadline_ms / 2 - lag_ms
+        windows = turn.windows_left(speaker, end)
+        if self._planner.costs.expect_ms("audio", windows) <= left_ms:
+            return True
+        self._planner.costs.doubt("audio", windows)
+        return False
+
     def choose(self, spoken: Spoken, turn: OpenTurn, end: int) -> None:
         """Decide what of the sound and the words is used, and encode that sound."""
         speaker, text = spoken.who.speaker, join(spoken.words)

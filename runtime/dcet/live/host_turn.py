@@ -83,6 +83,8 @@ class HostTurns:
                 spoken.encoded = self._add_faces(spoken, turn.given)
             except DcetError as error:
                 spoken.left_out.append(str(error))
+            except Exception as error:  # noqa: BLE001  whoever calls waits for an answer
+                spoken.left_out.append(f"{type(error).__name__}: {error}")
             self._answers.final(spoken, awaits_words=False)
 
     def _left_ms(self, spoken: Spoken) -> float | None:
@@ -140,6 +142,7 @@ class HostTurns:
             left_ms -= costs.expect_ms("step", 1) + SPARE_MS
             count = max(0, min(most, int(left_ms / each_ms)))
             if count < most:
+                costs.doubt(stage, 1)
                 why = f"each takes {each_ms:.0f} ms, {max(0.0, left_ms):.0f} ms are left"
                 spoken.left_out.append(f"face: {most - count} of {most}: {why}")
             if count == 0:

@@ -17,6 +17,7 @@ KEPT = 64  # of each stage and size: what a machine did a while ago says little
 IDLE_S = (0.3, 3.0)  # after which caches and clocks are cold, and colder
 UNKNOWN_MS = 25.0  # of a stage that never ran
 COLD = 1.5  # times as long as what was measured warm, where nothing was measured cold
+DOUBT = 0.8  # of what a stage is expected to take, when it was left out again
 SPARE_MS = 2.0  # kept for what is not measured
 
 Key = tuple[str, int]
@@ -54,6 +55,18 @@ class Costs:
                     factor = COLD if near < cold else 1.0
                     return factor * float(np.quantile(took, QUANTILE))
             return self._scaled_ms(stage, size)
+
+    def doubt(self, stage: str, size: int) -> None:
+        """Expect a little less of a stage that was left out, so that it is tried again."""
+        expected_ms = self.expect_ms(stage, size)
+        with self._lock:
+            key = (stage, size), self._cold(time.monotonic())
+            took = self._took.setdefault(key, deque(maxlen=KEPT))
+            if len(took) > 1:
+                took.remove(max(took))
+            elif size:
+                took.clear()
+                took.append(DOUBT * expected_ms)
 
     def _scaled_ms(self, stage: str, size: int) -> float:
         """Scale what other sizes took."""
@@ -100,4 +113,5 @@ class Planner:
             if left_ms is None or takes_ms + SPARE_MS <= left_ms:
                 return choice, tuple(left_out)
             why = f"it would take {takes_ms:.0f} ms, {max(0.0, left_ms):.0f} ms are left"
+            self.costs.doubt(*max(choice.stages.items(), key=lambda it: self.costs.expect_ms(*it)))
         return None, (*left_out, f"all but the memory: {why}")

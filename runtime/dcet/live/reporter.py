@@ -11,6 +11,9 @@ from dcet.live.texts import Words, join
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.senses.encoded import Encoded
 
+EARLY = 0.1  # of the deadline: until a thread that is to tell something does
+EARLY_MS = 4.0
+
 
 @dataclass(slots=True, eq=False)
 class Spoken:
@@ -45,8 +48,12 @@ class Reporter:
         self._lock = threading.Lock()
 
     def due_s(self, spoken: Spoken) -> float | None:
-        """Return when a final is due, on the clock of time.perf_counter."""
-        return None if self._deadline_ms is None else spoken.arrived_s + self._deadline_ms / 1000
+        """Return when a final must be told to be there in time, on the clock of
+        time.perf_counter."""
+        if self._deadline_ms is None:
+            return None
+        early_ms = max(EARLY_MS, EARLY * self._deadline_ms)
+        return spoken.arrived_s + (self._deadline_ms - early_ms) / 1000
 
     def say_at_once(self, spoken: Spoken, left_out: Sequence[str]) -> None:
         """Send a final of what can be told at once, where that is anything and none was sent."""
@@ -62,6 +69,8 @@ class Reporter:
         revised, as late. Returns the status."""
         with self._lock:
             is_late = kind == "final" and spoken.is_answered
+            if kind == "final":
+                spoken.at_once = None  # the alarm may be about to ring
             return self._say("revised" if is_late else kind, spoken, estimate)
 
     def _say(self, kind: Kind, spoken: Spoken, estimate: Estimate | None) -> Status:

@@ -79,6 +79,12 @@ class TurnCutter:
             return self.now
         return min(self.now, self.span.first + self._longest - self._searched)
 
+    @property
+    def safe(self) -> int:
+        """How many hops it takes at least until the turn ends by itself."""
+        silent = 0 if self.span is None else self.now - self.span.end
+        return max(0, self._hangover - silent)
+
     def hop(self, voice: float, power: float) -> tuple[Step, Span | None]:
         """Hear a hop; return what it did, and the span of the turn that ended."""
         self._last.append((voice, power))

@@ -191,6 +191,9 @@ class Turns:
                 self._heard(turn.ear, turn.ear.cut(changed_us))
         elif is_pause or turn.is_full:
             who, end = self._who(turn, start_us, end_us), turn.end_sample()
+            if not self._ending.is_safe(turn, who.speaker, end, self.arrived_s):
+                self._counters.note("sound not encoded ahead: there was no time")
+                return
             with suppress(DcetError):  # the final tries again, and tells
                 if is_pause:
                     turn.paused = end, who
@@ -199,10 +202,13 @@ class Turns:
                     turn.encode_windows(who.speaker)
 
     def _say_interim(self, turn: OpenTurn, start_us: int, end_us: int) -> None:
-        who = self._who(turn, start_us, end_us)
+        who, end = self._who(turn, start_us, end_us), turn.end_sample()
+        if not self._ending.is_safe(turn, who.speaker, end, self.arrived_s):
+            self._counters.note("interims left out: there was no time")
+            return
         spoken = self._spoken(turn, who, start_us, end_us)
         spoken.words = self._texts.of(start_us, end_us)
-        encode_sound(spoken, turn, turn.end_sample())
+        encode_sound(spoken, turn, end)
         turn.estimate = self._answers.interim(spoken) or turn.estimate
         turn.revision = spoken.revision
 
