@@ -18,16 +18,16 @@ SHIFT = 4  # pixels that a part may lie away from where the head's movement puts
 NOISE = 40.0  # variance that a picture's noise alone may have, in squared grey levels
 FLOOR = 0.06  # news that any two pictures of the same have
 YOUNGEST_US, OLDEST_US = 150_000, 720_000  # before now, of what a face is compared with
-NEAREST_US = 330_000  # the age that is compared with if there is one: that of 3 frames a second
-EVERY_US = 60_000  # a mouth is looked at
+AGES_US = (330_000, 660_000)  # compared with, where there are such: those of 3 frames a second
+EVERY_US = 90_000  # a mouth is looked at
 FITS = 4  # of the head's movement, each giving less weight to what did not fit the last
 
 
 class MouthMotion:
     """Follows the mouth of one face. What it looks back on is at most 0.72 s old.
 
-    Compares with the face of about a third of a second ago, whatever the rate of frames is, so that
-    3 and 60 frames a second measure the same. One thread at a time.
+    Compares with the faces of about one and two thirds of a second ago, whatever the rate of frames
+    is, so that 3 and 60 frames a second measure the same. One thread at a time.
     """
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class MouthMotion:
         self._past: deque[tuple[int, Pixels]] = deque()
 
     def update(self, pts_us: int, frame: Pixels, box: Floats) -> float | None:
-        """Return the logarithm of how much more of the mouth is new than of the upper face: about 0
-        at rest, 0.8 in speech. None with nothing to compare to, and sooner than 60 ms after the
-        last look.
+        """Return the logarithm of how much more of the mouth is new than of the upper face, since
+        one or the other: about 0 at rest, 0.9 in speech. None with nothing to compare to, and
+        sooner than 90 ms after the last look.
 
         frame: (height, width, 3) RGB
         box: (4,) left, top, width and height of the face in it; a recent one will do
@@ -53,9 +53,15 @@ class MouthMotion:
         self._past.append((pts_us, face))
         if not compared:
             return None
-        _, before = min(compared, key=lambda past: abs(pts_us - past[0] - NEAREST_US))
-        before = self._as_the_head_moved(before, face)
-        mouth, upper = (self._news(before, face, area) for area in (MOUTH, UPPER))
+        nearest = {
+            min(range(len(compared)), key=lambda past: abs(pts_us - compared[past][0] - age))
+            for age in AGES_US
+        }
+        return max(self._moved(compared[past][1], face) for past in nearest)
+
+    def _moved(self, before: Pixels, now: Pixels) -> float:
+        before = self._as_the_head_moved(before, now)
+        mouth, upper = (self._news(before, now, area) for area in (MOUTH, UPPER))
         return float(np.log((mouth + FLOOR) / (upper + FLOOR)))
 
     def _cut(self, frame: Pixels, box: Floats) -> Pixels:
