@@ -97,6 +97,21 @@ def test_events_are_told_while_nothing_comes(tmp_path: Path) -> None:
     assert told_s[0] < 0.9 < time.monotonic() - started_s
 
 
+def test_in_real_time_pictures_do_not_hold_up_the_sound(tmp_path: Path) -> None:
+    clip = MediaFile(write_clip(tmp_path / "room.mp4", list(range(0, 1000, 40)), seconds=1.0))
+    shown: list[int] = []
+
+    def draw(track: str, picture: Picture) -> None:
+        time.sleep(0.3)
+        shown.append(picture.pts_us)
+
+    started_s = time.monotonic()
+    session = played([clip], is_real_time=True, on_picture=draw)
+    assert time.monotonic() - started_s < 25 * 0.3 / 2
+    assert 1 <= len(shown) < 12
+    assert len([what for what, *_ in session.pushed if what == "rgb"]) == 25
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_same_files_are_pushed_the_same_way_again(tmp_path: Path, count: int) -> None:
     files = [

@@ -437,8 +437,8 @@ def live(
 
     deadlines: accuracy of labelled turns against the deadline, idle and beside busy processes.
     stream: from the end of speech to the final, with sound and 1080p pictures in real time.
-    cutting: turns of meetings, against their .rttm. long: memory, latency and counters in
-    fast-forward.
+    cutting: turns of meetings, against their .rttm. people: who speaks, of talking heads side by
+    side. long: memory, latency and counters in fast-forward.
 
     \b
     Example:

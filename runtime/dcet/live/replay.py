@@ -13,6 +13,7 @@ from dcet.live.subtitles import Said
 
 T = TypeVar("T")
 SLICE_S = 0.05  # of waiting, after which events are looked for
+BEHIND_S = 0.2  # from which pictures are not shown: sound must not wait for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,12 @@ class Pace:
             time.sleep(min(left_s, SLICE_S))
             self._waiting()
 
+    def is_behind(self, at_us: int) -> bool:
+        """Tell whether a media time was due long ago."""
+        if self._started_s is None:
+            return False
+        return time.monotonic() - self._started_s - at_us / 1e6 > BEHIND_S
+
 
 def track_names(files: Sequence[MediaFile]) -> list[str]:
     """Name each file's track: as the file, without its ending, and numbered where two are alike."""
@@ -70,7 +77,8 @@ def play(
     """Play files that began at the same moment, each a track of its own, to their ends.
 
     on_event: called with each event
-    on_picture: called with each picture and its track, after the session was given it
+    on_picture: called with each picture and its track, after the session was given it; in real time
+        not with those that are late
 
     Raises UnusableMedia where nothing of a file can be decoded.
     """
@@ -92,7 +100,7 @@ def play(
             cue = item.said
             session.push_text(cue.text, cue.start_us, cue.end_us, speaker=cue.speaker)
         tell()
-        if isinstance(item, Picture):
+        if isinstance(item, Picture) and not pace.is_behind(item.pts_us):
             on_picture(track, item)
     session.close()
     tell()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dcet.benchmarks.live.cutting import Cutting
 from dcet.benchmarks.live.deadlines import Deadline
 from dcet.benchmarks.live.long_run import LongRun
+from dcet.benchmarks.live.people import People
 from dcet.benchmarks.live.streaming import IdleRoom, Streaming
 
 
@@ -29,6 +30,9 @@ KNOWN: Mapping[str, Known] = {
     "idle_cpu": Known(name="cores that an empty room takes", unit="cores", bar=0.10),
     "cut_error": Known(name="turns of meetings: time wrong", unit="", bar=0.12),
     "cut_delay": Known(name="turns of meetings: end known after, p50", unit="ms", bar=350),
+    "right_person": Known(name="right person, worst of all clips", unit="", bar=0.95, more=True),
+    "wrong_person": Known(name="wrong person, worst of all clips", unit="", bar=0.02),
+    "crossed_ids": Known(name="ids that two people had", unit="ids", bar=0),
     "long_growth": Known(name="memory growth over the long run", unit="MiB", bar=2),
     "long_p99": Known(name="p99 at the end of the long run to that at first", unit="×", bar=1.25),
     "long_counters": Known(name="counts that do not add up", unit="", bar=0),
@@ -50,6 +54,7 @@ def headlines(
     streaming: Sequence[Streaming],
     idle: IdleRoom | None,
     cutting: Cutting | None,
+    people: Sequence[People],
     long_run: LongRun | None,
 ) -> tuple[Headline, ...]:
     """Take the figures out of the parts of a report that there are."""
@@ -69,6 +74,10 @@ def headlines(
         values["cut_error"] = cutting.error
         if cutting.delay_p50_ms is not None:
             values["cut_delay"] = cutting.delay_p50_ms
+    if people:
+        values["right_person"] = min(row.who.right for row in people)
+        values["wrong_person"] = max(row.who.wrong for row in people)
+        values["crossed_ids"] = sum(row.who.crossed for row in people)
     if long_run is not None:
         values["long_growth"] = long_run.growth_bytes / 2**20
         values["long_p99"] = long_run.p99_last_ms / max(long_run.p99_first_ms, 1e-9)

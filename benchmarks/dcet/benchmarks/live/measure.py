@@ -14,6 +14,7 @@ from dcet.benchmarks.live.cutting import Cutting, measure_cutting
 from dcet.benchmarks.live.deadlines import Deadline, measure_deadlines
 from dcet.benchmarks.live.headlines import Headline, headlines
 from dcet.benchmarks.live.long_run import LongRun, measure_long_run
+from dcet.benchmarks.live.people import People, measure_people
 from dcet.benchmarks.live.room_stream import made_stream
 from dcet.benchmarks.live.streaming import IdleRoom, Streaming, measure_idle, measure_streaming
 from dcet.benchmarks.machine import Machine, now, read_machine
@@ -23,7 +24,7 @@ from dcet.data.default_turns import default_turns
 from dcet.runtime import Bundle
 
 LIVE_SCHEMA = "dcet-bench/live/1"
-PARTS = ("deadlines", "stream", "cutting", "long")
+PARTS = ("deadlines", "stream", "cutting", "people", "long")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class LiveReport:
     streaming: tuple[Streaming, ...]
     idle: IdleRoom | None
     cutting: Cutting | None
+    people: tuple[People, ...]
     long_run: LongRun | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def measure_live(
     measured = _Parts(bundle, settings, found, (0, machine.cores), track)
     deadlines = measured.deadlines()
     streaming, idle = measured.streaming()
-    cutting, long_run = measured.cutting(), measured.long_run()
+    cutting, people, long_run = measured.cutting(), measured.people(), measured.long_run()
     return LiveReport(
         created=now(),
         bundle=identify_bundle(bundle),
@@ -74,11 +76,12 @@ def measure_live(
         machine=machine,
         settings=settings,
         data=None if folder is None else folder.resolve().name,
-        headlines=headlines(deadlines, streaming, idle, cutting, long_run),
+        headlines=headlines(deadlines, streaming, idle, cutting, people, long_run),
         deadlines=deadlines,
         streaming=streaming,
         idle=idle,
         cutting=cutting,
+        people=people,
         long_run=long_run,
     )
 
@@ -132,6 +135,11 @@ class _Parts:
             return None
         talk = [found.read(path) for path in found.talk if path in found.turns]
         return measure_cutting(self._bundle, self._engine, talk, self._track)
+
+    def people(self) -> tuple[People, ...]:
+        if "people" not in self._settings.parts:
+            return ()
+        return measure_people(self._bundle, self._videos, self._track)
 
     def long_run(self) -> LongRun | None:
         if "long" not in self._settings.parts:

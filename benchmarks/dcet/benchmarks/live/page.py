@@ -23,6 +23,7 @@ def render_live(report: LiveReport) -> str:
         _deadlines(report),
         _streaming(report),
         _cutting(report),
+        _people(report),
         _long_run(report),
         _measured_with(report),
     )
@@ -159,6 +160,29 @@ def _cutting(report: LiveReport) -> str:
         "<h2>Turns of meetings</h2>"
         '<p class="note">Against the turns that people wrote down; shares are of all time.</p>'
         + card("", table(["", "measured"], rows))
+    )
+
+
+def _people(report: LiveReport) -> str:
+    if not report.people:
+        return ""
+    rows = [
+        [
+            f"{row.clips}, {row.who.frame_rate:g} frames/s",
+            f"{row.who.seconds:.0f} s",
+            share(row.who.right),
+            share(row.who.wrong),
+            share(1 - row.who.right - row.who.wrong),
+            share(row.who.right_at_once),
+            f"{row.who.crossed}",
+        ]
+        for row in report.people
+    ]
+    head = ["", "voiced", "right", "wrong", "unknown", "right at once", "ids that crossed"]
+    return (
+        "<h2>Who speaks</h2>"
+        '<p class="note">Talking heads side by side, of whom one at a time speaks; at once: after '
+        "a second of the turn.</p>" + card("", table(head, rows))
     )
 
 

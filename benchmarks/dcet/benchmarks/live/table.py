@@ -14,7 +14,7 @@ def print_live(report: LiveReport, console: Console) -> None:
     for line in not_measured(report):
         console.print(line)
     console.print()
-    for table in (_deadlines(report), _streaming(report)):
+    for table in (_deadlines(report), _streaming(report), _people(report)):
         if table.row_count:
             console.print(table)
     console.print(_headlines(report))
@@ -53,4 +53,20 @@ def _streaming(report: LiveReport) -> Table:
             found = [f"{value:.1f} ms" for value in shown]
         name = f"{row.pictures[1]}×{row.pictures[0]}, {beside(row.busy)}"
         table.add_row(name, f"{row.turns}", *found, share(row.on_time), f"{row.cpu_cores:.2f}")
+    return table
+
+
+def _people(report: LiveReport) -> Table:
+    columns = ("voiced", "right", "wrong", "right at once", "crossed")
+    table = new_table("people side by side", "", *columns)
+    for row in report.people:
+        who = row.who
+        table.add_row(
+            f"{row.clips}, {who.frame_rate:g} frames/s",
+            f"{who.seconds:.0f} s",
+            share(who.right),
+            share(who.wrong),
+            share(who.right_at_once),
+            f"{who.crossed}",
+        )
     return table

@@ -9,6 +9,7 @@ def not_measured(report: LiveReport) -> list[str]:
     parts = report.settings.parts
     reasons = {
         "cutting": (report.cutting is None, "want of talk with an .rttm in --data"),
+        "people": (not report.people, "want of the talking heads that it is made of in --data"),
     }
     return [
         f"not measured: {part}, for {why}"
