@@ -54,6 +54,13 @@ def test_the_mouth_that_moves_with_the_voice_speaks(rate: float) -> None:
     assert attribution.name_of(3) is None
 
 
+def test_the_microphone_that_hears_a_voice_counts() -> None:
+    attribution = watch(lambda at: 0 if at > 1 else None, lambda at: at > 1, 4, 10)
+    for hop in range(0, 4_000_000, HOP_US):
+        attribution.hear(hop - 50_000, HOP_US, np.zeros(1, np.float32), microphone="far away")
+    assert attribution.who(1_000_000, 4_000_000).speaker == "person 1"
+
+
 @pytest.mark.parametrize("rate", [3, 10, 30])
 def test_a_voice_while_no_mouth_moves_is_a_person_without_a_face(rate: float) -> None:
     attribution = watch(lambda at: None, lambda at: at > 1, 5, rate)
@@ -95,8 +102,9 @@ def test_who_is_forgotten_is_a_new_person_and_no_name_is_given_twice() -> None:
 
 
 def hear(attribution: Attribution, start_s: float, embedding: list[float]) -> None:
-    """Let a stand-in for a speaker model hear this, for a second and a half."""
-    attribution.listen(round(start_s * 1e6), np.repeat(np.array(embedding, np.float32), 12_000))
+    """Let it hear a second and a half of a voice with this embedding."""
+    start_us = round(start_s * 1e6)
+    attribution.listen(start_us, start_us + 1_500_000, np.array(embedding, np.float32))
 
 
 def stand_in(pcm: Floats) -> Floats:

@@ -11,7 +11,7 @@ from dcet.live.face_tracker import MOST_PEOPLE, TrackedFace
 from dcet.live.history import History, Times, mean_between
 from dcet.live.mouth import MouthMotion
 from dcet.live.voices import Voices
-from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
+from dcet.runtime.arrays import Floats
 from dcet.runtime.senses.face import Pixels
 
 UNKNOWN = "unknown"
@@ -77,7 +77,7 @@ class Attribution:
         self._faces: dict[int, _Face] = {}
         self._names: dict[int, str] = {}
         self._people = self._strangers = 0  # who were given a name
-        self._voice = History()
+        self._voice: dict[str, History] = {}  # by microphone
         self._pieces: deque[tuple[int, int, Floats]] = deque(maxlen=MOST_PIECES)
         if self._voices is not None:
             self._voices.reset()
@@ -95,20 +95,15 @@ class Attribution:
         while len(self._faces) > MOST_PEOPLE:
             del self._faces[next(iter(self._faces))]
 
-    def hear(self, start_us: int, hop_us: int, voice: Floats) -> None:
+    def hear(self, start_us: int, hop_us: int, voice: Floats, microphone: str = "") -> None:
         """Take note of the probabilities of a voice (n,) in hops from `start_us` on."""
+        heard = self._voice.setdefault(microphone, History())
         for number, probability in enumerate(voice):
-            self._voice.add(start_us + number * hop_us + hop_us // 2, float(probability))
+            heard.add(start_us + number * hop_us + hop_us // 2, float(probability))
 
-    def listen(self, start_us: int, pcm: Floats) -> None:
-        """Take note of whose voice a piece of a turn is: pcm (n,) at 16 kHz, best 1 to 2 s of it.
-
-        Nothing is done without `voices`. It takes tens of milliseconds: not for when an answer is
-        awaited. Raises what the model raises.
-        """
-        if self._voices is not None:
-            end_us = start_us + len(pcm) * 1_000_000 // SAMPLE_RATE_HZ
-            self._pieces.append((start_us, end_us, self._voices.embed(pcm)))
+    def listen(self, start_us: int, end_us: int, voice: Floats) -> None:
+        """Take note of what `Voices.embed` makes (width,) of a piece of a turn, best 1 to 2 s."""
+        self._pieces.append((start_us, end_us, voice))
 
     def who(self, start_us: int, end_us: int) -> Attributed:
         """Return who spoke from `start_us` to `end_us`."""
@@ -116,8 +111,12 @@ class Attribution:
         pieces = [
             piece for first, last, piece in self._pieces if start_us <= (first + last) / 2 < end_us
         ]
-        if self._voices is None or not pieces:
+        if self._voices is None:
             return by_mouth
+        if not pieces:
+            reason = f"{by_mouth.reason}, and the voice was not compared yet"
+            is_seen = by_mouth.track_id is not None
+            return by_mouth if is_seen else replace(by_mouth, speaker=UNKNOWN, reason=reason)
         return self._by_voice(self._voices, np.mean(pieces, axis=0), by_mouth)
 
     def change(self, start_us: int, now_us: int) -> int | None:
@@ -206,7 +205,7 @@ class Attribution:
 
     def _evidence(self, start_us: int, end_us: int) -> _Evidence:
         edges_us = np.arange(start_us, max(end_us, start_us + 1) + BLOCK_US // 2, BLOCK_US)
-        voiced = mean_between(*self._voice.arrays(), edges_us) >= VOICED
+        voiced = self._voice_between(edges_us) >= VOICED
         if not voiced.any():  # the caller says that this is a turn
             voiced[:] = True
         nats = {}
@@ -217,6 +216,13 @@ class Attribution:
                 if np.isfinite(ratios).any():
                     nats[track] = ratios
         return _Evidence(edges_us[:-1][voiced], nats)
+
+    def _voice_between(self, edges_us: Times) -> Floats:
+        """Return the mean probability of a voice between each edge and the next, of the microphone
+        that hears it best; NaN where none listened."""
+        heard = [mean_between(*voice.arrays(), edges_us) for voice in self._voice.values()]
+        best: Floats = np.fmax.reduce([np.full(len(edges_us) - 1, np.nan), *heard])
+        return best
 
     def _ratios(self, times_us: Times, moved: Floats, edges_us: Times) -> Floats:
         """Return the log-likelihood ratios of talking to resting in each block."""
@@ -229,7 +235,7 @@ class Attribution:
     def _rest(self, times_us: Times, moved: Floats) -> float:
         """Return how much this mouth seems to move while nobody speaks: it may smile, or chew."""
         edges_us = np.arange(times_us[0], times_us[-1] + BLOCK_US, BLOCK_US)
-        voice = mean_between(*self._voice.arrays(), edges_us)
+        voice = self._voice_between(edges_us)
         quiet = mean_between(times_us, moved, edges_us)[voice < VOICED / 2]
         quiet = quiet[np.isfinite(quiet)]
         if len(quiet) == 0:

@@ -46,6 +46,7 @@ class OpenTurn:
         self._window = audio.window_samples if audio.encoder is not None else None
         margin = 0 if follows or begun_us is not None else ear.cutter.margin
         self._begin = max(0, self.first - margin) * ear.hop_samples
+        self._listened = self.first  # the hop to which its voice was compared with others
         self._speaker: str | None = None  # for whom it is encoded
         self._whole: Encoded | None = None  # all windows that are full
         self._done = self._begin  # the sample to which they reach
@@ -73,6 +74,17 @@ class OpenTurn:
         if span is not None and span.first == self.first:  # else it has ended
             self._settled = self.ear.cutter.settled * self.ear.hop_samples
         return self._window is not None and self._settled - self._done >= self._window
+
+    def voice(self, least_ms: float) -> tuple[int, Floats] | None:
+        """Return when a piece of the voice begins that was not returned before, and its samples
+        (n,); None where there is less of it."""
+        span = self.ear.cutter.span
+        first = self._listened
+        if span is None or (span.end - first) * self.ear.hop_us < least_ms * 1000:
+            return None
+        self._listened = span.end
+        samples = (hop * self.ear.hop_samples for hop in (first, span.end))
+        return self.ear.time_us(first), self.ear.sound(*samples)
 
     def sound(self, end: int) -> Floats:
         """Return the samples (n,) up to the sample `end`, those that are still kept."""

@@ -11,7 +11,9 @@ import numpy as np
 from dcet.live.attribution import Attribution
 from dcet.live.events import UNKNOWN
 from dcet.live.face_tracker import FaceTracker, TrackedFace
-from dcet.runtime.arrays import Floats
+from dcet.live.timeline import SECOND_US
+from dcet.live.voices import Voices
+from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.senses.face import Pixels, spread
 from dcet.runtime.senses.face_finder import FoundFace
 
@@ -54,14 +56,21 @@ class People:
     speakers: who is heard or seen on a track, where it is always the same person; that wins
     attribution: whether to find out who speaks, where the host does not say
     taken: names that are others' already
+    voices: tells voices apart, where one is given
     """
 
     def __init__(
-        self, speakers: Mapping[str, str], *, attribution: bool, taken: Collection[str] = ()
+        self,
+        speakers: Mapping[str, str],
+        *,
+        attribution: bool,
+        taken: Collection[str] = (),
+        voices: Voices | None = None,
     ) -> None:
         self._speakers = dict(speakers)
         self._attributes = attribution
         self._taken = set(taken)
+        self._voices = voices
         self._lock = threading.Lock()
         self._names: dict[str, str] = {}  # given by the attribution -> in this session
         self._begin()
@@ -98,7 +107,16 @@ class People:
         """Hear how probable a voice is in a hop."""
         if self._attributes and track not in self._speakers:
             with self._lock:
-                self._attribution.hear(start_us, hop_us, np.array([voice], np.float32))
+                hop = np.array([voice], np.float32)
+                self._attribution.hear(start_us, hop_us, hop, microphone=track)
+
+    def listen(self, track: str, start_us: int, pcm: Floats) -> None:
+        """Hear whose voice a piece of a turn is, pcm (n,) at 16 kHz; takes tens of milliseconds."""
+        if self._attributes and track not in self._speakers and self._voices is not None:
+            voice = self._voices.embed(pcm)
+            end_us = start_us + len(pcm) * SECOND_US // SAMPLE_RATE_HZ
+            with self._lock:
+                self._attribution.listen(start_us, end_us, voice)
 
     def remember(self, sight: Sight) -> None:
         """Keep what a face looked like, until many others came."""
@@ -181,7 +199,7 @@ class People:
         self._ids = count(1)
         self._troubles: dict[str, str] = {}
         self._trackers: dict[str, FaceTracker] = {}
-        self._attribution = Attribution()
+        self._attribution = Attribution(self._voices)
         self._sights: deque[Sight] = deque(maxlen=KEPT_SIGHTS)
 
     def _named(self, made: str, track_id: int | None) -> str:

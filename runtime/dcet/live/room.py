@@ -23,6 +23,7 @@ from dcet.live.reporter import Reporter
 from dcet.live.texts import Texts
 from dcet.live.timeline import SECOND_US
 from dcet.live.turns import Turns
+from dcet.live.voices import Voices
 from dcet.live.warm_up import warm_up
 from dcet.live.worker import Worker
 from dcet.runtime.arrays import Floats
@@ -30,6 +31,7 @@ from dcet.runtime.conversation import Conversation
 from dcet.runtime.senses.face_finder import FaceFinder
 
 WAITING_TEXTS = 256
+WAITING_VOICES = 8
 TICK_S = 0.1  # after which the session looks what is due though nothing came
 
 T = TypeVar("T")
@@ -57,6 +59,7 @@ class Options:
     face_finder: FaceFinder | None
     threaded: bool
     asr: Recogniser | None
+    voices: Voices | None
     on_event: Callable[[Event], object] | None
     on_faces: Callable[[SeenFaces], object] | None
 
@@ -78,23 +81,29 @@ class Room:
         self._heard_s = time.perf_counter()  # when sound came last
         deadline_ms = options.deadline_ms if options.threaded else None
         self._alarm = None if deadline_ms is None else Alarm()
-        people = People(
-            options.speakers, attribution=options.attribution, taken=conversation.speakers
+        self._people = People(
+            options.speakers,
+            attribution=options.attribution,
+            taken=conversation.speakers,
+            voices=options.voices,
         )
         self.ears: Worker | None = None
         self._looker: Worker | None = None
+        self._listener: Worker | None = None
         if options.threaded:
             self.ears = Worker("dcet-ears", failed=self._failed, idle=self._tick, tick_s=TICK_S)
             self._looker = Worker("dcet-eyes", failed=self._failed)
+            if options.voices is not None:
+                self._listener = Worker("dcet-voices", failed=self._failed)
         self.eyes = Eyes(
-            people,
+            self._people,
             self.counters,
             FaceEncoder(seeing),
             face_finder=options.face_finder,
             seen=self._see,
             worker=self._looker,
         )
-        self.pipeline = self._made_pipeline(people, deadline_ms)
+        self.pipeline = self._made_pipeline(self._people, deadline_ms)
 
     def do(self, job: Callable[[], T]) -> T:
         """Do something with the pipeline, when its turn has come, and wait for it."""
@@ -124,8 +133,9 @@ class Room:
 
     def close(self) -> None:
         """Answer what waits, and end all threads."""
-        if self._looker is not None:
-            self._looker.close()
+        for worker in (self._looker, self._listener):
+            if worker is not None:
+                worker.close()
         self.do(self.pipeline.flush)
         if self.ears is not None:
             self.ears.close()
@@ -155,6 +165,7 @@ class Room:
             interim_ms=self._options.interim_ms,
             hangover_ms=self._options.hangover_ms,
             transcribe=None if self._options.asr is None else self._transcribe,
+            listen=None if self._options.voices is None else self._listen,
         )
         if deadline_ms is not None:
             warm_up(self.conversation, costs)
@@ -178,6 +189,15 @@ class Room:
         now_us = self.pipeline.turns.now_us
         silent_s = time.perf_counter() - self._heard_s
         self.pipeline.tick(None if now_us is None else now_us + round(silent_s * SECOND_US))
+
+    def _listen(self, track: str, start_us: int, pcm: Floats) -> None:
+        def listen() -> None:
+            self._people.listen(track, start_us, pcm)
+
+        if self._listener is None:
+            listen()
+        elif not self._listener.offer(listen, "voices", 1, WAITING_VOICES):
+            self.counters.note("a voice not compared with others: there was no time")
 
     def _transcribe(self, turn_id: int, pcm: Floats) -> None:
         assert self._options.asr is not None

@@ -17,6 +17,7 @@ from dcet.live.pushing import Pushing
 from dcet.live.room import Options, Recogniser, Room
 from dcet.live.timeline import check_pts
 from dcet.live.turn_cutter import HANGOVER_MS
+from dcet.live.voices import Voices
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.conversation import Conversation
@@ -43,6 +44,8 @@ class LiveSession(Pushing, EventSource, Uncopied):
     threaded: False to do everything in the thread that pushes, before the push returns, with all
         the time that it takes: the same pushes then give the same events on every machine
     asr: recognises the words of turns for which none are pushed
+    voices: tells voices apart, such as `Voices(speaker_model(path))`; without it, all voices that
+        no face in view explains are one person's
     on_event: called with each event, by a thread of its own; else `poll`, `events` and `async for`
         give them
     on_faces: called likewise after each frame in which faces were searched
@@ -66,6 +69,7 @@ class LiveSession(Pushing, EventSource, Uncopied):
         face_finder: FaceFinder | None = None,
         threaded: bool = True,
         asr: Recogniser | None = None,
+        voices: Voices | None = None,
         on_event: Callable[[Event], object] | None = None,
         on_faces: Callable[[SeenFaces], object] | None = None,
         conversation: Conversation | None = None,
@@ -84,6 +88,7 @@ class LiveSession(Pushing, EventSource, Uncopied):
             face_finder=face_finder,
             threaded=threaded,
             asr=asr,
+            voices=voices,
             on_event=on_event,
             on_faces=on_faces,
         )

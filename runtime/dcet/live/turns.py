@@ -21,6 +21,7 @@ from dcet.runtime.errors import DcetError, InputError
 
 SILENT_US = SECOND_US  # without any sound, after which a microphone is taken for silent
 MOST_MICROPHONES = 16
+VOICE_MS, LEAST_VOICE_MS = 1500, 700  # of a voice that are compared with others; before a pause
 
 
 class Turns:
@@ -39,6 +40,7 @@ class Turns:
         interim_ms: float,
         hangover_ms: float,
         transcribe: Callable[[int, Floats], None] | None,
+        listen: Callable[[str, int, Floats], None] | None,
     ) -> None:
         self._conversation = conversation
         self._people = people
@@ -50,6 +52,7 @@ class Turns:
         self._interim_us = interim_ms * 1000
         self._hangover_ms = hangover_ms
         self._transcribe = transcribe
+        self._listen = listen
         self._ears: dict[str, Ear] = {}
         self._open: dict[str, OpenTurn] = {}  # by track
         self._begun = 0
@@ -181,6 +184,10 @@ class Turns:
     def _go_on(self, turn: OpenTurn, *, is_pause: bool) -> None:
         """Encode what there is, so that little remains to be done at the end."""
         start_us, end_us = turn.times_us()
+        if self._listen is not None:
+            piece = turn.voice(LEAST_VOICE_MS if is_pause else VOICE_MS)
+            if piece is not None:
+                self._listen(turn.ear.track, *piece)
         elapsed_us = turn.ear.time_us(turn.ear.cutter.now) - turn.ear.time_us(turn.first)
         if elapsed_us // self._interim_us > turn.interims:
             turn.interims = int(elapsed_us // self._interim_us)
