@@ -158,6 +158,9 @@ class People:
             chosen = _alone([each for each in sights if each.camera not in self._speakers])
         if not chosen:
             return None
+        if len(chosen) > MOST_FACES:  # one a second, so that any rate of frames gives the same ones
+            chosen = list({each.pts_us // SECOND_US: each for each in reversed(chosen)}.values())
+            chosen.reverse()
         used = [each for _, each in spread(chosen, MOST_FACES)]
         quality = float(np.mean([each.quality for each in used]))
         return Faces(np.stack([each.features for each in used]), quality)

@@ -104,6 +104,8 @@ class Room:
             worker=self._looker,
         )
         self.pipeline = self._made_pipeline(self._people, deadline_ms)
+        for worker in filter(None, (self.ears, self._looker)):
+            worker.start()
 
     def do(self, job: Callable[[], T]) -> T:
         """Do something with the pipeline, when its turn has come, and wait for it."""

@@ -1,8 +1,9 @@
 """One camera: which of its frames are looked at, and what is seen in them.
 
 Frames are chosen on a grid of media time, so that 2 and 60 a second show the same. In one of each
-quarter of a second faces are searched, in one of each half they are encoded, and between those the
-mouths of faces that were found are watched, 15 times a second. No frame is kept.
+quarter of a second faces are searched, or of each half where there was none; in one of each half
+they are encoded; and in between the mouths of faces are watched, 15 times a second. No frame is
+kept.
 """
 
 import zlib
@@ -81,7 +82,7 @@ class Eye:
         self._encode = encode
         self._seen = seen
         self._last_us: int | None = None
-        self._search_cell: int | None = None
+        self._search_cell: int | None = None  # when it began
         self._encode_cell: int | None = None
         self._watched_us = 0
         self._tracked: list[TrackedFace] = []
@@ -101,7 +102,8 @@ class Eye:
                 self._counters.settle("frames", "late", why="a newer one was there")
                 return None
             self._counters.note("jumps of a camera's clock")
-        searched = pts_us // self.find_us != self._search_cell
+        find_us = self.find_us if self._tracked else max(self.find_us, ENCODE_US)
+        searched = pts_us // find_us * find_us != self._search_cell
         encoded = searched and pts_us // ENCODE_US != self._encode_cell
         watched = bool(self._tracked) and abs(pts_us - self._watched_us) >= WATCH_US
         self._last_us = pts_us
@@ -110,7 +112,7 @@ class Eye:
             return None
         self._watched_us = pts_us
         if searched:
-            self._search_cell = pts_us // self.find_us
+            self._search_cell = pts_us // find_us * find_us
         if encoded:
             self._encode_cell = pts_us // ENCODE_US
         return Frame(self.camera, image, colors, pts_us, at_us, searched, encoded)

@@ -33,6 +33,9 @@ class Worker:
         self._weights: dict[str, float] = defaultdict(float)
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
         self._thread.start()
 
     def offer(self, job: Job, kind: str, weight: float, most: float) -> bool:
