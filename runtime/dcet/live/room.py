@@ -104,7 +104,7 @@ class Room:
             worker=self._looker,
         )
         self.pipeline = self._made_pipeline(self._people, deadline_ms)
-        for worker in filter(None, (self.ears, self._looker)):
+        for worker in filter(None, (self.ears, self._looker, self._listener)):
             worker.start()
 
     def do(self, job: Callable[[], T]) -> T:
