@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -123,6 +124,28 @@ def test_a_build_that_was_killed_goes_on_and_ends_alike(
     Build(videos, annotations, output, config).run(quiet)
     assert contents(output) == contents(whole)
     assert list(tmp_path.iterdir()) == [output]
+
+
+class KillWorkers(Quiet):
+    """Progress that kills all processes that decode, once."""
+
+    def __init__(self) -> None:
+        self.killed = 0
+
+    def advance(self, done: int, total: int, message: str) -> None:
+        if not self.killed:
+            for process in multiprocessing.active_children():
+                process.kill()
+                self.killed += 1
+
+
+def test_a_worker_that_dies_costs_nothing_but_time(
+    videos: Path, annotations: Annotations, config: BuildConfig, whole: Path, tmp_path: Path
+) -> None:
+    killer = KillWorkers()
+    Build(videos, annotations, tmp_path / "set", config, workers=2).run(killer)
+    assert killer.killed == 2
+    assert contents(tmp_path / "set") == contents(whole)
 
 
 def test_shards_make_the_same_set(

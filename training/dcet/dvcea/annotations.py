@@ -87,12 +87,13 @@ def read_annotations(files: Sequence[Path], videos: Path, *, strict: bool = Fals
     Raises a DataError where a file is no such table.
     """
     found, named = Annotations(), set[str]()
+    folders = sorted(path for path in videos.iterdir() if path.is_dir())
     first: dict[tuple[str, str, int], str] = {}
     parts: dict[tuple[str, tuple[int, int] | None], str] = {}
     for file in files:
         for row in _rows(file):
             try:
-                clip = _clip(row, videos)
+                clip = _clip(row, videos, folders)
                 named.add(clip.source)
                 _expect_new(first, (clip.split, clip.dialogue, clip.utterance), row)
                 _expect_new(parts, (clip.source, clip.part_us), row)
@@ -133,7 +134,7 @@ def _rows(file: Path) -> Iterator[Row]:
         yield row
 
 
-def _clip(row: Row, videos: Path) -> Clip:
+def _clip(row: Row, videos: Path, folders: Sequence[Path]) -> Clip:
     split = (row.cells.get("Split") or _split_of(row.file)).strip()
     dialogue, utterance = row.text("Dialogue_ID").strip(), row.whole_number("Utterance_ID")
     part = None
@@ -142,7 +143,7 @@ def _clip(row: Row, videos: Path) -> Clip:
         part = (_seconds(row, "Start_s"), _seconds(row, "End_s"))
         times: tuple[int | None, int | None] = part
     else:
-        source = _meld_source(videos, split, dialogue, utterance)
+        source = _meld_source(folders, split, dialogue, utterance)
         times = (_clock(row, "StartTime"), _clock(row, "EndTime"))
     path_inside(videos, source, row.where)
     if times[0] is not None and times[1] is not None and times[1] <= times[0]:
@@ -169,12 +170,12 @@ def _split_of(file: Path) -> str:
     return next((name for name in SPLITS if file.name.lower().startswith(name)), "all")
 
 
-def _meld_source(videos: Path, split: str, dialogue: str, utterance: int) -> str:
-    """Return where MELD has the clip: in the folder, or in one whose name has the split's in it."""
+def _meld_source(folders: Sequence[Path], split: str, dialogue: str, utterance: int) -> str:
+    """Return where MELD has the clip: in one of the folders whose names have the split's in them,
+    or beside them."""
     name = f"dia{dialogue}_utt{utterance}.mp4"
-    folders = sorted(path for path in videos.iterdir() if path.is_dir() and split in path.name)
     for folder in folders:
-        if (folder / name).is_file():
+        if split in folder.name and (folder / name).is_file():
             return f"{folder.name}/{name}"
     return name
 

@@ -22,6 +22,7 @@ from dcet.dvcea.hub_models import short_name
 from dcet.dvcea.parts import Parts, read_chunk, write_chunk
 from dcet.dvcea.persons import Mask2FormerPersons
 from dcet.dvcea.prepare import Prepared, read_prepared
+from dcet.dvcea.ray_workers import RayWorkers
 from dcet.dvcea.settings import BuildConfig
 from dcet.dvcea.workers import Workers
 from dcet.dvcea.writer import About, write_dvcea
@@ -51,6 +52,7 @@ class Build:
 
     shard: (i, n) makes each n-th chunk, from the i-th on, and does not put the set together
     device: `cpu` or `cuda`
+    engine: that prepares clips: `local`, processes of this machine, or `ray`
     strict: raise for the first clip that would be set aside
 
     Raises ConfigError, CheckpointError or MissingExtra.
@@ -65,12 +67,14 @@ class Build:
         *,
         device: str = "cpu",
         workers: int = 1,
+        engine: str = "local",
         shard: tuple[int, int] = (1, 1),
         strict: bool = False,
     ) -> None:
         self._annotations, self._output, self._config = annotations, output, config
         self._shard, self._strict = shard, strict
-        self._workers = Workers(videos, config, device, workers)
+        kind = RayWorkers if engine == "ray" else Workers
+        self._workers: Workers | RayWorkers = kind(videos, config, device, workers)
         self._encoders = Encoders(config, device)
         self._about = self._describe(device)
         self._parts = Parts.of(output)

@@ -104,9 +104,16 @@ def _by_name(
     help="Where encoders run; auto takes CUDA where there is one.",
 )
 @click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    type=click.Choice(["local", "ray"]),
+    help="What decodes videos: processes here, or a Ray cluster.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes that decode videos  [default: one for each core]",
+    help="Processes that decode videos here  [default: one for each core]",
 )
 @click.option(
     "--shard",
@@ -123,6 +130,7 @@ def build(
     output: Path,
     settings: Path | None,
     device: str,
+    engine: str,
     workers: int | None,
     shard: tuple[int, int],
     strict: bool,
@@ -158,6 +166,7 @@ def build(
         config,
         device=_device(device),
         workers=workers or os.cpu_count() or 1,
+        engine=engine,
         shard=shard,
         strict=strict,
     )

@@ -134,28 +134,43 @@ def read_prepared(file: Path) -> Prepared | SetAside:
         return Prepared(arrays["crops"], arrays["crops_us"], arrays["pcm"], said)
 
 
-_preparer: Preparer
+_preparers: dict[str, Preparer] = {}  # of this process: one, unless several builds share it
 
 
-def begin_worker(videos: Path, config: BuildConfig, device: str) -> None:
-    """Make this process's preparer. The process ends with the one that started it."""
-    global _preparer
+def begin_worker() -> None:
+    """Let this process end with the one that started it, and by nothing else."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started it ends it
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    cv2.setNumThreads(1)
-    _preparer = Preparer(videos, config, device)
 
 
-def prepare_clip(clip: Clip, file: Path) -> None:
-    """Prepare a clip into a file; one that cannot be used is set aside there, with its reason."""
+def prepare_anywhere(
+    videos: Path, config: BuildConfig, device: str, clip: Clip, file: Path
+) -> None:
+    """Prepare a clip into a file; one that cannot be used is set aside there, with its reason.
+
+    What that takes is made once in each process.
+    """
+    key = repr((videos, config, device))
+    if key not in _preparers:
+        cv2.setNumThreads(1)
+        _preparers[key] = Preparer(videos, config, device)
     result: Prepared | SetAside
     try:
-        result = _preparer.prepare(clip)
+        result = _preparers[key].prepare(clip)
     except DataError as error:
-        result = SetAside.of(clip, error, _preparer.videos)
+        result = SetAside.of(clip, error, videos)
     write_prepared(file, result)
+
+
+def died(clip: Clip, videos: Path) -> SetAside:
+    """Set aside a clip of which every process died that prepared it."""
+    error = UnusableMedia(
+        f"{clip.source}: the process that decoded it died, of a fault in the decoder or of lack of "
+        "memory; convert the file, or leave it out"
+    )
+    return SetAside.of(clip, error, videos)
 
 
 def _end_with(parent: Any) -> None:

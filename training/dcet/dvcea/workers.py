@@ -7,10 +7,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
-from dcet.dvcea.annotations import Clip, SetAside
-from dcet.dvcea.prepare import begin_worker, prepare_clip, write_prepared
+from dcet.dvcea.annotations import Clip
+from dcet.dvcea.prepare import begin_worker, died, prepare_anywhere, write_prepared
 from dcet.dvcea.settings import BuildConfig
-from dcet.runtime.errors import UnusableMedia
 
 AHEAD = 2  # chunks that may wait for the encoders
 
@@ -38,7 +37,7 @@ class Workers:
             nonlocal pool
             while len(begun) < self._ahead and (following := next(todo, None)) is not None:
                 clip, its_file = following
-                begun[its_file] = _submitted(pool, clip, its_file)
+                begun[its_file] = self._submitted(pool, clip, its_file)
             future = begun.pop(file, None)
             if future is None:
                 return
@@ -50,7 +49,7 @@ class Workers:
                 pool = self._pool(self._count)
                 for other in begun:
                     if not other.exists():
-                        begun[other] = _submitted(pool, clip_of[other], other)
+                        begun[other] = self._submitted(pool, clip_of[other], other)
 
         try:
             yield ready
@@ -63,27 +62,21 @@ class Workers:
             return
         with self._pool(1) as pool:
             try:
-                pool.submit(prepare_clip, clip, file).result()
+                self._submitted(pool, clip, file).result()
             except BrokenProcessPool:
-                error = UnusableMedia(
-                    f"{clip.source}: the process that decoded it died, of a fault in the decoder "
-                    "or of lack of memory; convert the file, or leave it out"
-                )
-                write_prepared(file, SetAside.of(clip, error, self._started_with[0]))
+                write_prepared(file, died(clip, self._started_with[0]))
 
     def _pool(self, count: int) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
             count,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=begin_worker,
-            initargs=self._started_with,
         )
 
-
-def _submitted(pool: ProcessPoolExecutor, clip: Clip, file: Path) -> "Future[None]":
-    try:
-        return pool.submit(prepare_clip, clip, file)
-    except BrokenProcessPool as error:  # found to be dead a moment ago
-        failed: Future[None] = Future()
-        failed.set_exception(error)
-        return failed
+    def _submitted(self, pool: ProcessPoolExecutor, clip: Clip, file: Path) -> "Future[None]":
+        try:
+            return pool.submit(prepare_anywhere, *self._started_with, clip, file)
+        except BrokenProcessPool as error:  # found to be dead a moment ago
+            failed: Future[None] = Future()
+            failed.set_exception(error)
+            return failed
