@@ -24,7 +24,7 @@ from dcet.benchmarks.room.recordings import Recording
 from dcet.data.media import write_wav
 from dcet.data.rttm import SpokenTurn
 from dcet.data.turns import LabelledTurn, Turns
-from dcet.runtime import Bundle
+from dcet.runtime import Bundle, FaceFinder
 from dcet.runtime.labels import EMOTIONS
 from tests.live.scenes import RATE_HZ, sound
 from tests.tiny_bundle import write_tiny_bundle
@@ -170,7 +170,7 @@ def test_talk_without_turns_is_not_judged(hearing: Bundle) -> None:
 
 
 def test_a_long_run_counts_all_that_it_pushed(hearing: Bundle) -> None:
-    found = measure_long_run(hearing, "auto", stream(), 2, untracked)
+    found = measure_long_run(hearing, "auto", FaceFinder(), stream(), 2, untracked)
     assert [minute.at for minute in found.minutes] == [1, 2]
     assert found.counters["samples"]["received"] == 2 * 60 * RATE_HZ
     assert found.counters["frames"]["received"] == pytest.approx(240, abs=1)

@@ -37,7 +37,7 @@ from dcet.benchmarks.room.page import render_room
 from dcet.benchmarks.room.table import print_room
 from dcet.data.default_turns import default_turns
 from dcet.data.streams import read_stream
-from dcet.runtime import Bundle
+from dcet.runtime import Bundle, FaceFinder
 from dcet.runtime.cli.command import Group
 from dcet.runtime.cli.options import SEED, FiniteRange, json_option
 from dcet.runtime.cli.output import output_json, output_text, report_console
@@ -419,6 +419,11 @@ def room(
     type=click.IntRange(min=1),
     help="Of media time in fast-forward.",
 )
+@click.option(
+    "--face-model",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A YuNet file to find faces with; by default the best detector that is here.",
+)
 @engine_option
 @write_option
 @html_option
@@ -429,6 +434,7 @@ def live(
     seconds: float,
     deadline_ms: float,
     minutes: int,
+    face_model: Path | None,
     engine: str,
     json_path: Path | None,
     html_path: Path | None,
@@ -453,7 +459,7 @@ def live(
         minutes=minutes,
     )
     with TrackOnStderr() as track:
-        report = measure_live(_open(bundle), data, settings, track)
+        report = measure_live(_open(bundle), data, FaceFinder(face_model), settings, track)
     _show(report, print_live, render_live, json_path, html_path)
 
 

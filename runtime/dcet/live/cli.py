@@ -8,7 +8,7 @@ import click
 
 from dcet.live.media_file import MediaFile
 from dcet.live.outputs import drawing, finish
-from dcet.live.replay import play, track_names
+from dcet.live.replay import named_speakers, play, track_names
 from dcet.live.run import follow
 from dcet.live.session import LiveSession
 from dcet.live.speech_recognition import SpeechRecogniser
@@ -20,6 +20,7 @@ from dcet.runtime.cli.options import FiniteRange
 from dcet.runtime.cli.output import report_console
 from dcet.runtime.cli.paths import OutputFile
 from dcet.runtime.errors import ConfigError
+from dcet.runtime.senses.face_finder import FaceFinder
 
 bundle_option = click.option(
     "--bundle",
@@ -48,6 +49,11 @@ asr_option = click.option(
     metavar="MODEL",
     help="Recognise words with this Whisper model: a folder for CTranslate2, or an id on the "
     "Hugging Face hub, from where it is fetched once. Needs the extra asr.",
+)
+face_option = click.option(
+    "--face-model",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A YuNet file to find faces with; by default the best detector that is here.",
 )
 jsonl_option = click.option(
     "--jsonl",
@@ -95,6 +101,7 @@ def main() -> None:
     help="What is said, .srt or .vtt.  [default: such a file beside the first of FILES]",
 )
 @asr_option
+@face_option
 @jsonl_option
 @html_option
 @click.option(
@@ -112,6 +119,7 @@ def replay(
     speakers: tuple[str, ...],
     subtitles: Path | None,
     asr: str | None,
+    face_model: Path | None,
     jsonl_path: Path | None,
     html_path: Path | None,
     video_path: Path | None,
@@ -130,6 +138,7 @@ def replay(
     cues = subtitles or (None if asr else beside(files[0]))
     said = read_subtitles(cues) if cues else ()
     console = report_console(jsonl_path, html_path)
+    finder = FaceFinder(face_model)
     with ExitStack() as stack:
         watcher = stack.enter_context(watching(console, jsonl_path))
         session = stack.enter_context(
@@ -137,9 +146,10 @@ def replay(
                 Bundle.default() if bundle is None else Bundle.open(bundle),
                 engine=engine,
                 deadline_ms=deadline_ms,
-                speakers=_speakers(speakers, track_names(media)),
+                speakers=named_speakers(speakers, track_names(media)),
                 threaded=speed == "1",
                 asr=None if asr is None else stack.enter_context(SpeechRecogniser(asr)),
+                face_finder=finder,
                 on_faces=watcher.see,
             )
         )
@@ -154,7 +164,7 @@ def replay(
         html_path,
         title=", ".join(path.name for path in files),
         how="as fast as it goes" if speed == "max" else "in real time",
-        notes=[note for each in media for note in each.damage],
+        notes=_notes(media, finder),
     )
 
 
@@ -180,6 +190,7 @@ def replay(
 @engine_option
 @deadline_option
 @asr_option
+@face_option
 @jsonl_option
 @html_option
 def run(
@@ -190,6 +201,7 @@ def run(
     engine: str,
     deadline_ms: float,
     asr: str | None,
+    face_model: Path | None,
     jsonl_path: Path | None,
     html_path: Path | None,
 ) -> None:
@@ -205,6 +217,7 @@ def run(
     if camera == microphone == "none":
         raise ConfigError("--camera and --microphone: expected one of them at least, both are none")
     console = report_console(jsonl_path, html_path)
+    finder = FaceFinder(face_model)
     with ExitStack() as stack:
         watcher = stack.enter_context(watching(console, jsonl_path))
         session = stack.enter_context(
@@ -213,6 +226,7 @@ def run(
                 engine=engine,
                 deadline_ms=deadline_ms,
                 asr=None if asr is None else stack.enter_context(SpeechRecogniser(asr)),
+                face_finder=finder,
                 on_faces=watcher.see,
             )
         )
@@ -223,19 +237,12 @@ def run(
             microphone=None if microphone == "none" else microphone,
             seconds=seconds,
         )
+    notes += [f"Faces are {note}" for note in finder.degraded if camera != "none"]
     finish(watcher, session, console, html_path, title="live", how="live", notes=notes)
 
 
-def _speakers(pairs: Sequence[str], tracks: Sequence[str]) -> dict[str, str]:
-    """Read TRACK=NAME. Raises ConfigError for what is not that, or a track that there is not."""
-    found: dict[str, str] = {}
-    for pair in pairs:
-        track, is_pair, name = pair.partition("=")
-        if not is_pair or not name.strip():
-            raise ConfigError(f"--speaker: expected TRACK=NAME, got {pair!r}")
-        if track not in tracks:
-            raise ConfigError(
-                f"--speaker: there is no track {track!r}; expected one of {', '.join(tracks)}"
-            )
-        found[track] = name
-    return found
+def _notes(media: Sequence[MediaFile], finder: FaceFinder) -> list[str]:
+    """Say what is damaged, and what faces were found with where that is not the best."""
+    has_pictures = any(each.has_pictures for each in media)
+    damage = [note for each in media for note in each.damage]
+    return damage + [f"Faces are {note}" for note in finder.degraded if has_pictures]

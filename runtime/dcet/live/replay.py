@@ -10,6 +10,7 @@ from dcet.live.events import Event
 from dcet.live.media_file import MediaFile, Picture, Sound
 from dcet.live.session import LiveSession
 from dcet.live.subtitles import Said
+from dcet.runtime.errors import ConfigError
 
 T = TypeVar("T")
 SLICE_S = 0.05  # of waiting, after which events are looked for
@@ -63,6 +64,21 @@ def track_names(files: Sequence[MediaFile]) -> list[str]:
             name, number = f"{stem} {number}", number + 1
         names.append(name)
     return names
+
+
+def named_speakers(pairs: Sequence[str], tracks: Sequence[str]) -> dict[str, str]:
+    """Read TRACK=NAME. Raises ConfigError for what is not that, or a track that there is not."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        track, is_pair, name = pair.partition("=")
+        if not is_pair or not name.strip():
+            raise ConfigError(f"--speaker: expected TRACK=NAME, got {pair!r}")
+        if track not in tracks:
+            raise ConfigError(
+                f"--speaker: there is no track {track!r}; expected one of {', '.join(tracks)}"
+            )
+        found[track] = name
+    return found
 
 
 def play(

@@ -11,7 +11,7 @@ from dcet.benchmarks.latency.process_memory import rss_bytes
 from dcet.benchmarks.live.room_stream import BLOCK_S, RoomStream
 from dcet.benchmarks.progress import Track
 from dcet.live.session import LiveSession
-from dcet.runtime import Bundle
+from dcet.runtime import Bundle, FaceFinder
 from dcet.runtime.extras import need
 
 FRAME_RATE = 2.0
@@ -42,7 +42,12 @@ class LongRun:
 
 
 def measure_long_run(
-    bundle: Bundle, engine: str, stream: RoomStream, minutes: int, track: Track
+    bundle: Bundle,
+    engine: str,
+    finder: FaceFinder,
+    stream: RoomStream,
+    minutes: int,
+    track: Track,
 ) -> LongRun:
     """Push so many minutes, as fast as they are worked on."""
     cv2 = need("cv2", extra="live")
@@ -53,7 +58,7 @@ def measure_long_run(
     rows: list[Minute] = []
     latencies_ms: list[list[float]] = []
     began_s = time.perf_counter()
-    with LiveSession(bundle, engine=engine, threaded=False) as session:
+    with LiveSession(bundle, engine=engine, face_finder=finder, threaded=False) as session:
         frame_us, frame = next(frames)
         for minute in track(range(1, minutes + 1), "hours in fast-forward"):
             took_ms: list[float] = []

@@ -21,7 +21,8 @@ from dcet.benchmarks.machine import Machine, now, read_machine
 from dcet.benchmarks.progress import Track
 from dcet.benchmarks.room.recordings import Found, find_recordings
 from dcet.data.default_turns import default_turns
-from dcet.runtime import Bundle
+from dcet.runtime import Bundle, FaceFinder
+from dcet.runtime.errors import UnusableMedia
 
 LIVE_SCHEMA = "dcet-bench/live/1"
 PARTS = ("deadlines", "stream", "cutting", "people", "long")
@@ -44,6 +45,7 @@ class LiveReport:
     machine: Machine
     settings: LiveSettings
     data: str | None  # name of the folder
+    face_detector: str
     headlines: tuple[Headline, ...]
     deadlines: tuple[Deadline, ...]
     streaming: tuple[Streaming, ...]
@@ -51,13 +53,14 @@ class LiveReport:
     cutting: Cutting | None
     people: tuple[People, ...]
     long_run: LongRun | None
+    not_measured: dict[str, str]  # parts that were asked for, and why they are not there
 
     def as_dict(self) -> dict[str, Any]:
         return {"schema": LIVE_SCHEMA, **asdict(self)}
 
 
 def measure_live(
-    bundle: Bundle, folder: Path | None, settings: LiveSettings, track: Track
+    bundle: Bundle, folder: Path | None, finder: FaceFinder, settings: LiveSettings, track: Track
 ) -> LiveReport:
     """Measure the parts that are asked for, as far as the folder has what they need.
 
@@ -65,7 +68,7 @@ def measure_live(
     """
     machine = read_machine()
     found = None if folder is None else find_recordings(folder)
-    measured = _Parts(bundle, settings, found, (0, machine.cores), track)
+    measured = _Parts(bundle, finder, settings, found, (0, machine.cores), track)
     deadlines = measured.deadlines()
     streaming, idle = measured.streaming()
     cutting, people, long_run = measured.cutting(), measured.people(), measured.long_run()
@@ -76,6 +79,7 @@ def measure_live(
         machine=machine,
         settings=settings,
         data=None if folder is None else folder.resolve().name,
+        face_detector=finder.detector,
         headlines=headlines(deadlines, streaming, idle, cutting, people, long_run),
         deadlines=deadlines,
         streaming=streaming,
@@ -83,6 +87,7 @@ def measure_live(
         cutting=cutting,
         people=people,
         long_run=long_run,
+        not_measured=measured.lacking,
     )
 
 
@@ -92,12 +97,15 @@ class _Parts:
     def __init__(
         self,
         bundle: Bundle,
+        finder: FaceFinder,
         settings: LiveSettings,
         found: Found | None,
         loads: tuple[int, ...],
         track: Track,
     ) -> None:
+        self.lacking: dict[str, str] = {}
         self._bundle = bundle
+        self._finder = finder
         self._settings = settings
         self._engine = settings.engine
         self._videos = found.videos if found is not None else ()
@@ -119,6 +127,7 @@ class _Parts:
             measure_streaming(
                 self._bundle,
                 self._engine,
+                self._finder,
                 stream,
                 seconds=self._settings.seconds,
                 deadline_ms=self._settings.deadline_ms,
@@ -127,22 +136,38 @@ class _Parts:
             )
             for load in self._loads
         )
-        return rows, measure_idle(self._bundle, self._engine, stream.pictures[0], self._track)
+        picture = stream.pictures[0]
+        idle = measure_idle(self._bundle, self._engine, self._finder, picture, self._track)
+        return rows, idle
 
     def cutting(self) -> Cutting | None:
         found = self._found
-        if "cutting" not in self._settings.parts or found is None:
+        if "cutting" not in self._settings.parts:
             return None
-        talk = [found.read(path) for path in found.talk if path in found.turns]
+        marked = [path for path in found.talk if path in found.turns] if found is not None else []
+        if found is None or not marked:
+            self.lacking["cutting"] = "there is no talk with an .rttm in --data"
+            return None
+        talk = [found.read(path) for path in marked]
         return measure_cutting(self._bundle, self._engine, talk, self._track)
 
     def people(self) -> tuple[People, ...]:
         if "people" not in self._settings.parts:
             return ()
-        return measure_people(self._bundle, self._videos, self._track)
+        people: tuple[People, ...] = ()
+        why = "the talking heads that it is made of are not in --data"
+        try:
+            people = measure_people(self._bundle, self._finder, self._videos, self._track)
+        except UnusableMedia as error:
+            why = f"{self._finder.detector} does not find all faces: {error}"
+        if not people:
+            self.lacking["people"] = why
+        return people
 
     def long_run(self) -> LongRun | None:
         if "long" not in self._settings.parts:
             return None
         minutes = self._settings.minutes
-        return measure_long_run(self._bundle, self._engine, made_stream(), minutes, self._track)
+        return measure_long_run(
+            self._bundle, self._engine, self._finder, made_stream(), minutes, self._track
+        )

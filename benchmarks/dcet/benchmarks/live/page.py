@@ -225,6 +225,7 @@ def _measured_with(report: LiveReport) -> str:
     rows = {
         "Parts": ", ".join(settings.parts),
         "Data": report.data or "none",
+        "Faces": f"found with {report.face_detector}",
         "Settings": f"{settings.seconds:g} s in real time, {settings.minutes} min in fast-forward",
     }
     if lacking := not_measured(report):

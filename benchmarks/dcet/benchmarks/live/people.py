@@ -24,14 +24,18 @@ class People:
     who: WhoSpeaks
 
 
-def measure_people(bundle: Bundle, videos: Sequence[Path], track: Track) -> tuple[People, ...]:
-    """Judge the clips that are made of the talking heads among these videos; none without them."""
+def measure_people(
+    bundle: Bundle, finder: FaceFinder, videos: Sequence[Path], track: Track
+) -> tuple[People, ...]:
+    """Judge the clips that are made of the talking heads among these videos; none without them.
+
+    Raises UnusableMedia where the finder does not find them in every picture.
+    """
     folders = [path.parent for path in videos if path.name in HEADS]
     needed = (*HEADS, *STRANGERS)
     media = next((at for at in folders if all((at / name).is_file() for name in needed)), None)
     if media is None or bundle.manifest.speech is None:
         return ()
-    finder = FaceFinder()
     kinds = people_side_by_side(media, finder)
     cases = [(kind, float(rate)) for kind in kinds for rate in FRAME_RATES]
     return tuple(

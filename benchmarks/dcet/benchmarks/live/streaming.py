@@ -16,7 +16,7 @@ from dcet.benchmarks.progress import Track
 from dcet.benchmarks.stats import Summary, summarise
 from dcet.live.events import Event
 from dcet.live.session import LiveSession
-from dcet.runtime import Bundle
+from dcet.runtime import Bundle, FaceFinder
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.senses.face import Pixels
 
@@ -59,6 +59,7 @@ class IdleRoom:
 def measure_streaming(
     bundle: Bundle,
     engine: str,
+    finder: FaceFinder,
     stream: RoomStream,
     *,
     seconds: float,
@@ -68,7 +69,7 @@ def measure_streaming(
 ) -> Streaming:
     """Stream sound and pictures in real time beside `load` busy processes."""
     with busy(load):
-        run = _Run(bundle, engine, deadline_ms)
+        run = _Run(bundle, engine, finder, deadline_ms)
         run.stream(stream.blocks(), stream.frames(FRAME_RATE), WARM_S + seconds, WARM_S, track)
     finals = [event for event in run.finals if event.end_us >= WARM_S * 1e6]
     names = dict.fromkeys(name for event in finals for name in event.latency_ms)
@@ -96,7 +97,9 @@ def measure_streaming(
     )
 
 
-def measure_idle(bundle: Bundle, engine: str, picture: Pixels, track: Track) -> IdleRoom:
+def measure_idle(
+    bundle: Bundle, engine: str, finder: FaceFinder, picture: Pixels, track: Track
+) -> IdleRoom:
     """Stream a still room: noise of -60 dBFS and pictures without a face."""
     rng = np.random.default_rng(0)
     samples = round(BLOCK_S * SAMPLE_RATE_HZ)
@@ -104,7 +107,7 @@ def measure_idle(bundle: Bundle, engine: str, picture: Pixels, track: Track) -> 
     blocks = ((round(n * BLOCK_S * 1e6), noise[n % 50]) for n in range(10**6))
     wall = np.full_like(picture, 120)
     frames = ((round(n * 1e6 / FRAME_RATE), each) for n, each in enumerate(repeat(wall)))
-    run = _Run(bundle, engine, 50.0)
+    run = _Run(bundle, engine, finder, 50.0)
     run.stream(blocks, frames, WARM_S + IDLE_S, WARM_S, track)
     return IdleRoom(seconds=IDLE_S, cpu_cores=run.cpu_cores, turns=len(run.finals))
 
@@ -112,9 +115,13 @@ def measure_idle(bundle: Bundle, engine: str, picture: Pixels, track: Track) -> 
 class _Run:
     """One session that is fed in real time."""
 
-    def __init__(self, bundle: Bundle, engine: str, deadline_ms: float) -> None:
+    def __init__(self, bundle: Bundle, engine: str, finder: FaceFinder, deadline_ms: float) -> None:
         self._session = LiveSession(
-            bundle, engine=engine, deadline_ms=deadline_ms, on_event=self._hear
+            bundle,
+            engine=engine,
+            deadline_ms=deadline_ms,
+            face_finder=finder,
+            on_event=self._hear,
         )
         self._came_s: dict[int, float] = {}
         self.finals: list[Event] = []

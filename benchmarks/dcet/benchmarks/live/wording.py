@@ -6,16 +6,7 @@ from dcet.benchmarks.live.measure import LiveReport
 
 def not_measured(report: LiveReport) -> list[str]:
     """Say which parts were asked for and are not there, and why."""
-    parts = report.settings.parts
-    reasons = {
-        "cutting": (report.cutting is None, "want of talk with an .rttm in --data"),
-        "people": (not report.people, "want of the talking heads that it is made of in --data"),
-    }
-    return [
-        f"not measured: {part}, for {why}"
-        for part, (is_absent, why) in reasons.items()
-        if is_absent and part in parts
-    ]
+    return [f"not measured: {part}: {why}" for part, why in report.not_measured.items()]
 
 
 def valued(headline: Headline, value: float) -> str:
