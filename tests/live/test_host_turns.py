@@ -7,7 +7,7 @@ import pytest
 from dcet.live import LiveSession
 from dcet.runtime import Bundle, Conversation
 from dcet.runtime.errors import InputError, UnknownSpeaker
-from tests.live.scenes import adds_up, finals, push, sound, taken
+from tests.live.scenes import adds_up, finals, picture, push, sound, taken
 from tests.runtime.signals import face
 
 LOUD = sound(2, [(0, 2)])
@@ -27,6 +27,16 @@ def test_a_turn_of_the_host_is_what_a_conversation_makes_of_it(
     assert (event.start_us, event.end_us) == (5_000_000, 7_000_000)
     assert taken(session) == [event]
     assert adds_up(session)
+
+
+def test_the_host_may_say_where_the_face_is(hearing: Bundle) -> None:
+    frames = [picture(1, 2)] * 3
+    for box in ([60, 0, 60, 60], [[60, 0, 60, 60]] * 3):
+        session = LiveSession(hearing, threaded=False)
+        event = session.turn("Ann", "i am", faces=frames, whole_frames=True, face_box=box)
+        crop = Conversation(hearing).turn("Ann", "i am", faces=[face(60, 2)] * 3)
+        assert event.estimate is not None
+        assert event.estimate.probabilities == pytest.approx(crop.probabilities, abs=0.02)
 
 
 def test_a_turn_of_which_nothing_can_be_used_is_missing(hearing: Bundle) -> None:

@@ -148,10 +148,15 @@ class HostTurns:
             if count == 0:
                 return spoken.encoded
         started = time.perf_counter()
+        chosen = spread(given.face, count)
+        boxes = None if given.face_box is None else np.asarray(given.face_box, np.float32)
+        if boxes is not None and boxes.ndim == 2:
+            boxes = boxes[[place for place, _ in chosen]]
         with self._finding:
             encoded = self._conversation.encode(
                 spoken.who.speaker,
-                faces=[face for _, face in spread(given.face, count)],
+                faces=[face for _, face in chosen],
+                face_box=boxes,
                 colors=given.colors,
                 whole_frames=given.whole_frames,
                 after=spoken.encoded,

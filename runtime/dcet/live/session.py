@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dcet.live.events import Event, SeenFaces
 from dcet.live.host_turn import HostTurn
@@ -158,6 +158,7 @@ class LiveSession(Pushing, EventSource, Uncopied):
         sample_rate_hz: float = SAMPLE_RATE_HZ,
         colors: Colors = "rgb",
         whole_frames: bool = False,
+        face_box: ArrayLike | None = None,
         at_us: int | None = None,
     ) -> Event:
         """Answer a turn that the host has cut; return its final, by the deadline if one can be.
@@ -166,7 +167,7 @@ class LiveSession(Pushing, EventSource, Uncopied):
         remembered, which a late one is after this returns. The event is given as all others, too.
         Raises InputError; what cannot be answered is `missing`.
         """
-        given = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames)
+        given = Turn(text, audio, faces, sample_rate_hz, colors, whole_frames, face_box)
         given.check(self._room.conversation.bundle.manifest.modalities)
         at_us = None if at_us is None else check_pts("at_us", at_us)
         self._expect_open()
