@@ -18,7 +18,7 @@ from tests.live.scenes import RATE_HZ, finals, push, sound, taken
 def by_pitch(pcm: Floats) -> Floats:
     """Two voices: one below 1 kHz and one above."""
     loudest_hz = np.abs(np.fft.rfft(pcm)).argmax() * RATE_HZ / len(pcm)
-    return np.array([1.0, 0.1] if loudest_hz < 1000 else [0.1, 1.0], np.float32)
+    return np.array([1.0, 0.05] if loudest_hz < 1000 else [0.05, 1.0], np.float32)
 
 
 LOW = sound(3, [(0.5, 2.5)])  # 764 Hz

@@ -34,6 +34,7 @@ UNSEEN = 0.15  # probability, before anything is seen, that the voice has no fac
 LEAST_SEEN = 0.5  # of the voiced time, in which a face must be seen to be judged
 CHANGE_NATS = 4.0  # by which two people must explain a turn better than one
 SHORTEST_US = 700_000  # part of a turn that is given to another person
+CHANGE_MARGIN = 0.15  # by which two pieces of a turn must be more unlike than two voices mostly are
 MOST_PIECES = 64  # of voices, kept until their turns are over
 
 
@@ -201,7 +202,8 @@ class Attribution:
         if self._voices is None or len(pieces) < 2:
             return None
         before, last = np.mean([voice for _, _, voice in pieces[:-1]], axis=0), pieces[-1]
-        return last[0] if self._voices.alike(before, last[2]) < self._voices.other else None
+        alike = self._voices.alike(before, last[2])
+        return last[0] if alike < self._voices.other - CHANGE_MARGIN else None
 
     def _evidence(self, start_us: int, end_us: int) -> _Evidence:
         edges_us = np.arange(start_us, max(end_us, start_us + 1) + BLOCK_US // 2, BLOCK_US)

@@ -20,7 +20,9 @@ FADE_S = 0.3  # time constant from OTHER to SAME, for a face that is followed
 PLACE_WEIGHT = 0.15  # of a move as far as a face can go, beside unlikeness
 NEW_LOOK = 0.2  # unlikeness to all remembered looks from which one more is remembered
 LOOKS = 6  # remembered for each person
-TOUCHING = 1.2  # sides between the middles of two faces, below which neither look is remembered
+TOUCHING = 1.2  # sides between the middles of two faces, up to which neither look is remembered
+CLEAR = 3.0  # beyond which a new face is surely one person's
+KNOWN_US = 1_000_000  # after which any other is, too
 MOST_PEOPLE = 64  # remembered; the one away for longest is forgotten
 MOST_FACES = 16  # followed in one frame: the finder's best
 NEVER = 1e6
@@ -39,7 +41,14 @@ class TrackedFace:
 class _Person:
     looks: list[Appearance]
     box: Floats
+    since_us: int
     seen_us: int
+    is_clear: bool  # nobody was near when it was first seen
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is surely one person's: a face half behind another's looks like nobody."""
+        return self.is_clear or self.seen_us - self.since_us >= KNOWN_US
 
     def unlike(self, look: Appearance) -> float:
         return min(look.unlike(known) for known in self.looks)
@@ -73,12 +82,14 @@ class FaceTracker:
             [[self._people[known].unlike(look) for known in people] for look in looks]
         ).reshape(len(found), len(people))
         given = _cheapest(self._following_cost(pts_us, found, people, unlike))
-        returning = self._returning_cost(pts_us, given, people, unlike)
-        given |= _cheapest(returning)
+        for row, column in _cheapest(self._returning_cost(given, people, unlike)).items():
+            if row in given:
+                del self._people[people[given[row]]]
+            given[row] = column
         tracked = []
         for number, (face, look) in enumerate(zip(found, looks, strict=True)):
             track_id = people[given[number]] if number in given else next(self._ids)
-            self._remember(track_id, pts_us, face, look, alone=_alone(number, found))
+            self._remember(track_id, pts_us, face, look, _nearest(number, found))
             tracked.append(TrackedFace(track_id, face, pts_us))
         self._forget_the_longest_away()
         return tracked
@@ -104,27 +115,30 @@ class FaceTracker:
                     cost[row, column] = unlike[row, column] + PLACE_WEIGHT * move
         return cost
 
-    def _returning_cost(
-        self, pts_us: int, given: dict[int, int], people: list[int], unlike: Floats
-    ) -> Floats:
-        """Cost of each face left over being that of each person away, clearly and of no other."""
+    def _returning_cost(self, given: dict[int, int], people: list[int], unlike: Floats) -> Floats:
+        """Cost of each face that is nobody's yet, or of one who came just now, being that of each
+        person away, clearly and of nobody else."""
         cost = np.full(unlike.shape, NEVER)
-        away = [column for column in range(len(people)) if column not in given.values()]
-        for row in set(range(len(unlike))) - given.keys():
+        known = np.array([self._people[person].is_known for person in people], bool)
+        away = [column for column in np.flatnonzero(known) if column not in given.values()]
+        for row in range(len(unlike)):
+            if row in given and known[given[row]]:
+                continue
             for column in away:
-                others = np.delete(unlike[row], column)
-                clear = others.size == 0 or unlike[row, column] <= others.min() - CLEARER
-                if unlike[row, column] <= SAME and clear:
+                others = known.copy()
+                others[column] = False
+                clearest = unlike[row, others].min(initial=np.inf) - CLEARER
+                if unlike[row, column] <= min(SAME, clearest):
                     cost[row, column] = unlike[row, column]
         return cost
 
     def _remember(
-        self, track_id: int, pts_us: int, face: FoundFace, look: Appearance, *, alone: bool
+        self, track_id: int, pts_us: int, face: FoundFace, look: Appearance, nearest: float
     ) -> None:
         person = self._people.pop(track_id, None)
         if person is None:
-            person = _Person([look], face.box, pts_us)
-        elif alone and person.unlike(look) > NEW_LOOK:
+            person = _Person([look], face.box, pts_us, pts_us, nearest > CLEAR)
+        elif nearest > TOUCHING and person.unlike(look) > NEW_LOOK:
             person.looks = [*person.looks[-LOOKS + 1 :], look]
         person.box, person.seen_us = face.box, pts_us
         self._people[track_id] = person  # last in the order of who was seen
@@ -153,12 +167,11 @@ def _move(before: Floats, now: Floats) -> float:
     return float(np.hypot(*middle)) / max(size, other)
 
 
-def _alone(number: int, found: Sequence[FoundFace]) -> bool:
-    """Return whether no other face touches this one, so that its pixels are one person's."""
+def _nearest(number: int, found: Sequence[FoundFace]) -> float:
+    """Return how many sides away the nearest other face is."""
     boxes = [face.box for face in found]
-    return all(
-        _apart(boxes[number], box) > TOUCHING for other, box in enumerate(boxes) if other != number
-    )
+    others = [box for other, box in enumerate(boxes) if other != number]
+    return min((_apart(boxes[number], box) for box in others), default=float("inf"))
 
 
 def _apart(one: Floats, other: Floats) -> float:
