@@ -56,6 +56,23 @@ def test_two_people_have_one_id_each_at_every_rate(where: Where, rate: float) ->
     assert sorted(ids.values()) == [[1], [2]]
 
 
+def test_a_face_half_behind_another_hands_over_to_whom_it_turns_out_to_be() -> None:
+    """1 is seen, then half hidden by 0, and then whole again in another place."""
+    tracker, given = FaceTracker(), []
+    for at_us, people in enumerate(
+        [
+            {1: (400.0, 80.0)},
+            {1: (150.0, 80.0), 0: (120.0, 80.0)},
+            {1: (230.0, 80.0), 0: (120.0, 80.0)},
+        ]
+    ):
+        frame, found = draw(people, KNOWN)
+        given.append([face.track_id for face in tracker.update(at_us * 300_000, found, frame)])
+    assert given[0] == [1]
+    assert given[1][0] not in (1, given[1][1])
+    assert given[2] == [1, given[1][1]]
+
+
 def test_who_was_forgotten_is_a_new_person() -> None:
     tracker = FaceTracker()
     frame, found = draw({0: (100.0, 80.0)}, KNOWN)
