@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from dcet.live import LiveSession
 from dcet.live.voices import MOST_VOICES, Voices, speaker_model
@@ -78,10 +79,62 @@ def test_so_many_voices_are_known_at_most() -> None:
     assert voices.closest(np.eye(MOST_VOICES + 1, dtype=np.float32)[1])[0] == "voice 1"
 
 
-def test_a_model_that_is_none_is_named(tmp_path: Path) -> None:
+def write_model(path: Path, metadata: dict[str, str]) -> Path:
+    """Write a stand-in for a speaker model: the mean of the log-mels that sherpa-onnx makes."""
+    mean = helper.make_node("ReduceMean", ["feats"], ["embs"], axes=[1], keepdims=0)
+    sizes: dict[str, list[int | str | None]] = {"feats": [1, None, 80], "embs": [1, 80]}
+    feats, embs = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in sizes.items()
+    )
+    graph = helper.make_graph([mean], "stand-in", [feats], [embs])
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    helper.set_model_props(model, metadata)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+METADATA = {
+    "framework": "wespeaker",
+    "language": "English",
+    "output_dim": "80",
+    "sample_rate": "16000",
+    "normalize_samples": "0",
+}
+
+
+def test_sherpa_onnx_runs_a_speaker_model(tmp_path: Path) -> None:
     pytest.importorskip("sherpa_onnx")
-    with pytest.raises(ConfigError, match="there is no such file"):
-        speaker_model(tmp_path / "none.onnx")
+    voices = Voices(speaker_model(write_model(tmp_path / "speaker.onnx", METADATA)))
+    low, high = (voices.embed(voice[RATE_HZ // 2 : 2 * RATE_HZ]) for voice in (LOW, HIGH))
+    assert voices.alike(low, low) == pytest.approx(1)
+    assert voices.alike(low, high) < 0.98
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        (None, "there is no such file"),
+        ({}, "one of wespeaker, 3d-speaker, nemo, got None"),
+        ({"framework": "wespeaker"}, "lacks language, normalize_samples, output_dim, sample_rate"),
+    ],
+)
+def test_a_model_that_is_none_is_named(
+    tmp_path: Path, metadata: dict[str, str] | None, said: str
+) -> None:
+    pytest.importorskip("sherpa_onnx")
+    path = tmp_path / "speaker.onnx"
+    if metadata is not None:
+        write_model(path, metadata)
+    with pytest.raises(ConfigError, match=said):
+        speaker_model(path)
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("sherpa_onnx")
+    (tmp_path / "speaker.onnx").write_bytes(b"no model")
+    with pytest.raises(ConfigError, match="expected a speaker model as ONNX"):
+        speaker_model(tmp_path / "speaker.onnx")
 
 
 def test_without_sherpa_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

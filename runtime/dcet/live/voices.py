@@ -14,6 +14,28 @@ SAME, OTHER = 0.55, 0.35  # cosines: of one voice at least, of two at most; betw
 MOST_VOICES = 64  # known; the one heard longest ago is forgotten
 MOST_HEARD = 20.0  # pieces that an earlier mean may count for, so that a voice may change slowly
 
+# What sherpa-onnx must find in a model's metadata: without it, it ends the process.
+NEEDED = {
+    "wespeaker": ("language", "normalize_samples", "output_dim", "sample_rate"),
+    "3d-speaker": (
+        "feature_normalize_type",
+        "language",
+        "normalize_samples",
+        "output_dim",
+        "sample_rate",
+    ),
+    "nemo": (
+        "feat_dim",
+        "feature_normalize_type",
+        "language",
+        "output_dim",
+        "sample_rate",
+        "window_size_ms",
+        "window_stride_ms",
+        "window_type",
+    ),
+}
+
 Embed = Callable[[Floats], Floats]  # pcm (n,) at 16 kHz -> (width,)
 
 
@@ -69,9 +91,20 @@ def speaker_model(model: Path) -> Embed:
     sherpa: Any = need("sherpa_onnx", extra="voices")
     if not model.is_file():
         raise ConfigError(f"{model}: there is no such file; give a speaker model as ONNX")
+    metadata = _metadata(model)
+    framework = metadata.get("framework")
+    if framework not in NEEDED:
+        raise ConfigError(
+            f"{model}: expected `framework` in its metadata to be one of {', '.join(NEEDED)}, got "
+            f"{framework}; scripts that come with sherpa-onnx add it to models"
+        )
+    missing = [key for key in NEEDED[framework] if key not in metadata]
+    if missing:
+        raise ConfigError(
+            f"{model}: its metadata lacks {', '.join(missing)}; scripts that come with sherpa-onnx "
+            "add it to models"
+        )
     config = sherpa.SpeakerEmbeddingExtractorConfig(model=str(model), num_threads=1)
-    if not config.validate():
-        raise ConfigError(f"{model}: expected a speaker model as ONNX; sherpa-onnx refuses it")
     extractor = sherpa.SpeakerEmbeddingExtractor(config)
 
     def embed(pcm: Floats) -> Floats:
@@ -81,6 +114,18 @@ def speaker_model(model: Path) -> Embed:
         return np.array(extractor.compute(stream), np.float32)
 
     return embed
+
+
+def _metadata(model: Path) -> dict[str, str]:
+    # Imported here: `import dcet.live` loads no engine.
+    from dcet.runtime.engines.onnxruntime import CPU, FAILURES, onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(str(model), providers=[CPU])
+    except FAILURES as error:
+        raise ConfigError(f"{model}: expected a speaker model as ONNX: {error}") from error
+    metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    return metadata
 
 
 def _unit(vector: Floats) -> Floats:
