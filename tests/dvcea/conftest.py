@@ -8,8 +8,6 @@ from tests.tiny_training import one_thread, write_bert
 
 __all__ = ["one_thread"]  # a fixture: pytest finds it by its name here
 
-pytest.importorskip("pyarrow")
-
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> BuildConfig:

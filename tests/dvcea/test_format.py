@@ -28,7 +28,6 @@ from dcet.dvcea.writer import write_dvcea
 from dcet.training.corpora.dvcea import NOT_LABELLED, TorchDvcea, shorten
 from tests.tiny_dvcea import ABOUT, WIDTHS, utterances, write_tiny
 
-pytest.importorskip("pyarrow")
 REPO = Path(__file__).parents[2]
 
 
