@@ -75,6 +75,9 @@ class Finder(FaceFinder):
         self.searched = 0
         self.detector, self.degraded = "drawn", ()
 
+    def find(self, frame: Pixels, *last: Any) -> FoundFace | None:
+        return next(iter(self.find_all(frame)), None)
+
     def find_all(self, frame: Pixels) -> list[FoundFace]:
         self.searched += 1
         boxes = [

@@ -105,10 +105,10 @@ class Slow(Engine):
         return self.engine.run(graph, inputs)
 
 
-def test_under_twice_the_load_counters_add_up_and_memory_is_bounded(hearing: Bundle) -> None:
-    """Each second of sound takes two: half of it is dropped, and named."""
-    block = 4000  # a quarter of a second, which takes 5 ms here
-    session = LiveSession(hearing, engine=Slow(hearing.engine("auto"), 0.005), face_finder=Finder())
+def test_under_more_than_it_can_take_counters_add_up(hearing: Bundle) -> None:
+    """What comes in takes far longer than it lasts: no more than 30 s wait, the rest is named."""
+    block = 4000  # a quarter of a second
+    session = LiveSession(hearing, engine=Slow(hearing.engine("auto"), 0.05), face_finder=Finder())
     pcm = sound(120, [(i * 4 + 1, i * 4 + 3) for i in range(30)])
     for begin in range(0, len(pcm), block):
         at_us = begin * 1_000_000 // RATE_HZ
@@ -116,7 +116,6 @@ def test_under_twice_the_load_counters_add_up_and_memory_is_bounded(hearing: Bun
         session.push_frame(picture(1, noise=begin // block), at_us)
         if begin % RATE_HZ == 0:
             session.push_text("so happy", at_us, at_us + 500_000)
-        time.sleep(0.002)
     session.close()
     assert adds_up(session)
     counts = session.counters

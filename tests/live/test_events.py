@@ -15,12 +15,15 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "events.schema.json").
 
 
 def test_every_event_fits_the_schema(hearing: Bundle) -> None:
-    session = LiveSession(hearing, deadline_ms=1000)
+    session = LiveSession(hearing, threaded=False)
     push(session, sound(4, [(1, 2.5)]))
     session.flush()
     session.push_text("i am happy", 1_000_000, 2_500_000)
     session.turn("Ann", "")
-    events = taken(session)
+    with LiveSession(hearing, deadline_ms=1000) as other:
+        timed = other.turn("Ann", "i am happy")
+    assert timed.deadline_us == timed.end_us + 1_000_000
+    events = [*taken(session), timed]
     assert {event.kind for event in events} == {"interim", "final", "revised"}
     assert "missing" in {event.status for event in events}
     for event in events:

@@ -8,8 +8,13 @@ import pytest
 
 from dcet.live import LiveSession
 from dcet.live.alarm import Alarm
+from dcet.live.counters import Counters
+from dcet.live.ending import Ending
+from dcet.live.people import Who
 from dcet.live.planner import Choice, Costs, Planner
-from dcet.runtime import Bundle
+from dcet.live.reporter import Spoken
+from dcet.live.texts import Words
+from dcet.runtime import Bundle, Conversation, Encoded
 from dcet.runtime.engines.engine import Arrays, Engine
 from tests.live.scenes import RATE_HZ, Finder, adds_up, finals, picture, push, sound, taken
 
@@ -26,16 +31,33 @@ def test_the_cost_of_a_stage_is_a_high_quantile_of_its_own_size() -> None:
     assert costs.expect_ms("step", 1) == 25  # never seen
 
 
-def test_after_a_pause_everything_is_expected_to_take_longer() -> None:
+def test_after_a_pause_everything_is_expected_to_take_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr("dcet.live.planner.time.monotonic", lambda: now_s[0])
     costs = Costs()
     costs.note("step", 1, 2.0)
-    time.sleep(0.35)
+    now_s[0] += 1
     assert costs.expect_ms("step", 1) == 3.0
     costs.note("step", 1, 10.0)  # cold
     costs.note("step", 1, 2.0)
     assert costs.expect_ms("step", 1) == 2.0
-    time.sleep(0.35)
+    now_s[0] += 1
     assert costs.expect_ms("step", 1) == 10.0
+    now_s[0] += 10
+    assert costs.expect_ms("step", 1) == 15.0
+
+
+def test_what_was_left_out_is_tried_again_some_time() -> None:
+    costs = Costs()
+    costs.note("audio", 1, 100.0)  # such as the first run of a cold machine
+    costs.note("step", 1, 1.0)
+    planner = Planner(costs)
+    choices = [Choice({"step": 1, "audio": 1}), Choice({"step": 1}, "audio")]
+    tried = [planner.plan(choices, 20)[0] is choices[0] for _ in range(20)]
+    assert not tried[0]
+    assert any(tried)
 
 
 def test_the_first_choice_that_fits_is_taken_and_the_rest_named() -> None:
@@ -62,40 +84,47 @@ def test_the_first_choice_that_fits_is_taken_and_the_rest_named() -> None:
 
 def test_an_alarm_rings_once_unless_it_is_cleared() -> None:
     rung: list[int] = []
+    rings = threading.Event()
+
+    def ring() -> None:
+        rung.append(1)
+        rings.set()
+
     alarm = Alarm()
-    alarm.set(time.perf_counter() + 0.02, lambda: rung.append(1))
-    time.sleep(0.1)
-    alarm.set(time.perf_counter() + 0.02, lambda: rung.append(2))
+    alarm.set(time.perf_counter() + 0.01, ring)
+    assert rings.wait(30)
+    alarm.set(time.perf_counter() + 3600, ring)
     alarm.clear()
-    time.sleep(0.1)
     alarm.close()
     assert rung == [1]
 
 
 class Stalling(Engine):
-    """Stalls in one graph when it is told to."""
+    """Stalls in one graph until it is let go, when it is told to."""
 
     def __init__(self, engine: Engine, graph: str) -> None:
         self.name, self.reason = engine.name, engine.reason
-        self.engine, self.graph, self.seconds = engine, graph, 0.0
+        self.engine, self.graph = engine, graph
+        self.gate = threading.Event()
+        self.gate.set()
 
     def run(self, graph: str, inputs: Arrays) -> Any:
         if graph == self.graph:
-            time.sleep(self.seconds)
+            self.gate.wait(60)
         return self.engine.run(graph, inputs)
 
 
 def test_a_turn_that_stalls_is_answered_by_the_deadline_and_then_revised(hearing: Bundle) -> None:
     engine = Stalling(hearing.engine("auto"), "text")
-    session = LiveSession(hearing, engine=engine, deadline_ms=200)
+    session = LiveSession(hearing, engine=engine, deadline_ms=1000)
     session.turn("Ann", "i am happy")
-    engine.seconds = 0.6
-    started = time.perf_counter()
-    final = session.turn("Ann", "so sad")
-    assert time.perf_counter() - started < 0.25
-    assert (final.kind, final.status) == ("final", "abstain")
+    engine.gate.clear()
+    final = session.turn("Ann", "so sad")  # returns although the engine is stuck
+    engine.gate.set()
+    assert final.kind == "final"
     assert final.estimate is not None
     assert final.estimate.modality_weights == {"text": 0, "audio": 0, "face": 0}
+    assert final.estimate.abstains == "it is that of the turn before"
     assert final.left_out == (
         "everything else: it is not done in time",
         "the turn itself: this is what was remembered",
@@ -110,59 +139,98 @@ def test_a_turn_that_stalls_is_answered_by_the_deadline_and_then_revised(hearing
     assert adds_up(session)
 
 
+def test_a_turn_that_stalls_is_answered_with_its_last_interim(hearing: Bundle) -> None:
+    engine = Stalling(hearing.engine("auto"), "step")
+    session = LiveSession(hearing, engine=engine, deadline_ms=1000)
+    push(session, sound(4, [(1, 4)]))
+    interim = next(event for event in session.events(30) if event.kind == "interim")
+    while True:
+        later = next(session.events(1), None)
+        if later is None:
+            break
+        interim = later
+    engine.gate.clear()
+    push(session, sound(1, ()), start_us=4_000_000)
+    final = next(session.events(60))
+    engine.gate.set()
+    assert (final.kind, final.left_out[-1]) == ("final", "what came after the last interim")
+    assert final.estimate is not None
+    assert interim.estimate is not None
+    assert final.estimate.probabilities == interim.estimate.probabilities
+    assert [event.kind for event in taken(session)] == ["revised"]
+
+
 def test_the_first_turn_of_a_stranger_that_stalls_is_late(hearing: Bundle) -> None:
     engine = Stalling(hearing.engine("auto"), "text")
-    with LiveSession(hearing, engine=engine, deadline_ms=50) as session:
-        engine.seconds = 0.2
+    with LiveSession(hearing, engine=engine, deadline_ms=20) as session:
+        engine.gate.clear()
+        threading.Timer(0.2, engine.gate.set).start()
         final = session.turn("Ann", "so sad")
     assert (final.kind, final.status) == ("final", "late")  # there was nothing to tell before
 
 
-def test_pictures_that_there_is_no_time_for_are_left_out(hearing: Bundle) -> None:
-    class Slow(Finder):
-        def find(self, frame: Any, *place: Any) -> Any:
-            time.sleep(0.02)
-            return self.find_all(frame)[0]
-
-    with LiveSession(hearing, deadline_ms=100, face_finder=Slow()) as session:
-        for _ in range(12):
-            event = session.turn("Ann", "i am", faces=[picture(1)] * 8, whole_frames=True)
-    assert event.estimate is not None
-    assert event.latency_ms["total"] <= 100
-    (left_out,) = event.left_out
-    assert left_out.startswith("face: ")
-    assert " of 8: each takes " in left_out
-    assert event.estimate.modality_weights["face"] > 0
-
-
-def test_a_stream_whose_last_window_takes_too_long_is_answered_from_the_others(
-    hearing: Bundle,
+def test_pictures_that_there_is_no_time_for_are_left_out(
+    hearing: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The windows of the first seconds were encoded while they were spoken."""
-    engine = Stalling(hearing.engine("auto"), "audio")
-    engine.seconds = 0.2
-    session = LiveSession(hearing, engine=engine, deadline_ms=50)
-    pcm = sound(6, [(0.5, 5)])
-    for begin in range(0, len(pcm), 1600):
-        push(session, pcm[begin : begin + 1600], start_us=begin * 1_000_000 // RATE_HZ)
-        time.sleep(0.1)
-    events = taken(session)
-    (final,) = finals(events)
-    assert final.status != "missing"
-    assert final.latency_ms["total"] <= 60
-    assert final.latency_ms["ahead"] >= 200
-    assert final.left_out[0].startswith("audio: its last ")
-    assert session.counters["notes"]["sound not encoded ahead: there was no time"] >= 1
-    assert adds_up(session)
+    monkeypatch.setattr(
+        Costs, "expect_ms", lambda self, stage, size: 30_000.0 if "find" in stage else 0.0
+    )
+    with LiveSession(hearing, deadline_ms=100_000, face_finder=Finder()) as session:
+        event = session.turn("Ann", "i am", faces=[picture(1)] * 8, whole_frames=True)
+    (left_out,) = event.left_out
+    assert left_out.startswith("face: 5 of 8: each takes 30000 ms, ")
 
 
-@pytest.mark.parametrize("idle_s", [0, 1])
-def test_a_pause_does_not_make_a_turn_late(hearing: Bundle, idle_s: float) -> None:
-    with LiveSession(hearing, deadline_ms=100) as session:
-        session.turn("Ann", "i am happy")
-        time.sleep(idle_s)
-        event = session.turn("Ann", "so sad", sound(2, [(0, 2)]))
-    assert event.status in ("ok", "abstain")
+class Turn:
+    """A turn of whose sound of 4 s all but the last one is encoded, if any is."""
+
+    def __init__(self, ahead: Encoded | None) -> None:
+        self.encoded_ahead, self.encoded = ahead, False
+
+    def windows_left(self, speaker: str, end: int) -> int:
+        return 2
+
+    def ahead(self, speaker: str) -> tuple[int, Encoded | None]:
+        return 3 * RATE_HZ, self.encoded_ahead
+
+    def built_on(self, speaker: str, end: int) -> Encoded | None:
+        return self.encoded_ahead
+
+    def encode(self, speaker: str, end: int) -> Encoded | None:
+        self.encoded = True
+        return self.encoded_ahead
+
+
+@pytest.mark.parametrize(
+    ("audio_ms", "text_ms", "has_ahead", "encodes", "keeps_words", "left_out"),
+    [
+        (1e3, 1e3, True, True, True, []),
+        (1e5, 1e3, True, False, True, ["audio: its last 1.0 s"]),
+        (1e5, 1e3, False, False, True, ["audio"]),
+        (1e5, 1e5, True, False, False, ["audio: its last 1.0 s", "text"]),
+    ],
+)
+def test_what_a_stream_gives_up_first(
+    hearing: Bundle,
+    audio_ms: float,
+    text_ms: float,
+    has_ahead: bool,
+    encodes: bool,
+    keeps_words: bool,
+    left_out: list[str],
+) -> None:
+    costs, counters = Costs(), Counters()
+    for stage, size, took_ms in (("audio", 2, audio_ms), ("text", 1, text_ms), ("step", 1, 1.0)):
+        costs.note(stage, size, took_ms)
+    turn = Turn(Conversation(hearing).encode("Ann", "so") if has_ahead else None)
+    words = [Words("i am happy", 0, 1, None, is_final=True)]
+    spoken = Spoken(1, Who("Ann", 1), 0, 4_000_000, None, words, arrived_s=time.perf_counter())
+    ending = Ending(Planner(costs), None, counters, deadline_ms=50_000)  # type: ignore[arg-type]
+    ending.choose(spoken, turn, 4 * RATE_HZ)  # type: ignore[arg-type]
+    assert turn.encoded == encodes
+    assert bool(spoken.words) == keeps_words
+    assert [each.split(": it would")[0] for each in spoken.left_out] == left_out
+    assert spoken.encoded is turn.encoded_ahead
 
 
 def test_the_alarm_and_the_answer_are_one_final(hearing: Bundle) -> None:
@@ -170,9 +238,10 @@ def test_the_alarm_and_the_answer_are_one_final(hearing: Bundle) -> None:
     engine = Stalling(hearing.engine("auto"), "step")
     session = LiveSession(hearing, engine=engine, deadline_ms=20)
     for i in range(60):
-        engine.seconds = 0.0145 + i % 10 / 5000
+        engine.gate.clear()
+        threading.Timer(0.0145 + i % 10 / 5000, engine.gate.set).start()
         session.turn("Ann", "i am happy")
+        engine.gate.wait(60)
     events = taken(session)
     assert [event.turn_id for event in finals(events)] == list(range(1, 61))
     assert adds_up(session)
-    assert threading.active_count() < 20

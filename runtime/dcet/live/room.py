@@ -24,7 +24,7 @@ from dcet.live.texts import Texts
 from dcet.live.timeline import SECOND_US
 from dcet.live.turns import Turns
 from dcet.live.voices import Voices
-from dcet.live.warm_up import warm_up
+from dcet.live.warm_up import load_packages, warm_up
 from dcet.live.worker import Worker
 from dcet.runtime.arrays import Floats
 from dcet.runtime.conversation import Conversation
@@ -72,6 +72,7 @@ class Room:
     """
 
     def __init__(self, conversation: Conversation, seeing: Conversation, options: Options) -> None:
+        load_packages()
         self.conversation = conversation
         self.counters = Counters()
         self.outbox = Outbox(self.counters)

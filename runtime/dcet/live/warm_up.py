@@ -1,14 +1,29 @@
-"""Runs every stage a few times before the first turn, which is then neither slow nor a surprise."""
+"""Loads and runs everything before the first turn, which is then neither slow nor a surprise."""
+
+from contextlib import suppress
 
 import numpy as np
 
 from dcet.live.planner import Costs
 from dcet.live.texts import text_size
 from dcet.runtime.conversation import Conversation
+from dcet.runtime.errors import MissingExtra
+from dcet.runtime.extras import need
 
 TIMES = 3
 WORDS = "So what do we do now, I wonder? "
 NOBODY = " "  # is never remembered
+
+
+def load_packages() -> None:
+    """Import what streams need, where it is installed.
+
+    In one thread, before there are others: OpenCV takes its own place among the modules while it is
+    imported, so that two threads that import it at once get half of it.
+    """
+    for package in ("cv2", "soxr"):
+        with suppress(MissingExtra):  # named when a stream needs it
+            need(package, extra="live")
 
 
 def warm_up(conversation: Conversation, costs: Costs) -> None:
