@@ -70,7 +70,7 @@ def test_ravdess_is_heard_as_sound_with_the_voice_so_far(
             voice = voices.get(speaker, torch.zeros(1, 3, 64))
             feature, voices[speaker] = model(pcm[None], voice)
             features.append(feature)
-        expected = emotion_figures(model.head(torch.cat(features)), speech.emotion, speech.speaker)
+        expected = emotion_figures(model.head(torch.cat(features)), speech.emotion)
         whole = model.encode(speech.level, earlier_voice(speech))
     assert torch.allclose(torch.cat(features), whole, atol=1e-3)
     figures = evaluate(str(encoders["audio"]), "ravdess", data)
@@ -82,12 +82,12 @@ def test_an_emotion_that_a_corpus_lacks_is_no_answer() -> None:
     logits[:, EMOTIONS.index("surprise")] = 9
     logits[:, EMOTIONS.index("joy")] = 1
     emotion = torch.tensor([EMOTIONS.index(name) for name in ("joy", "joy", "surprise")])
-    assert emotion_figures(logits, emotion, torch.arange(3))["accuracy"] == pytest.approx(1 / 3)
-    without = emotion_figures(logits, emotion, torch.arange(3), ["surprise"])
+    assert emotion_figures(logits, emotion)["accuracy"] == pytest.approx(1 / 3)
+    without = emotion_figures(logits, emotion, ["surprise"])
     assert (without["n"], without["accuracy"], without["uar"]) == (2, 1, 1)
     assert np.isfinite(without["nll"])
     with pytest.raises(DataError, match="nothing is left"):
-        emotion_figures(logits, emotion, torch.arange(3), ["joy", "surprise"])
+        emotion_figures(logits, emotion, ["joy", "surprise"])
 
 
 def test_crema_d_is_never_surprised_and_others_need_not_be(

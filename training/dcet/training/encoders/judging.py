@@ -29,7 +29,8 @@ def judge_texts(model: TextClassifier, tokenizer: Tokenizer, corpus: Corpus) -> 
     model.eval()
     logits = model.head(encode_texts(model, tokenizer, [turn.text for turn in turns]))
     emotion = torch.tensor([turn.emotion for turn in turns])
-    return emotion_figures(logits, emotion, torch.arange(len(lengths)).repeat_interleave(lengths))
+    dialogue = torch.arange(len(lengths)).repeat_interleave(lengths)
+    return emotion_figures(logits, emotion, group=dialogue)
 
 
 @torch.inference_mode()
@@ -42,7 +43,7 @@ def judge_speech(
     """
     model.eval()
     features = encode_levels(model, speech.level, earlier_voice(speech))
-    return emotion_figures(model.head(features), speech.emotion, speech.speaker, impossible)
+    return emotion_figures(model.head(features), speech.emotion, impossible, group=speech.speaker)
 
 
 @torch.inference_mode()
@@ -53,13 +54,17 @@ def judge_faces(
     model.eval()
     features = torch.cat([model.encode(part.float()) for part in faces.grey.split(AT_ONCE)])
     each = torch.arange(len(faces.emotion))
-    return emotion_figures(model.head(features), faces.emotion, each, impossible)
+    return emotion_figures(model.head(features), faces.emotion, impossible, group=each)
 
 
 def emotion_figures(
-    logits: Tensor, emotion: Tensor, group: Tensor, impossible: Collection[str] = ()
+    logits: Tensor,
+    emotion: Tensor,
+    impossible: Collection[str] = (),
+    *,
+    group: Tensor | None = None,
 ) -> dict[str, Any]:
-    """Return the metrics of (n, 7) logits on (n,) labels, with intervals over the groups, (n,)
+    """Return the metrics of (n, 7) logits on (n,) labels; with intervals where `group` has (n,)
     numbers of who or what an example is of.
 
     Emotions that are `impossible` in a corpus are no answer, and examples of them not counted.
@@ -70,5 +75,7 @@ def emotion_figures(
     if not counted.any():
         raise DataError(f"nothing is left to judge without {', '.join(sorted(impossible))}")
     probabilities = logits[counted].masked_fill(excluded, -torch.inf).softmax(dim=-1)
-    _, groups = group[counted].unique(return_inverse=True)
-    return emotion_metrics(emotion[counted].numpy(), probabilities.numpy(), groups.numpy())
+    groups = None
+    if group is not None:
+        groups = group[counted].unique(return_inverse=True)[1].numpy()
+    return emotion_metrics(emotion[counted].numpy(), probabilities.numpy(), groups)
