@@ -7,7 +7,7 @@ the words; then the memory alone answers.
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,17 +29,18 @@ class Costs:
     Any thread may use it. An instance belongs to one engine on one machine.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s = clock_s
         self._lock = threading.Lock()
         self._took: dict[tuple[Key, int], deque[float]] = {}
-        self._last_s = time.monotonic()
+        self._last_s = clock_s()
 
     def note(self, stage: str, size: int, took_ms: float) -> None:
         """Take note of what a stage took just now, where it had anything to do."""
         if size == 0:
             return
         with self._lock:
-            now_s = time.monotonic()
+            now_s = self._clock_s()
             cold = self._cold(now_s - took_ms / 1000)
             self._took.setdefault(((stage, size), cold), deque(maxlen=KEPT)).append(took_ms)
             self._last_s = now_s
@@ -49,7 +50,7 @@ class Costs:
         if size == 0:
             return 0.0
         with self._lock:
-            cold = self._cold(time.monotonic())
+            cold = self._cold(self._clock_s())
             for near in sorted(range(len(IDLE_S) + 1), key=lambda other: abs(other - cold)):
                 if took := self._took.get(((stage, size), near)):
                     factor = COLD if near < cold else 1.0
@@ -60,7 +61,7 @@ class Costs:
         """Expect a little less of a stage that was left out, so that it is tried again."""
         expected_ms = self.expect_ms(stage, size)
         with self._lock:
-            key = (stage, size), self._cold(time.monotonic())
+            key = (stage, size), self._cold(self._clock_s())
             took = self._took.setdefault(key, deque(maxlen=KEPT))
             if len(took) > 1:
                 took.remove(max(took))
