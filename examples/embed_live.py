@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from dcet.live import Event, LiveSession
-from dcet.live.media_file import MediaFile, Sound
+from dcet.live.media.media_file import MediaFile, Sound
 from dcet.runtime import Bundle
 
 

@@ -1,4 +1,4 @@
-"""Stands in for `dcet.live.speech_worker`: no model, and faults when asked for.
+"""Stands in for `dcet.live.words.speech_worker`: no model, and faults when asked for.
 
 The model's name is a folder in which it counts its starts; the first sample of a request says what
 to do with it.

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dcet.live.attribution import UNKNOWN, Attribution
-from dcet.live.face_tracker import FaceTracker
-from dcet.live.history import HISTORY_US, History, mean_between
-from dcet.live.voices import Voices
+from dcet.live.people.attribution import UNKNOWN, Attribution
+from dcet.live.people.face_tracker import FaceTracker
+from dcet.live.people.history import HISTORY_US, History, mean_between
+from dcet.live.people.voices import Voices
 from dcet.runtime.arrays import Floats
 from tests.live.drawn_people import Person, draw
 

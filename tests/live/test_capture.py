@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dcet.live import capture, run, window
-from dcet.live.capture import DeviceLost, Feeder, open_camera, open_microphone
+from dcet.live import run
+from dcet.live.media import capture
+from dcet.live.media.capture import DeviceLost, Feeder, open_camera, open_microphone
 from dcet.live.run import follow
-from dcet.live.scene import Scene
-from dcet.live.view import TerminalView
-from dcet.live.watcher import Watcher
+from dcet.live.show import window
+from dcet.live.show.scene import Scene
+from dcet.live.show.view import TerminalView
+from dcet.live.show.watcher import Watcher
 from dcet.runtime.errors import ConfigError
 from tests.live.fake_session import FakeSession
 from tests.live.made_events import event

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from dcet.live import run, speech_recognition
-from dcet.live.capture import DeviceLost
+from dcet.live import run
 from dcet.live.cli import main
-from dcet.live.media_file import MediaFile, Picture, Sound
+from dcet.live.media.capture import DeviceLost
+from dcet.live.media.media_file import MediaFile, Picture, Sound
+from dcet.live.words import speech_recognition
 from dcet.runtime import Bundle
 from tests.live.made_media import write_clip
 from tests.live.scenes import RATE_HZ, sound

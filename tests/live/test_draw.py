@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dcet.live.draw import draw_scene
 from dcet.live.events import SeenFace, SeenFaces
-from dcet.live.media_file import MediaFile, Picture, Sound
-from dcet.live.scene import COLOURS, HELD_US, SHOWN_US, Scene
-from dcet.live.video_file import write_video
+from dcet.live.media.media_file import MediaFile, Picture, Sound
+from dcet.live.media.video_file import write_video
+from dcet.live.show.draw import draw_scene
+from dcet.live.show.scene import COLOURS, HELD_US, SHOWN_US, Scene
 from dcet.runtime.errors import ConfigError
 from tests.live.made_events import event
 from tests.live.made_media import write_clip

@@ -7,8 +7,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from dcet.live.assignment import assign
-from dcet.live.face_tracker import MOST_PEOPLE, FaceTracker
+from dcet.live.people.assignment import assign
+from dcet.live.people.face_tracker import MOST_PEOPLE, FaceTracker
 from tests.live.drawn_people import Person, draw
 
 KNOWN = {number: Person.drawn(number) for number in range(MOST_PEOPLE + 20)}

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from dcet.live import face_fetch
 from dcet.live.faces_cli import main
-from dcet.live.video_file import write_video
+from dcet.live.media import face_fetch
+from dcet.live.media.video_file import write_video
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.senses.detectors import fetched
 from dcet.runtime.senses.detectors.fetched import fetched_path

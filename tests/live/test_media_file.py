@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from dcet.live.media_file import MediaFile, Picture, Sound
+from dcet.live.media.media_file import MediaFile, Picture, Sound
 from dcet.runtime.errors import DataNotFound, UnusableMedia
 from tests.live.made_media import shade, tone, write_clip
 

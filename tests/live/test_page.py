@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import pytest
 
 from dcet.live.events import SeenFace, SeenFaces
-from dcet.live.page import render_page
-from dcet.live.record import APART_US, Record
-from dcet.live.scene import Scene
-from dcet.live.timeline_svg import clock, lanes
+from dcet.live.show.page import render_page
+from dcet.live.show.record import APART_US, Record
+from dcet.live.show.scene import Scene
+from dcet.live.show.timeline_svg import clock, lanes
 from tests.live.made_events import estimate, event
 
 STREAMS = ("samples", "frames", "texts", "turns")

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from dcet.live import LiveSession
-from dcet.live.alarm import Alarm
+from dcet.live.answering.alarm import Alarm
+from dcet.live.answering.ending import Ending
+from dcet.live.answering.planner import Choice, Costs, Planner
+from dcet.live.answering.reporter import Spoken
+from dcet.live.answering.texts import Words
 from dcet.live.counters import Counters
-from dcet.live.ending import Ending
-from dcet.live.people import Who
-from dcet.live.planner import Choice, Costs, Planner
-from dcet.live.reporter import Spoken
-from dcet.live.texts import Words
+from dcet.live.people.people import Who
 from dcet.runtime import Bundle, Conversation, Encoded
 from dcet.runtime.engines.engine import Arrays, Engine
 from tests.live.scenes import RATE_HZ, Finder, adds_up, finals, picture, push, sound, taken

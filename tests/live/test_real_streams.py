@@ -8,7 +8,7 @@ import pytest
 from dcet.data.media import read_audio
 from dcet.data.rttm import read_rttm
 from dcet.live import LiveSession
-from dcet.live.media_file import MediaFile, Sound
+from dcet.live.media.media_file import MediaFile, Sound
 from dcet.runtime import Bundle, FaceFinder
 from tests.live.scenes import adds_up, finals, push, taken
 

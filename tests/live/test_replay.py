@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dcet.live.media_file import MediaFile, Picture
+from dcet.live.media.media_file import MediaFile, Picture
+from dcet.live.media.subtitles import Said
 from dcet.live.replay import play, track_names
-from dcet.live.subtitles import Said
 from tests.live.fake_session import FakeSession
 from tests.live.made_events import event
 from tests.live.made_media import write_clip

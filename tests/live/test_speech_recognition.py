@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from dcet.live import speech_recognition
-from dcet.live.speech_recognition import MOST_WAITING, SpeechRecogniser
+from dcet.live.words import speech_recognition
+from dcet.live.words.speech_recognition import MOST_WAITING, SpeechRecogniser
 from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import ConfigError, MissingExtra
 

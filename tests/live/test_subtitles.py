@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dcet.live.subtitles import Said, beside, read_subtitles
+from dcet.live.media.subtitles import Said, beside, read_subtitles
 from dcet.runtime.errors import DataNotFound, MalformedTable, UndecodableText
 
 SRT = """1

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcet.live.turn_cutter import Span, Step, TurnCutter
+from dcet.live.hearing.turn_cutter import Span, Step, TurnCutter
 
 HOP_MS = 32.0
 

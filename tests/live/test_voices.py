@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from dcet.live import LiveSession
-from dcet.live.voices import MOST_VOICES, Voices, speaker_model
+from dcet.live.people.voices import MOST_VOICES, Voices, speaker_model
 from dcet.runtime import Bundle
 from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import ConfigError, MissingExtra

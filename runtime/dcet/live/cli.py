@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from dcet.live.media_file import MediaFile
-from dcet.live.outputs import drawing, finish
+from dcet.live.media.media_file import MediaFile
+from dcet.live.media.subtitles import beside, read_subtitles
 from dcet.live.replay import named_speakers, play, track_names
 from dcet.live.run import follow
 from dcet.live.session import LiveSession
-from dcet.live.speech_recognition import SpeechRecogniser
-from dcet.live.subtitles import beside, read_subtitles
-from dcet.live.watcher import watching
+from dcet.live.show.outputs import drawing, finish
+from dcet.live.show.watcher import watching
+from dcet.live.words.speech_recognition import SpeechRecogniser
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.cli.command import Group
 from dcet.runtime.cli.options import FiniteRange

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from dcet.live.face_fetch import fetch_yunet
-from dcet.live.media_file import MediaFile, Picture
-from dcet.live.video_file import write_video
+from dcet.live.media.face_fetch import fetch_yunet
+from dcet.live.media.media_file import MediaFile, Picture
+from dcet.live.media.video_file import write_video
 from dcet.runtime.cli.command import Group
 from dcet.runtime.cli.options import json_option
 from dcet.runtime.cli.output import output_json, report_console

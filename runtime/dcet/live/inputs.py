@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.live.audio_track import AudioBlock
-from dcet.live.texts import Words
+from dcet.live.answering.texts import Words
+from dcet.live.hearing.audio_track import AudioBlock
 from dcet.live.timeline import SECOND_US, check_pts
 from dcet.runtime.errors import ConfigError, InputError
 from dcet.runtime.turn import check_audio, check_sample_rate, check_speaker, check_text

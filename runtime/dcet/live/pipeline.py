@@ -6,15 +6,15 @@ deadline: the same pushes give the same events, but for their latencies.
 
 import time
 
-from dcet.live.answers import Answers
-from dcet.live.audio_track import AudioBlock
+from dcet.live.answering.answers import Answers
+from dcet.live.answering.host_turn import HostTurns
+from dcet.live.answering.reporter import Spoken
+from dcet.live.answering.texts import Texts, Words
+from dcet.live.answering.turns import Turns
 from dcet.live.counters import Counters
-from dcet.live.host_turn import HostTurns
-from dcet.live.people import People, Who
-from dcet.live.reporter import Spoken
-from dcet.live.texts import Texts, Words
+from dcet.live.hearing.audio_track import AudioBlock
+from dcet.live.people.people import People, Who
 from dcet.live.timeline import SECOND_US
-from dcet.live.turns import Turns
 
 UNHEARD_US = 2 * SECOND_US  # after which words are taken for a turn of their own
 

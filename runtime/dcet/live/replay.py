@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dcet.live.events import Event
-from dcet.live.media_file import MediaFile, Picture, Sound
+from dcet.live.media.media_file import MediaFile, Picture, Sound
+from dcet.live.media.subtitles import Said
 from dcet.live.session import LiveSession
-from dcet.live.subtitles import Said
 from dcet.runtime.errors import ConfigError
 
 T = TypeVar("T")

@@ -6,25 +6,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from dcet.live.alarm import Alarm
-from dcet.live.answers import Answers
+from dcet.live.answering.alarm import Alarm
+from dcet.live.answering.answers import Answers
+from dcet.live.answering.ending import Ending
+from dcet.live.answering.estimates import Estimates
+from dcet.live.answering.host_turn import HostTurns
+from dcet.live.answering.planner import Costs, Planner
+from dcet.live.answering.reporter import Reporter
+from dcet.live.answering.texts import Texts
+from dcet.live.answering.turns import Turns
+from dcet.live.answering.warm_up import load_packages, warm_up
 from dcet.live.callbacks import Callbacks
 from dcet.live.counters import Counters
-from dcet.live.ending import Ending
-from dcet.live.estimates import Estimates
 from dcet.live.events import Event, SeenFaces
-from dcet.live.eyes import Eyes, FaceEncoder
-from dcet.live.host_turn import HostTurns
 from dcet.live.outbox import Outbox
-from dcet.live.people import People
+from dcet.live.people.people import People
+from dcet.live.people.voices import Voices
 from dcet.live.pipeline import Pipeline
-from dcet.live.planner import Costs, Planner
-from dcet.live.reporter import Reporter
-from dcet.live.texts import Texts
+from dcet.live.seeing.eyes import Eyes, FaceEncoder
 from dcet.live.timeline import SECOND_US
-from dcet.live.turns import Turns
-from dcet.live.voices import Voices
-from dcet.live.warm_up import load_packages, warm_up
 from dcet.live.worker import Worker
 from dcet.runtime.arrays import Floats
 from dcet.runtime.conversation import Conversation

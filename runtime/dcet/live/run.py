@@ -5,12 +5,12 @@ from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import Any
 
-from dcet.live.capture import Clock, Feeder, open_camera, open_microphone
-from dcet.live.draw import draw_scene
-from dcet.live.media_file import MICROSECONDS
+from dcet.live.media.capture import Clock, Feeder, open_camera, open_microphone
+from dcet.live.media.media_file import MICROSECONDS
 from dcet.live.session import LiveSession
-from dcet.live.watcher import Watcher
-from dcet.live.window import Window
+from dcet.live.show.draw import draw_scene
+from dcet.live.show.watcher import Watcher
+from dcet.live.show.window import Window
 
 CAMERA, MICROPHONE = "camera", "mic"
 LOOK_S = 0.03  # between two looks for events and pictures

@@ -9,15 +9,15 @@ from typing import Any, Self, TypeVar
 
 from numpy.typing import ArrayLike, NDArray
 
+from dcet.live.answering.host_turn import HostTurn
 from dcet.live.events import Event, SeenFaces
-from dcet.live.host_turn import HostTurn
+from dcet.live.hearing.turn_cutter import HANGOVER_MS
 from dcet.live.inputs import check_ms
 from dcet.live.outbox import EventSource
+from dcet.live.people.voices import Voices
 from dcet.live.pushing import Pushing
 from dcet.live.room import Options, Recogniser, Room
 from dcet.live.timeline import check_pts
-from dcet.live.turn_cutter import HANGOVER_MS
-from dcet.live.voices import Voices
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.bundle.bundle import Bundle
 from dcet.runtime.conversation import Conversation

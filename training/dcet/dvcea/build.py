@@ -42,8 +42,8 @@ PACKAGES = (
     "transformers",
 )
 SPEAKER = (
-    "the face whose mouth moves while the voice sounds (dcet.live.attribution); the only person "
-    "seen where mouths say nothing; nobody else"
+    "the face whose mouth moves while the voice sounds (dcet.live.people.attribution); the only "
+    "person seen where mouths say nothing; nobody else"
 )
 
 

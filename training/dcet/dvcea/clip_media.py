@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.live.media_file import MediaFile, mixed, upright
+from dcet.live.media.media_file import MediaFile, mixed, upright
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.errors import UnusableMedia
 from dcet.runtime.extras import need

@@ -14,7 +14,7 @@ from dcet.data.dvcea import DvceaUtterance
 from dcet.dvcea.clip_media import ClipMedia
 from dcet.dvcea.settings import BuildConfig
 from dcet.dvcea.speaker import find_speaker
-from dcet.live.face_tracker import TrackedFace
+from dcet.live.people.face_tracker import TrackedFace
 from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import DataError
 from dcet.runtime.senses.face import Pixels, spread

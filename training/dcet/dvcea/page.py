@@ -11,7 +11,7 @@ from dcet.data.dvcea import Dvcea, DvceaUtterance
 from dcet.data.dvcea_manifest import SET_ASIDE
 from dcet.dvcea.check import KINDS, Finding
 from dcet.dvcea.look import Look
-from dcet.live.scene import COLOURS
+from dcet.live.show.scene import COLOURS
 from dcet.runtime.labels import EMOTIONS
 
 WAVE_WIDTH, WAVE_HEIGHT = 480, 44

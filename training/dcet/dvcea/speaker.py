@@ -1,8 +1,8 @@
 """Tells the speaker of a clip from the other people in it, and cuts out their face.
 
 Faces are found in each looked-at picture and followed; the speaker is the person whose mouth moves
-while the voice sounds (`dcet.live.attribution`). Where a segmentation of persons is given, what it
-says is another person is blanked out of the crops.
+while the voice sounds (`dcet.live.people.attribution`). Where a segmentation of persons is given,
+what it says is another person is blanked out of the crops.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.dvcea.settings import BuildConfig
-from dcet.live.attribution import Attributed, Attribution
-from dcet.live.face_tracker import FaceTracker, TrackedFace
+from dcet.live.people.attribution import Attributed, Attribution
+from dcet.live.people.face_tracker import FaceTracker, TrackedFace
 from dcet.runtime.arrays import HOP_SAMPLES, SAMPLE_RATE_HZ, Floats
 from dcet.runtime.senses.face import Pixels, crop_qualities
 from dcet.runtime.senses.face_finder import FaceFinder

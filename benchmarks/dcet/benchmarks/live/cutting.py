@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from dcet.benchmarks.progress import Track
 from dcet.benchmarks.room.recordings import Recording
 from dcet.live.events import Event
+from dcet.live.hearing.turn_cutter import HANGOVER_MS
 from dcet.live.session import LiveSession
-from dcet.live.turn_cutter import HANGOVER_MS
 from dcet.runtime import Bundle
 
 STEP_US = 10_000  # of the comparison

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dcet.live.media_file import MediaFile, Picture
+from dcet.live.media.media_file import MediaFile, Picture
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.extras import need
 from dcet.runtime.senses.face import Pixels

@@ -8,11 +8,11 @@ from itertools import count
 
 import numpy as np
 
-from dcet.live.attribution import Attribution
 from dcet.live.events import UNKNOWN
-from dcet.live.face_tracker import FaceTracker, TrackedFace
+from dcet.live.people.attribution import Attribution
+from dcet.live.people.face_tracker import FaceTracker, TrackedFace
+from dcet.live.people.voices import Voices
 from dcet.live.timeline import SECOND_US
-from dcet.live.voices import Voices
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.senses.face import Pixels, spread
 from dcet.runtime.senses.face_finder import FoundFace

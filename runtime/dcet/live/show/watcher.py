@@ -10,9 +10,9 @@ from typing import TextIO
 from rich.console import Console
 
 from dcet.live.events import Event, SeenFaces
-from dcet.live.record import Record
-from dcet.live.scene import Scene
-from dcet.live.view import TerminalView
+from dcet.live.show.record import Record
+from dcet.live.show.scene import Scene
+from dcet.live.show.view import TerminalView
 from dcet.runtime.cli.output import STDOUT
 from dcet.runtime.files import atomic_path
 

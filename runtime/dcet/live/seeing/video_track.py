@@ -14,8 +14,8 @@ import numpy as np
 
 from dcet.live.counters import Counters
 from dcet.live.events import SeenFace, SeenFaces
-from dcet.live.face_tracker import TrackedFace
-from dcet.live.people import Encode, People, Sight
+from dcet.live.people.face_tracker import TrackedFace
+from dcet.live.people.people import Encode, People, Sight
 from dcet.live.timeline import SECOND_US, DriftClock
 from dcet.runtime.errors import DcetError
 from dcet.runtime.senses.face import Pixels, to_rgb

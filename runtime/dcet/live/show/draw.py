@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.live.events import SeenFace
-from dcet.live.scene import COLOURS, Scene
+from dcet.live.show.scene import COLOURS, Scene
 from dcet.runtime.extras import need
 
 UNNAMED = "#8b93a0"  # the colour of who has no estimate

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.live.media_file import MICROSECONDS, mixed
+from dcet.live.media.media_file import MICROSECONDS, mixed
 from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need

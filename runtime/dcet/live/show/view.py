@@ -10,8 +10,8 @@ from rich.text import Text
 
 from dcet.live.changes import Change
 from dcet.live.events import Event
-from dcet.live.scene import COLOURS, Scene
-from dcet.live.timeline_svg import clock
+from dcet.live.show.scene import COLOURS, Scene
+from dcet.live.show.timeline_svg import clock
 from dcet.runtime.labels import MODALITIES
 
 EIGHTHS = " ▏▎▍▌▋▊▉"

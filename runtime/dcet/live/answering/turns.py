@@ -3,18 +3,18 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-from dcet.live.answers import Answers
-from dcet.live.audio_track import AudioBlock
+from dcet.live.answering.answers import Answers
+from dcet.live.answering.ending import Ending, encode_sound
+from dcet.live.answering.open_turn import OpenTurn
+from dcet.live.answering.planner import Costs
+from dcet.live.answering.reporter import Spoken
+from dcet.live.answering.texts import Texts, Words
 from dcet.live.counters import Counters
-from dcet.live.ear import Ear, Heard
-from dcet.live.ending import Ending, encode_sound
-from dcet.live.open_turn import OpenTurn
-from dcet.live.people import People, Who
-from dcet.live.planner import Costs
-from dcet.live.reporter import Spoken
-from dcet.live.texts import Texts, Words
+from dcet.live.hearing.audio_track import AudioBlock
+from dcet.live.hearing.ear import Ear, Heard
+from dcet.live.hearing.turn_cutter import LONGEST_MS, Span, Step
+from dcet.live.people.people import People, Who
 from dcet.live.timeline import SECOND_US
-from dcet.live.turn_cutter import LONGEST_MS, Span, Step
 from dcet.runtime.arrays import Floats
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.errors import DcetError, InputError

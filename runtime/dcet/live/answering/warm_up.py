@@ -4,8 +4,8 @@ from contextlib import suppress
 
 import numpy as np
 
-from dcet.live.planner import Costs
-from dcet.live.texts import text_size
+from dcet.live.answering.planner import Costs
+from dcet.live.answering.texts import text_size
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.errors import MissingExtra
 from dcet.runtime.extras import need

@@ -10,11 +10,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from dcet.live.speech_worker import COUNT, SAMPLE
+from dcet.live.words.speech_worker import COUNT, SAMPLE
 from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import ConfigError, MissingExtra
 
-WORKER = "dcet.live.speech_worker"
+WORKER = "dcet.live.words.speech_worker"
 LOADING_S = 600.0  # a model that is fetched first takes minutes
 PATIENCE_S = 60.0  # for a turn, on a machine that has other things to do: then it hangs
 MOST_WAITING = 16  # turns; more are answered with None

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from dcet.live.events import Event
-from dcet.live.record import Record
-from dcet.live.scene import COLOURS
-from dcet.live.timeline_svg import clock, draw_timeline, lanes
+from dcet.live.show.record import Record
+from dcet.live.show.scene import COLOURS
+from dcet.live.show.timeline_svg import clock, draw_timeline, lanes
 from dcet.runtime.labels import MODALITIES
 
 STREAMS = ("samples", "frames", "texts", "turns")
@@ -30,7 +30,7 @@ def render_page(
     counters: of the session
     notes: what was wrong with what was played
     """
-    css = files("dcet.live").joinpath("page.css").read_text(encoding="utf-8")
+    css = files("dcet.live.show").joinpath("page.css").read_text(encoding="utf-8")
     sections = (
         _head(record, title, lead, notes),
         _timeline(record),

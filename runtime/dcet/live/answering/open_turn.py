@@ -1,9 +1,9 @@
 """A turn while it is spoken: each window of its sound is encoded once, as soon as it is there."""
 
-from dcet.live.ear import Ear
-from dcet.live.people import Who
-from dcet.live.planner import Costs
-from dcet.live.turn_cutter import Span
+from dcet.live.answering.planner import Costs
+from dcet.live.hearing.ear import Ear
+from dcet.live.hearing.turn_cutter import Span
+from dcet.live.people.people import Who
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.estimate import Estimate

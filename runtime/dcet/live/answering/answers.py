@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from dcet.live.alarm import Alarm
+from dcet.live.answering.alarm import Alarm
+from dcet.live.answering.estimates import Estimates
+from dcet.live.answering.recall import remembered
+from dcet.live.answering.reporter import Reporter, Spoken
+from dcet.live.answering.texts import Words
 from dcet.live.counters import Counters, Fate
-from dcet.live.estimates import Estimates
 from dcet.live.events import Status
-from dcet.live.people import Who
-from dcet.live.recall import remembered
-from dcet.live.reporter import Reporter, Spoken
-from dcet.live.texts import Words
+from dcet.live.people.people import Who
 from dcet.live.timeline import SECOND_US
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.errors import DcetError

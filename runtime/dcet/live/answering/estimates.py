@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from dcet.live.people import People
-from dcet.live.planner import Costs
-from dcet.live.reporter import Spoken
-from dcet.live.texts import join, text_size
+from dcet.live.answering.planner import Costs
+from dcet.live.answering.reporter import Spoken
+from dcet.live.answering.texts import join, text_size
+from dcet.live.people.people import People
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.senses.encoded import Encoded

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcet.live.audio_track import AudioBlock, AudioTrack, Break, Hops
 from dcet.live.counters import Counters
-from dcet.live.turn_cutter import EDGE_MS, Span, Step, TurnCutter
+from dcet.live.hearing.audio_track import AudioBlock, AudioTrack, Break, Hops
+from dcet.live.hearing.turn_cutter import EDGE_MS, Span, Step, TurnCutter
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.bundle.manifest import Manifest, Speech
 from dcet.runtime.engines.engine import Engine, start

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from html import escape
 
 from dcet.live.events import Event
-from dcet.live.record import Record
-from dcet.live.scene import COLOURS
+from dcet.live.show.record import Record
+from dcet.live.show.scene import COLOURS
 from dcet.runtime.labels import MODALITIES
 
 AXIS, LANE, MARGIN = 26.0, 76.0, 14.0  # heights in px, and what is left free at both ends

@@ -9,8 +9,8 @@ import numpy as np
 
 from dcet.live.counters import Counters
 from dcet.live.events import SeenFaces
-from dcet.live.people import People
-from dcet.live.video_track import Eye, Frame
+from dcet.live.people.people import People
+from dcet.live.seeing.video_track import Eye, Frame
 from dcet.live.worker import Worker
 from dcet.runtime.arrays import Floats
 from dcet.runtime.conversation import Conversation

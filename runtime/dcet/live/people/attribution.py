@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dcet.live.face_tracker import MOST_PEOPLE, TrackedFace
-from dcet.live.history import History, Times, mean_between
-from dcet.live.mouth import MouthMotion
-from dcet.live.voices import Voices
+from dcet.live.people.face_tracker import MOST_PEOPLE, TrackedFace
+from dcet.live.people.history import History, Times, mean_between
+from dcet.live.people.mouth import MouthMotion
+from dcet.live.people.voices import Voices
 from dcet.runtime.arrays import Floats
 from dcet.runtime.senses.face import Pixels
 

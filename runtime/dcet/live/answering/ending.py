@@ -2,12 +2,12 @@
 
 import time
 
-from dcet.live.answers import Answers
+from dcet.live.answering.answers import Answers
+from dcet.live.answering.open_turn import OpenTurn
+from dcet.live.answering.planner import Choice, Planner
+from dcet.live.answering.reporter import Spoken
+from dcet.live.answering.texts import join, text_size
 from dcet.live.counters import Counters
-from dcet.live.open_turn import OpenTurn
-from dcet.live.planner import Choice, Planner
-from dcet.live.reporter import Spoken
-from dcet.live.texts import join, text_size
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.errors import DcetError
 

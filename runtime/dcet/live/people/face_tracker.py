@@ -6,7 +6,7 @@ from itertools import count
 
 import numpy as np
 
-from dcet.live.assignment import assign
+from dcet.live.people.assignment import assign
 from dcet.runtime.arrays import Floats
 from dcet.runtime.senses.appearance import CLEARER, OTHER, SAME, Appearance, appearance
 from dcet.runtime.senses.face import Pixels

@@ -1,4 +1,4 @@
-"""The process that recognises words: `python -m dcet.live.speech_worker MODEL LANGUAGE`.
+"""The process that recognises words: `python -m dcet.live.words.speech_worker MODEL LANGUAGE`.
 
 It says on its standard output, a line of JSON each, that it is ready or why it cannot be, and then
 the text of each request. A request on its standard input is the number of samples as uint32 and as

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.live.media_file import MICROSECONDS, MediaFile
+from dcet.live.media.media_file import MICROSECONDS, MediaFile
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.files import atomic_path

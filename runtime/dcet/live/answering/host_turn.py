@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dcet.live.answers import Answers
+from dcet.live.answering.answers import Answers
+from dcet.live.answering.planner import SPARE_MS, Choice, Planner
+from dcet.live.answering.reporter import Spoken
+from dcet.live.answering.texts import Words, text_size
+from dcet.live.answering.turns import Turns
 from dcet.live.events import Event
-from dcet.live.people import Who
-from dcet.live.planner import SPARE_MS, Choice, Planner
-from dcet.live.reporter import Spoken
-from dcet.live.texts import Words, text_size
+from dcet.live.people.people import Who
 from dcet.live.timeline import SECOND_US
-from dcet.live.turns import Turns
 from dcet.runtime.conversation import Conversation
 from dcet.runtime.errors import DcetError
 from dcet.runtime.senses.encoded import Encoded

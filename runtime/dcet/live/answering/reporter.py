@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from dcet.live.answering.texts import Words, join
 from dcet.live.events import Event, Kind, Status
-from dcet.live.people import Who
-from dcet.live.texts import Words, join
+from dcet.live.people.people import Who
 from dcet.runtime.estimate import Estimate
 from dcet.runtime.senses.encoded import Encoded
 

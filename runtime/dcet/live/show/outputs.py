@@ -6,15 +6,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dcet.live.draw import draw_scene
-from dcet.live.media_file import MediaFile, Picture
-from dcet.live.page import render_page
+from dcet.live.media.media_file import MediaFile, Picture
+from dcet.live.media.video_file import write_video
 from dcet.live.replay import track_names
-from dcet.live.scene import Scene
 from dcet.live.session import LiveSession
-from dcet.live.video_file import write_video
-from dcet.live.view import summary_view
-from dcet.live.watcher import Watcher
+from dcet.live.show.draw import draw_scene
+from dcet.live.show.page import render_page
+from dcet.live.show.scene import Scene
+from dcet.live.show.view import summary_view
+from dcet.live.show.watcher import Watcher
 from dcet.runtime.cli.output import output_text
 from dcet.runtime.errors import ConfigError
 

@@ -1,0 +1,1 @@
+"""What is answered of a turn, when, and with what left out."""

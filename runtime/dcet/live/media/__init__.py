@@ -1,0 +1,1 @@
+"""Files and devices that sound and pictures come from, or go to."""

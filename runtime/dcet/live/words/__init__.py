@@ -1,0 +1,1 @@
+"""Words from sound alone, in a process of its own."""
