@@ -229,9 +229,16 @@ def layers(pyproject: Path) -> Canvas:
         "export": "checkpoint to bundle",
         "benchmarks": "measurements and reports",
         "finalize": "engines built on the device",
-        "live": "streams in, estimates out",
+        "live": "streams in, events out",
+        "dvcea": "features of films",
     }
-    colours = {"training": TEAL, "export": TEAL, "quantization": TEAL, "benchmarks": VIOLET}
+    colours = {
+        "training": TEAL,
+        "export": TEAL,
+        "quantization": TEAL,
+        "benchmarks": VIOLET,
+        "dvcea": TEAL,
+    }
     canvas = Canvas(1080, 40 + 96 * len(floors), "Layers: imports point downwards")
     for floor, names in enumerate(floors):
         width = (920 - 20 * (len(names) - 1)) / len(names)
