@@ -8,7 +8,7 @@ import pytest
 from dcet.live import LiveSession
 from dcet.runtime import Bundle
 from dcet.runtime.arrays import Floats
-from tests.live.scenes import RATE_HZ, adds_up, push, sound, taken
+from tests.live.scenes import RATE_HZ, adds_up, finals, push, sound, taken
 
 
 class Recogniser:
@@ -76,3 +76,35 @@ def test_a_recogniser_that_takes_long_is_waited_for_by_nobody(hearing: Bundle) -
     session.close()
     assert session.conversation.turns == 1
     assert adds_up(session)
+
+
+def test_words_of_a_long_turn_wait_for_its_end(hearing: Bundle) -> None:
+    """Captions that end long before the speaker does are words of this turn, not turns."""
+    session = LiveSession(hearing, threaded=False)
+    pcm = sound(9, [(1, 8)])
+    push(session, pcm[: 3 * RATE_HZ])
+    session.push_text("so sad", 1_000_000, 2_500_000)
+    session.push_text("i am happy", 3_000_000, 4_000_000)
+    push(session, pcm[3 * RATE_HZ :], start_us=3_000_000)
+    (final,) = finals(taken(session))
+    assert final.text == "so sad i am happy"
+    assert session.conversation.turns == 1
+    assert adds_up(session)
+
+
+def test_words_without_a_voice_are_of_the_one_person_on_the_only_microphone(
+    hearing: Bundle,
+) -> None:
+    session = LiveSession(hearing, threaded=False, speakers={"mic": "Ann"})
+    push(session, sound(1, ()))
+    session.push_text("so sad", 100_000, 900_000)
+    push(session, sound(3, ()), start_us=1_000_000)
+    (final,) = finals(taken(session))
+    assert (final.speaker, final.text) == ("Ann", "so sad")
+    session = LiveSession(hearing, threaded=False, speakers={"mic": "Ann"})
+    push(session, sound(1, ()))
+    push(session, sound(1, ()), track="other")  # anybody's
+    session.push_text("so sad", 100_000, 900_000)
+    push(session, sound(3, ()), start_us=1_000_000)
+    (final,) = finals(taken(session))
+    assert final.speaker != "Ann"

@@ -9,7 +9,7 @@ import time
 from dcet.live.answering.answers import Answers
 from dcet.live.answering.host_turn import HostTurns
 from dcet.live.answering.reporter import Spoken
-from dcet.live.answering.texts import Texts, Words
+from dcet.live.answering.texts import NEAR_US, Texts, Words
 from dcet.live.answering.turns import Turns
 from dcet.live.counters import Counters
 from dcet.live.hearing.audio_track import AudioBlock
@@ -71,7 +71,10 @@ class Pipeline:
         if now_us is not None:
             self.answers.tick(now_us)
             self.turns.tick(now_us)
+            begun_us = self.turns.open_since_us
             before_us = now_us - UNHEARD_US
+            if begun_us is not None:  # what was said in a turn waits for its end
+                before_us = min(before_us, begun_us - NEAR_US)
             self._texts.drop_interim(before_us)
         for words in self._texts.unheard(before_us):
             self._answer_words(words)
@@ -98,8 +101,9 @@ class Pipeline:
     def _answer_words(self, words: Words) -> None:
         """Answer words that were said while no voice was heard as a turn of their own."""
         who = self._people.who("", words.start_us, words.end_us)
-        if words.speaker is not None:
-            who = Who(words.speaker, 1.0, who.face)
+        named = words.speaker or self._people.only_one_on(self.turns.microphones)
+        if named is not None:
+            who = Who(named, 1.0, who.face)
         spoken = Spoken(
             turn_id=self.turns.number(),
             who=who,

@@ -37,7 +37,7 @@ def render_page(
     shown: utterances, each with a look at it, or why there is none, or None where none is wanted
     findings: of the whole set
     """
-    css = files("dcet.live").joinpath("page.css").read_text(encoding="utf-8") + MORE_CSS
+    css = files("dcet.live.show").joinpath("page.css").read_text(encoding="utf-8") + MORE_CSS
     name = str(dvcea.manifest.value["name"])
     faults: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:

@@ -63,6 +63,16 @@ class Turns:
         """The media time to which it has listened; None before any sound."""
         return max((e.now_us for e in self._ears.values() if e.now_us is not None), default=None)
 
+    @property
+    def microphones(self) -> tuple[str, ...]:
+        """The tracks of sound that were heard."""
+        return tuple(self._ears)
+
+    @property
+    def open_since_us(self) -> int | None:
+        """The media time since which the oldest turn goes on; None without any."""
+        return min((turn.times_us()[0] for turn in self._open.values()), default=None)
+
     def number(self) -> int:
         """Return the number of a turn that begins now, and count it."""
         self._begun += 1

@@ -135,6 +135,12 @@ class People:
             return Who(told, 1.0, made.track_id)
         return Who(name, made.confidence if name != UNKNOWN else 0.0, made.track_id)
 
+    def only_one_on(self, tracks: Collection[str]) -> str | None:
+        """Return the one person whom the host said is heard on these tracks; None where they are
+        several, or anybody."""
+        told = {self._speakers.get(track) for track in tracks}
+        return told.pop() if len(told) == 1 else None
+
     def change_us(self, track: str, start_us: int, now_us: int) -> int | None:
         """Return when somebody else took over the turn that began at `start_us`; None if nobody."""
         if not self._attributes or track in self._speakers:
