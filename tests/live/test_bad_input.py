@@ -25,7 +25,7 @@ VOICED = ((1, 2.5), (4, 5))
         ({"pcm": [0.0] * 100}, "audio: expected a NumPy array"),
         ({"sample_rate_hz": 0}, "sample_rate_hz: expected a whole number"),
         ({"pts_us": 2**63}, "pts_us: expected whole microseconds"),
-        ({"track": 5}, "speaker: expected a str"),
+        ({"track": 5}, "track: expected a str"),
     ],
 )
 def test_a_mistake_of_the_host_is_an_error_and_counts_as_nothing(
@@ -39,7 +39,12 @@ def test_a_mistake_of_the_host_is_an_error_and_counts_as_nothing(
 
 
 def test_options_that_cannot_be_used_are_refused(hearing: Bundle) -> None:
-    for options in ({"deadline_ms": -1}, {"interim_ms": 0}, {"hangover_ms": "long"}):
+    for options in (
+        {"deadline_ms": -1},
+        {"deadline_ms": 0},
+        {"interim_ms": 0},
+        {"hangover_ms": "long"},
+    ):
         with pytest.raises(ConfigError, match=next(iter(options))):
             LiveSession(hearing, **options)
 
@@ -121,6 +126,36 @@ def test_a_microphone_that_is_unplugged_and_comes_back(hearing: Bundle) -> None:
     assert adds_up(session)
 
 
+def test_a_microphone_whose_clock_is_far_off_leaves_the_others_alone(hearing: Bundle) -> None:
+    alone, session = (LiveSession(hearing, threaded=False) for _ in range(2))
+    pcm = sound(6, VOICED)
+    push(alone, pcm)
+    push(session, pcm[: 2 * RATE_HZ])
+    session.push_audio(np.zeros(1600, np.int16), 10**12, track="far")
+    push(session, pcm[2 * RATE_HZ :], start_us=2_000_000)
+    spans = [
+        [(event.start_us, event.end_us) for event in finals(taken(each))]
+        for each in (alone, session)
+    ]
+    assert spans[0] == spans[1]
+    assert session.counters["notes"]["microphone 'far': its time is far from that before"] == 1
+    assert adds_up(session)
+
+
+@pytest.mark.parametrize("at_us", [-(10**15), 10**15])
+def test_a_turn_begun_at_a_time_without_sound_begins_at_the_nearest(
+    hearing: Bundle, at_us: int
+) -> None:
+    session = LiveSession(hearing, threaded=False)
+    push(session, sound(2, ()))
+    turn_id = session.begin_turn("Ann", at_us=at_us)
+    push(session, sound(2, [(0.5, 1.5)]), start_us=2_000_000)
+    session.end_turn(turn_id)
+    (final,) = finals(taken(session))
+    assert 0 <= final.start_us <= 2_000_000 < final.end_us
+    assert any("no sound is kept" in note for note in session.counters["notes"])
+
+
 def test_without_more_sound_a_turn_ends_by_itself(hearing: Bundle) -> None:
     with LiveSession(hearing, deadline_ms=None) as session:
         push(session, sound(2, VOICED))
@@ -188,6 +223,25 @@ def test_a_callback_that_raises_is_named(hearing: Bundle, threaded: bool) -> Non
     assert len(finals(told)) == 2
     note = "callback raised RuntimeError: out of order"
     assert session.counters["notes"][note] == len(told)
+
+
+def test_a_callback_that_raises_what_is_no_exception_is_named(hearing: Bundle) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    def fail(event: Event) -> None:
+        told.append(event)
+        raise SystemExit(3) if len(told) == 1 else Mute
+
+    told: list[Event] = []
+    session = LiveSession(hearing, deadline_ms=None, on_event=fail)
+    push(session, sound(6, VOICED))
+    session.close()
+    assert len(finals(told)) == 2
+    notes = session.counters["notes"]
+    assert notes["callback raised SystemExit: 3"] == 1
+    assert notes["callback raised Mute: it has no message"] == len(told) - 1
 
 
 def test_a_callback_that_hangs_is_named_and_holds_nobody_up(hearing: Bundle) -> None:

@@ -185,7 +185,7 @@ def test_frames_that_come_faster_than_they_are_looked_at_make_room(hearing: Bund
     image = picture(1)
     for i in range(200):
         image[:] = picture(1, noise=i)
-        session.push_frame(image, i * 250_000)
+        session.push_frame(image, i * 5_000_000)  # so far apart that faces are searched in each
         image[:] = 0  # it is the session's own copy that is looked at
     session.close()
     counts = session.counters["frames"]

@@ -73,5 +73,16 @@ class Callbacks:
     def _call(self, callback: Callable[[Any], object], what: Any) -> None:
         try:
             callback(what)
-        except Exception as error:  # noqa: BLE001  a host's callback raises what it likes
-            self._counters.note(f"callback raised {type(error).__name__}: {str(error)[:80]}")
+        except BaseException as error:
+            self._counters.note(f"callback raised {type(error).__name__}: {_shown(error)}")
+            # In the host's own thread, what asks the program to end is not for us to hold up.
+            if not self._threaded and not isinstance(error, Exception):
+                raise
+
+
+def _shown(error: BaseException) -> str:
+    """Return the message of an error, whatever its class makes of it."""
+    try:
+        return str(error)[:80]
+    except Exception:  # noqa: BLE001  its own
+        return "it has no message"

@@ -18,7 +18,7 @@ def audio_block(pcm: NDArray[Any], pts_us: int, sample_rate_hz: int, track: str)
     """Return a block of sound as it was given. Raises InputError."""
     check_audio(pcm, sample_rate_hz)
     rate_hz = check_sample_rate(sample_rate_hz)
-    return AudioBlock(check_speaker(track), pcm, check_pts("pts_us", pts_us), rate_hz)
+    return AudioBlock(check_speaker(track, "track"), pcm, check_pts("pts_us", pts_us), rate_hz)
 
 
 def seconds_of(block: AudioBlock) -> Iterator[AudioBlock]:

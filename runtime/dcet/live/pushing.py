@@ -70,7 +70,7 @@ class Pushing:
         Raises InputError.
         """
         check_faces([], colors, True)
-        camera, pts_us = check_speaker(track), check_pts("pts_us", pts_us)
+        camera, pts_us = check_speaker(track, "track"), check_pts("pts_us", pts_us)
         self._expect_open()
         room, sound_us = self._room, self._room.pipeline.turns.now_us
         room.look(lambda: room.eyes.push(image, pts_us, colors, camera, sound_us))

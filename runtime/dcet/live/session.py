@@ -74,7 +74,11 @@ class LiveSession(Pushing, EventSource, Uncopied):
         on_faces: Callable[[SeenFaces], object] | None = None,
         conversation: Conversation | None = None,
     ) -> None:
-        check_ms(deadline_ms=deadline_ms or 1, interim_ms=interim_ms, hangover_ms=hangover_ms)
+        check_ms(
+            deadline_ms=1 if deadline_ms is None else deadline_ms,
+            interim_ms=interim_ms,
+            hangover_ms=hangover_ms,
+        )
         if conversation is None:
             conversation = Conversation(
                 bundle, engine, max_speakers=max_speakers, face_finder=face_finder
@@ -137,7 +141,7 @@ class LiveSession(Pushing, EventSource, Uncopied):
         at_us = None if at_us is None else check_pts("at_us", at_us)
         self._expect_open()
         return self._room.do(
-            lambda: self._room.pipeline.turns.begin(check_speaker(track), name, at_us)
+            lambda: self._room.pipeline.turns.begin(check_speaker(track, "track"), name, at_us)
         )
 
     def end_turn(self, turn_id: int) -> None:

@@ -162,6 +162,8 @@ def _unpack(kind: Kind, body: bytes, path: Path | str) -> Saved:
     try:
         for row in head["arrays"]:
             name, dtype, shape = row["name"], row["dtype"], tuple(row["shape"])
+            if not isinstance(name, str):
+                raise _damaged(path, f"the name {name!r} of an array")
             if dtype not in DTYPES or not all(isinstance(n, int) and n >= 0 for n in shape):
                 raise _damaged(path, f"the type of {name!r}")
             count = int(np.prod(shape, dtype=object))

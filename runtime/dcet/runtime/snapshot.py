@@ -78,6 +78,8 @@ def put(memory: Memory, facts: Facts, arrays: Arrays) -> None:
         numbers=_count(facts, "numbers"),
         has_evicted=facts.get("has_evicted") is True,
     )
+    if not isinstance(facts.get("has_evicted"), bool):
+        raise _impossible("'has_evicted'")
     numbers = arrays["slot/number"].tolist()
     are_numbers = len(set(numbers)) == count and all(0 < each <= index.numbers for each in numbers)
     if count > arena.max_speakers or not are_numbers:

@@ -119,14 +119,14 @@ class Turn:
             raise NotFinite(f"face_box: expected finite numbers, got {boxes.tolist()}")
 
 
-def check_speaker(speaker: str) -> str:
+def check_speaker(speaker: str, argument: str = "speaker") -> str:
     """Return a name in the form in which it is kept: composed (NFC), so that however it was typed
-    it is one speaker. Raises WrongDtype or TextTooLong."""
-    _expect_text("speaker", speaker)
+    it is one speaker. Raises WrongDtype or TextTooLong, which name the argument."""
+    _expect_text(argument, speaker)
     name = unicodedata.normalize("NFC", speaker)  # may be longer, and is what is given back
     if len(name) > MAX_SPEAKER_CHARS:
         raise TextTooLong(
-            f"speaker: expected a name of at most {MAX_SPEAKER_CHARS} characters, "
+            f"{argument}: expected a name of at most {MAX_SPEAKER_CHARS} characters, "
             f"got {len(name)}; use a shorter one"
         )
     return name

@@ -20,6 +20,7 @@ from dcet.runtime.conversation import Conversation
 from dcet.runtime.errors import DcetError, InputError
 
 SILENT_US = SECOND_US  # without any sound, after which a microphone is taken for silent
+APART_US = 10 * SECOND_US  # between two clocks, of which one must be wrong
 MOST_MICROPHONES = 16
 VOICE_MS, LEAST_VOICE_MS = 1500, 700  # of a voice that are compared with others; before a pause
 
@@ -55,13 +56,15 @@ class Turns:
         self._listen = listen
         self._ears: dict[str, Ear] = {}
         self._open: dict[str, OpenTurn] = {}  # by track
+        self._last: Ear | None = None  # that gave sound
         self._begun = 0
         self.arrived_s = 0.0  # when what is worked on came in
 
     @property
     def now_us(self) -> int | None:
-        """The media time to which it has listened; None before any sound."""
-        return max((e.now_us for e in self._ears.values() if e.now_us is not None), default=None)
+        """The media time to which the microphone that gave sound last has listened; None before any
+        sound. It is not the latest of all: one whose clock is wrong must not end others' turns."""
+        return None if self._last is None else self._last.now_us
 
     @property
     def microphones(self) -> tuple[str, ...]:
@@ -86,6 +89,9 @@ class Turns:
         except InputError:
             self._counters.settle("samples", "dropped", len(block.pcm), why="too many microphones")
             raise
+        before_us, self._last = self.now_us, ear
+        if before_us is not None and abs(block.pts_us - before_us) > APART_US:
+            self._counters.note(f"microphone {block.track!r}: its time is far from that before")
         for heard in ear.hear(block):
             self._people.hear(ear.track, heard.start_us, ear.hop_us, heard.voice)
             self._heard(ear, heard)
@@ -101,7 +107,7 @@ class Turns:
         """End turns of microphones that gave no sound for a second of media time."""
         for track, turn in list(self._open.items()):
             heard_us = turn.ear.now_us
-            if heard_us is not None and now_us - heard_us > SILENT_US:
+            if heard_us is not None and SILENT_US < now_us - heard_us <= APART_US:
                 self._counters.note(f"microphone {track!r} fell silent in a turn")
                 self._heard(turn.ear, turn.ear.end())
 
@@ -111,7 +117,11 @@ class Turns:
         self._heard(ear, ear.end())
         first = ear.cutter.now if at_us is None else ear.hop_at(at_us)
         ear.cutter.hold(first)
-        begun_us = ear.time_us(first) if at_us is None else at_us
+        begun_us = ear.time_us(first)
+        if at_us is not None and abs(at_us - begun_us) <= SECOND_US:
+            begun_us = at_us  # between two hops, or a little before or after all that was heard
+        elif at_us is not None:
+            self._counters.note("a turn begun at a time of which no sound is kept: at the nearest")
         self._begin(ear, named=speaker, begun_us=begun_us)
         return self._begun
 
@@ -138,6 +148,7 @@ class Turns:
                 self._counters.settle("turns", "dropped", why="forgotten")
         if speaker is None:
             self._ears.clear()
+            self._last = None
 
     def ear(self, track: str) -> Ear:
         """Return the ear of a microphone. Raises InputError where there are too many."""
