@@ -277,23 +277,24 @@ def test_a_callback_may_close_the_session(hearing: Bundle, threaded: bool) -> No
 class Failing(Engine):
     """Runs everything but one graph, as long as it is told to fail."""
 
-    def __init__(self, engine: Engine, graph: str) -> None:
+    def __init__(self, engine: Engine, graph: str, error: type[Exception] = EngineError) -> None:
         self.name, self.reason = engine.name, engine.reason
-        self.engine, self.graph, self.fails = engine, graph, True
+        self.engine, self.graph, self.error, self.fails = engine, graph, error, True
 
     def run(self, graph: str, inputs: Arrays) -> Any:
         if graph == self.graph and self.fails:
-            raise EngineError(f"{graph}: out of memory")
+            raise self.error(f"{graph}: out of memory")
         return self.engine.run(graph, inputs)
 
 
+@pytest.mark.parametrize("error", [EngineError, RuntimeError])  # the latter of an own engine
 @pytest.mark.parametrize(
     ("graph", "status"), [("audio", "missing"), ("step", "missing"), ("text", "ok")]
 )
 def test_an_engine_that_fails_is_named_and_the_next_turn_answered(
-    hearing: Bundle, graph: str, status: str
+    hearing: Bundle, graph: str, status: str, error: type[Exception]
 ) -> None:
-    engine = Failing(hearing.engine("auto"), graph)
+    engine = Failing(hearing.engine("auto"), graph, error)
     session = LiveSession(hearing, engine=engine, threaded=False)
     pcm = sound(6, VOICED)
     push(session, pcm[: 3 * RATE_HZ])

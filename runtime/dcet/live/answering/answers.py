@@ -68,7 +68,7 @@ class Answers:
         try:
             encoded = self._estimates.encode(spoken)
             estimate = self._estimates.preview(spoken, encoded)
-        except DcetError:
+        except Exception:  # noqa: BLE001  an engine of the host's raises what it likes
             return None  # there is nothing to tell yet; what fails is told in the final
         self._reporter.say("interim", spoken, estimate)
         return estimate
@@ -107,8 +107,8 @@ class Answers:
             encoded = self._estimates.encode(spoken)
             answer = self._estimates.preview if waits else self._estimates.turn
             estimate = answer(spoken, encoded)
-        except DcetError as error:
-            spoken.left_out.append(str(error))
+        except Exception as error:  # noqa: BLE001  likewise
+            spoken.left_out.append(reason(error))
         answered = _Answered(spoken, encoded, is_remembered=not waits)
         self._answered.append(answered)
         if waits:
@@ -166,7 +166,7 @@ class Answers:
         waiting.is_remembered = True
         try:
             self._estimates.turn(waiting.spoken, waiting.encoded)
-        except DcetError as error:  # told in its final, too
+        except Exception as error:  # noqa: BLE001  likewise; told in its final, too
             self.counters.note(f"turns not remembered: {type(error).__name__}")
 
     def forget(self, speaker: str | None = None) -> None:
@@ -206,8 +206,13 @@ class Answers:
             else:
                 self._waiting, answered.is_remembered = None, True
                 estimate = self._estimates.turn(spoken, encoded)
-        except DcetError as error:
-            spoken.left_out.append(str(error))
+        except Exception as error:  # noqa: BLE001  likewise
+            spoken.left_out.append(reason(error))
         self.counters.settle("texts", "used", len(late))
         self._reporter.say("revised", spoken, estimate)
         before.revision = spoken.revision
+
+
+def reason(error: Exception) -> str:
+    """Say what went wrong; of what is no error of DCET's, its type, too."""
+    return str(error) if isinstance(error, DcetError) else f"{type(error).__name__}: {error}"

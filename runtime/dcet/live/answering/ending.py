@@ -2,14 +2,13 @@
 
 import time
 
-from dcet.live.answering.answers import Answers
+from dcet.live.answering.answers import Answers, reason
 from dcet.live.answering.open_turn import OpenTurn
 from dcet.live.answering.planner import Choice, Planner
 from dcet.live.answering.reporter import Spoken
 from dcet.live.answering.texts import join, text_size
 from dcet.live.counters import Counters
 from dcet.runtime.arrays import SAMPLE_RATE_HZ
-from dcet.runtime.errors import DcetError
 
 
 class Ending:
@@ -73,5 +72,5 @@ def encode_sound(spoken: Spoken, turn: OpenTurn, end: int) -> None:
     spoken.ahead_ms = {} if before is None else before.latency_ms
     try:
         spoken.encoded = turn.encode(spoken.who.speaker, end)
-    except DcetError as error:
-        spoken.left_out.append(f"audio: {error}")
+    except Exception as error:  # noqa: BLE001  an engine of the host's raises what it likes
+        spoken.left_out.append(f"audio: {reason(error)}")

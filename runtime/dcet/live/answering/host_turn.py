@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dcet.live.answering.answers import Answers
+from dcet.live.answering.answers import Answers, reason
 from dcet.live.answering.planner import SPARE_MS, Choice, Planner
 from dcet.live.answering.reporter import Spoken
 from dcet.live.answering.texts import Words, text_size
@@ -16,7 +16,6 @@ from dcet.live.events import Event
 from dcet.live.people.people import Who
 from dcet.live.timeline import SECOND_US
 from dcet.runtime.conversation import Conversation
-from dcet.runtime.errors import DcetError
 from dcet.runtime.senses.encoded import Encoded
 from dcet.runtime.senses.face import spread
 from dcet.runtime.turn import Features, Image, Turn
@@ -81,10 +80,8 @@ class HostTurns:
                 spoken.left_out += left_out
                 spoken.encoded = self._encode(spoken, said)
                 spoken.encoded = self._add_faces(spoken, turn.given)
-            except DcetError as error:
-                spoken.left_out.append(str(error))
             except Exception as error:  # noqa: BLE001  whoever calls waits for an answer
-                spoken.left_out.append(f"{type(error).__name__}: {error}")
+                spoken.left_out.append(reason(error))
             self._answers.final(spoken, awaits_words=False)
 
     def _left_ms(self, spoken: Spoken) -> float | None:

@@ -17,7 +17,7 @@ from dcet.live.people.people import People, Who
 from dcet.live.timeline import SECOND_US
 from dcet.runtime.arrays import Floats
 from dcet.runtime.conversation import Conversation
-from dcet.runtime.errors import DcetError, InputError
+from dcet.runtime.errors import InputError
 
 SILENT_US = SECOND_US  # without any sound, after which a microphone is taken for silent
 APART_US = 10 * SECOND_US  # between two clocks, of which one must be wrong
@@ -222,7 +222,7 @@ class Turns:
             if not self._ending.is_safe(turn, who.speaker, end, self.arrived_s):
                 self._counters.note("sound not encoded ahead: there was no time")
                 return
-            with suppress(DcetError):  # the final tries again, and tells
+            with suppress(Exception):  # the final tries again, and tells
                 if is_pause:
                     turn.paused = end, who
                     turn.encode(who.speaker, end)
