@@ -89,9 +89,13 @@ def test_sound_does_not_compute_in_bfloat16_and_the_rest_only_beside_int8(
     graphs = bundle.manifest.graphs
     object.__setattr__(graphs["face"], "precision", precision)
     engine = bundle.engine("openvino")
+    by_inputs = {  # in whatever order they were compiled
+        frozenset(port.get_any_name() for port in model.inputs): config
+        for _, config, model in compiled
+    }
     hints = {
-        id: config["INFERENCE_PRECISION_HINT"]
-        for id, (_, config, _) in zip(graphs, compiled, strict=True)
+        id: by_inputs[frozenset(tensor.name for tensor in graph.inputs)]["INFERENCE_PRECISION_HINT"]
+        for id, graph in graphs.items()
     }
     assert hints == {id: "bf16" if id in in_bf16 else "f32" for id in graphs}
     said = {id: engine.float_type(id) for id in graphs}
