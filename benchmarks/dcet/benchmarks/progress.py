@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -39,12 +38,7 @@ class TrackOnStderr:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._progress.stop()
 
     def __call__(self, items: Sequence[T], label: str, /) -> Iterator[T]:

@@ -143,12 +143,12 @@ def replay(
         watcher = stack.enter_context(watching(console, jsonl_path))
         session = stack.enter_context(
             LiveSession(
-                Bundle.default() if bundle is None else Bundle.open(bundle),
+                _opened(bundle),
                 engine=engine,
                 deadline_ms=deadline_ms,
                 speakers=named_speakers(speakers, track_names(media)),
                 threaded=speed == "1",
-                asr=None if asr is None else stack.enter_context(SpeechRecogniser(asr)),
+                asr=_recogniser(asr, stack),
                 face_finder=finder,
                 on_faces=watcher.see,
             )
@@ -222,10 +222,10 @@ def run(
         watcher = stack.enter_context(watching(console, jsonl_path))
         session = stack.enter_context(
             LiveSession(
-                Bundle.default() if bundle is None else Bundle.open(bundle),
+                _opened(bundle),
                 engine=engine,
                 deadline_ms=deadline_ms,
-                asr=None if asr is None else stack.enter_context(SpeechRecogniser(asr)),
+                asr=_recogniser(asr, stack),
                 face_finder=finder,
                 on_faces=watcher.see,
             )
@@ -237,12 +237,24 @@ def run(
             microphone=None if microphone == "none" else microphone,
             seconds=seconds,
         )
-    notes += [f"Faces are {note}" for note in finder.degraded if camera != "none"]
+    notes += _faces(finder) if camera != "none" else []
     finish(watcher, session, console, html_path, title="live", how="live", notes=notes)
 
 
 def _notes(media: Sequence[MediaFile], finder: FaceFinder) -> list[str]:
     """Say what is damaged, and what faces were found with where that is not the best."""
-    has_pictures = any(each.has_pictures for each in media)
     damage = [note for each in media for note in each.damage]
-    return damage + [f"Faces are {note}" for note in finder.degraded if has_pictures]
+    return damage + (_faces(finder) if any(each.has_pictures for each in media) else [])
+
+
+def _faces(finder: FaceFinder) -> list[str]:
+    return [f"Faces are {note}" for note in finder.degraded]
+
+
+def _opened(bundle: Path | None) -> Bundle:
+    return Bundle.default() if bundle is None else Bundle.open(bundle)
+
+
+def _recogniser(model: str | None, stack: ExitStack) -> SpeechRecogniser | None:
+    """Start a recogniser of this model, which ends with the stack; None for no model."""
+    return None if model is None else stack.enter_context(SpeechRecogniser(model))

@@ -18,7 +18,6 @@ from dcet.data.dvcea import DvceaUtterance
 from dcet.data.dvcea_manifest import MANIFEST
 from dcet.dvcea.annotations import Annotations, Clip, SetAside
 from dcet.dvcea.encoders import Encoders
-from dcet.dvcea.hub_models import short_name
 from dcet.dvcea.parts import Parts, read_chunk, write_chunk
 from dcet.dvcea.persons import Mask2FormerPersons
 from dcet.dvcea.prepare import Prepared, read_prepared
@@ -29,6 +28,7 @@ from dcet.dvcea.writer import About, write_dvcea
 from dcet.runtime.errors import ConfigError, DataError
 from dcet.runtime.senses.face_finder import FaceFinder
 from dcet.training.run.progress import Progress
+from dcet.training.saved.hub_models import short_name
 from dcet.training.saved.weights import weights_sha256
 
 PACKAGES = (

@@ -20,7 +20,6 @@ from dcet.runtime.cli.output import (
 from dcet.runtime.cli.paths import OutputFile, OutputFolder
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
-from dcet.runtime.files import read_json
 from dcet.runtime.senses.face import spread
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -152,9 +151,9 @@ def build(
     from dcet.dvcea.build import Build, expect_clips
     from dcet.dvcea.settings import BuildConfig
     from dcet.training.cli_output import progress_bar
-    from dcet.training.settings import settings_from
+    from dcet.training.settings import read_settings, settings_from
 
-    values = {} if settings is None else _object(settings)
+    values = {} if settings is None else read_settings(settings)
     values |= {name: value for name, value in changes.items() if value}
     config = settings_from(BuildConfig, values, str(settings or "the options"))
     found = read_annotations(annotations, videos, strict=strict)
@@ -286,17 +285,6 @@ def _need_dvcea() -> None:
     """Raise MissingExtra now rather than from a process that is started later."""
     for package in ("av", "pyarrow", "soxr", "cv2", "torch", "transformers"):
         need(package, extra="dvcea")
-
-
-def _object(file: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises ConfigError."""
-    try:
-        value = read_json(file)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file}: cannot be read as JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{file}: expected a JSON object with settings by name, got {value!r}")
-    return value
 
 
 def _device(asked: str) -> str:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcet.dvcea.hub_models import short_name
 from dcet.dvcea.layers import Described
 from dcet.dvcea.settings import BuildConfig
 from dcet.dvcea.sound_encoders import HubSound, OwnSound
@@ -20,6 +19,7 @@ from dcet.dvcea.visual_encoders import HubFaces, OwnFaces
 from dcet.runtime.arrays import Floats
 from dcet.runtime.senses.text import share_known
 from dcet.training.network.text_batches import by_length
+from dcet.training.saved.hub_models import short_name
 from dcet.training.saved.text_encoders import is_own
 from dcet.training.saved.weights import weights_sha256
 

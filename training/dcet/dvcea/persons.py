@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 from transformers import Mask2FormerForUniversalSegmentation
 
-from dcet.dvcea.hub_models import hub_model, hub_settings, picture_norm
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.senses.face import Pixels
+from dcet.training.saved.hub_models import hub_model, hub_settings, picture_norm
 
 SURE = 0.5  # of a query being a person, from which it is one
 PERSON = "person"  # its label in COCO

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcet.dvcea.hub_models import hub_model, hub_settings
 from dcet.dvcea.layers import hidden_layer
 from dcet.dvcea.settings import BuildConfig
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Floats
-from dcet.runtime.errors import ConfigError
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
 from dcet.training.saved import encoder_run
+from dcet.training.saved.hub_models import expect_waveforms, hub_model, hub_settings
 
 MICROSECONDS = 1_000_000
 LEAST_SAMPLES = SAMPLE_RATE_HZ // 10  # of a piece: fewer join the piece before
@@ -41,16 +40,7 @@ class HubSound:
         name, setting = config.audio_encoder, "audio_encoder"
         self.model = hub_model(name, setting)
         shape, settings = self.model.config, hub_settings(name, setting)
-        if not hasattr(shape, "conv_stride"):
-            raise ConfigError(
-                f"{setting} {name}: expected a model that takes waveforms, as Wav2Vec2, HuBERT "
-                f"and WavLM do, got {shape.model_type}"
-            )
-        if settings.get("sampling_rate", SAMPLE_RATE_HZ) != SAMPLE_RATE_HZ:
-            raise ConfigError(
-                f"{setting} {name}: expected a model for {SAMPLE_RATE_HZ} Hz, got "
-                f"{settings['sampling_rate']} Hz"
-            )
+        expect_waveforms(name, setting, shape, settings)
         self.kind: str = shape.model_type
         self.width: int = shape.hidden_size
         self.layer, self.pooling = config.audio_layer, config.audio_pooling

@@ -6,13 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from dcet.dvcea.hub_models import hub_model, hub_settings, picture_norm
 from dcet.dvcea.layers import hidden_layer
 from dcet.dvcea.settings import BuildConfig
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.saved import encoder_run
-
-PICTURE_SIDE = 224  # of models that do not say what they want
+from dcet.training.saved.hub_models import hub_model, hub_settings, picture_norm, picture_side
 
 
 class HubFaces:
@@ -27,10 +25,7 @@ class HubFaces:
         self.layer, self.pooling = config.visual_layer, config.visual_pooling
         self.step_us: int | None = config.step_us
         settings = hub_settings(name, "visual_encoder")
-        size = settings.get("size", getattr(self.model.config, "image_size", PICTURE_SIDE))
-        if isinstance(size, dict):
-            size = size.get("height", size.get("shortest_edge", PICTURE_SIDE))
-        self.side = int(size)
+        self.side = picture_side(self.model.config, settings)
         self._norm = picture_norm(settings)
         with torch.inference_mode():
             self.width: int = self(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)).shape[1]

@@ -14,11 +14,10 @@ from dcet.runtime.cli.output import STDOUT, make_console, output_json, show_stat
 from dcet.runtime.cli.paths import OutputFile, OutputFolder
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
-from dcet.runtime.files import read_json
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.cli_output import number, progress_bar, show
 from dcet.training.corpora.registry import MODALITY_OF
-from dcet.training.settings import settings_from
+from dcet.training.settings import read_settings, settings_from
 
 RUN = OutputFolder()
 MODEL = click.Path(path_type=str)  # a folder, or a name that is none
@@ -388,7 +387,7 @@ def distill(
     from dcet.training.encoders.distill import DistillConfig
     from dcet.training.encoders.distill import distill as distill_encoder
 
-    options |= {"student": _settings(student), **_changed(changes, epochs)}
+    options |= {"student": read_settings(student), **_changed(changes, epochs)}
     config = DistillConfig.of(**options)
     advice = f"leave vocabulary out of --student {student}"
     with vocabulary_advice(advice), progress_bar() as progress:
@@ -428,7 +427,7 @@ def speech(output: Path, json_path: Path | None, changes: Path | None, **options
     need_training()
     from dcet.training.speech.fit_speech import FitSpeechConfig, fit_speech
 
-    settings = options if changes is None else {**options, **_settings(changes)}
+    settings = options if changes is None else {**options, **read_settings(changes)}
     with progress_bar() as progress:
         config = settings_from(FitSpeechConfig, settings, "--config")
         figures = fit_speech(config, output, progress)
@@ -443,19 +442,8 @@ def speech(output: Path, json_path: Path | None, changes: Path | None, **options
 
 def _changed(file: Path | None, epochs: int | None) -> dict[str, Any]:
     """Return the settings of a recipe that are changed."""
-    changes = {} if file is None else _settings(file)
+    changes = {} if file is None else read_settings(file)
     return changes if epochs is None else {**changes, "epochs": epochs}
-
-
-def _settings(file: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises ConfigError."""
-    try:
-        value = read_json(file)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file}: cannot be read as JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{file}: expected a JSON object with settings by name, got {value!r}")
-    return value
 
 
 @main.command()

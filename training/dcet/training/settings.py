@@ -6,10 +6,12 @@ A field's annotation is its whole specification: `epochs: Count` is a whole numb
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from dcet.runtime.errors import ConfigError
+from dcet.runtime.files import read_json
 
 
 class Range(NamedTuple):
@@ -59,6 +61,17 @@ S = TypeVar("S", bound=Settings)
 def field_names(kind: type[Settings]) -> list[str]:
     """List the settings of a kind, which is a dataclass."""
     return [field.name for field in fields(kind)]  # type: ignore[arg-type]
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """Read settings by name from a JSON file. Raises ConfigError."""
+    try:
+        value = read_json(file)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: cannot be read as JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{file}: expected a JSON object with settings by name, got {value!r}")
+    return value
 
 
 def settings_from(kind: type[S], values: Mapping[str, Any], source: str) -> S:

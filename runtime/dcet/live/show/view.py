@@ -1,6 +1,5 @@
 """A session in the terminal: a line a turn, and below who is there and how they seem now."""
 
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group
@@ -104,12 +103,7 @@ class TerminalView:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._live.stop()
 
     def show(self, event: Event, change: Change | None) -> None:

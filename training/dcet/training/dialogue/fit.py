@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dcet.training.corpora.classes import check_classes
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.batches import Batch, examples, shuffled_batches
 from dcet.training.dialogue.forward import forward, predict
+from dcet.training.dialogue.keep_best import keep_best
 from dcet.training.dialogue.objective import Objective
 from dcet.training.dialogue.temperature import calibrate, prior_bias
 from dcet.training.network.model import Dcet, ModelConfig
@@ -127,19 +129,15 @@ class DialogueTraining(Training[Batch]):
         figures = conversation_metrics(
             self.dev.dialogues, predictions.probabilities, predictions.sentiment, predictions.shift
         )
-        best = self.notes["best"]
-        if not best or figures["weighted_f1"] > best["weighted_f1"]:
-            self.notes["best"] = {"epoch": epoch + 1, "weighted_f1": figures["weighted_f1"]}
-            made = checkpoint.Checkpoint(
-                model=self.network,
-                tokenizer=self.tokenizer,
-                metrics={"dev": figures},
-                trained=("text",),
-                licences=self.config.licences,
-            )
-            checkpoint.save(self.kept, made)
-        summary = " ".join(f"{name} {figures[name]:.4f}" for name in ("weighted_f1", "macro_f1"))
-        return Judgement(figures, summary)
+        made = partial(
+            checkpoint.Checkpoint,
+            model=self.network,
+            tokenizer=self.tokenizer,
+            metrics={"dev": figures},
+            trained=("text",),
+            licences=self.config.licences,
+        )
+        return keep_best(self.notes, epoch, figures, made, self.kept)
 
 
 def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, Tokenizer]:

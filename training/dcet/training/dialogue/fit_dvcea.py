@@ -7,6 +7,7 @@ which the bundle runs, is the one that made the set's text features.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ from dcet.data.metrics import conversation_metrics
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import MODALITIES
 from dcet.training.corpora.classes import check_classes
-from dcet.training.dialogue.batches import NONE, Batch, collate, shuffled_chunks
+from dcet.training.dialogue.batches import Batch, collate, shuffled_chunks
 from dcet.training.dialogue.feature_split import FeatureSplit, is_labelled, only, some_hidden
-from dcet.training.dialogue.fit_judgements import fit_confidence, fit_shift
 from dcet.training.dialogue.forward import Outputs, collect, converse
+from dcet.training.dialogue.keep_best import keep_best
 from dcet.training.dialogue.objective import Objective
-from dcet.training.dialogue.temperature import fit_temperature, prior_bias
+from dcet.training.dialogue.temperature import fit_to, prior_bias
 from dcet.training.network.model import Dcet, ModelConfig
 from dcet.training.run.loop import Judgement, Training, train
 from dcet.training.run.progress import Progress
@@ -125,19 +126,15 @@ class FeatureTraining(Training[list[int]]):
 
     def judge(self, epoch: int) -> Judgement:
         figures = figures_on(self.network, self.dev)
-        best = self.notes["best"]
-        if not best or figures["weighted_f1"] > best["weighted_f1"]:
-            self.notes["best"] = {"epoch": epoch + 1, "weighted_f1": figures["weighted_f1"]}
-            made = checkpoint.Checkpoint(
-                model=self.network,
-                tokenizer=self.tokenizer,
-                metrics={"dev": figures},
-                trained=self._trained(),
-                licences=self.licences,
-            )
-            checkpoint.save(self.kept, made)
-        summary = " ".join(f"{name} {figures[name]:.4f}" for name in ("weighted_f1", "macro_f1"))
-        return Judgement(figures, summary)
+        made = partial(
+            checkpoint.Checkpoint,
+            model=self.network,
+            tokenizer=self.tokenizer,
+            metrics={"dev": figures},
+            trained=self._trained(),
+            licences=self.licences,
+        )
+        return keep_best(self.notes, epoch, figures, made, self.kept)
 
     def _trained(self) -> tuple[str, ...]:
         """The modalities that the split for training has."""
@@ -191,30 +188,16 @@ def _calibrate(folder: Path, training: FeatureTraining) -> Mapping[str, Any]:
     each modality alone.
     """
     loaded, dev = checkpoint.load(folder), training.dev
-    model, heads = loaded.model, loaded.model.step.heads
-    strength = training.config.prior_adjustment
-    heads.calibration_bias.copy_(prior_bias(training.train_split.dialogues, strength))
+    model = loaded.model
+    bias = prior_bias(training.train_split.dialogues, training.config.prior_adjustment)
+    model.step.heads.calibration_bias.copy_(bias)
     labelled = collate(dev.items)
-    rows, emotion = is_labelled(labelled.emotion), labelled.emotion
     outputs = _run(model, dev)
     logits, mask, trust = (
         torch.cat([getattr(output, name) for output in outputs])
         for name in ("logits", "modality_mask", "trust")
     )
-    scale = fit_temperature(logits[rows], emotion[rows])
-    heads.calibration_scale.fill_(scale)
-    probabilities = (logits * scale).softmax(dim=-1)
-    confidence = model.step.confidence
-    fit_confidence(confidence, probabilities[rows], emotion[rows], mask[rows], trust[rows])
-    later = (rows & (labelled.previous != NONE)).nonzero()[:, 0]
-    before = labelled.previous[later]
-    later, before = later[rows[before]], before[rows[before]]
-    fit_shift(
-        model.step.shift,
-        probabilities[later],
-        probabilities[before],
-        emotion[later] != emotion[before],
-    )
+    fit_to(model.step, labelled, logits, mask, trust, is_labelled(labelled.emotion))
     figures = {"dev": figures_on(model, dev)}
     figures["dev_memory_reset"] = figures_on(model, dev, remember=False)
     for name in loaded.trained if len(loaded.trained) > 1 else ():

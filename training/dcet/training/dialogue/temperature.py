@@ -12,10 +12,10 @@ from dcet.data.meld import Dialogue
 from dcet.data.metrics import conversation_metrics
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.corpus import Corpus
-from dcet.training.dialogue.batches import NONE, Example, collate, examples
+from dcet.training.dialogue.batches import NONE, Batch, Example, collate, examples
 from dcet.training.dialogue.fit_judgements import fit_confidence, fit_shift
 from dcet.training.dialogue.forward import predict
-from dcet.training.network.model import Dcet
+from dcet.training.network.model import Dcet, Step
 from dcet.training.saved import checkpoint
 
 
@@ -81,7 +81,7 @@ def judge_text(loaded: checkpoint.Checkpoint, dev: Corpus) -> dict[str, Any]:
     """
     model = loaded.model
     items = examples(dev, loaded.tokenizer)
-    _fit_to(model, items)
+    _fit_to_text(model, items)
     figures = {}
     for name, remember in (("dev", True), ("dev_memory_reset", False)):
         predictions = predict(model, items, remember=remember)
@@ -95,17 +95,35 @@ def judge_text(loaded: checkpoint.Checkpoint, dev: Corpus) -> dict[str, Any]:
     return figures
 
 
-def _fit_to(model: Dcet, items: Sequence[Example]) -> None:
-    """Fit temperature, confidence and shift, in that order: each reads what the last made."""
-    step, labelled = model.step, collate(items)
-    step.heads.calibration_scale.fill_(1.0)
-    logits, emotion = torch.from_numpy(predict(model, items).logits), labelled.emotion
-    scale = fit_temperature(logits, emotion)
+def _fit_to_text(model: Dcet, items: Sequence[Example]) -> None:
+    """Fit what `fit_to` fits to turns of text alone, all of which are labelled."""
+    model.step.heads.calibration_scale.fill_(1.0)
+    logits = torch.from_numpy(predict(model, items).logits)
+    text_alone = torch.tensor([1.0, 0.0, 0.0]).expand(len(logits), 3)
+    trust, rows = torch.ones_like(text_alone), torch.ones(len(logits), dtype=torch.bool)
+    fit_to(model.step, collate(items), logits, text_alone, trust, rows)
+
+
+def fit_to(
+    step: Step,
+    labelled: Batch,
+    logits: torch.Tensor,
+    mask: torch.Tensor,
+    trust: torch.Tensor,
+    rows: torch.Tensor,
+) -> None:
+    """Fit temperature, confidence and shift, in that order: each reads what the last made.
+
+    logits: (n, 7) at a scale of 1; mask, trust: (n, 3) as `fit_confidence` takes them
+    rows: (n,) which of the turns are labelled
+    """
+    emotion = labelled.emotion
+    scale = fit_temperature(logits[rows], emotion[rows])
     step.heads.calibration_scale.fill_(scale)
     probabilities = (logits * scale).softmax(dim=-1)
-    text_alone = torch.tensor([1.0, 0.0, 0.0]).expand(len(emotion), 3)
-    fit_confidence(step.confidence, probabilities, emotion, text_alone, torch.ones_like(text_alone))
-    later = (labelled.previous != NONE).nonzero()[:, 0]
+    fit_confidence(step.confidence, probabilities[rows], emotion[rows], mask[rows], trust[rows])
+    later = (rows & (labelled.previous != NONE)).nonzero()[:, 0]
     before = labelled.previous[later]
+    later, before = later[rows[before]], before[rows[before]]
     shifted = emotion[later] != emotion[before]
     fit_shift(step.shift, probabilities[later], probabilities[before], shifted)

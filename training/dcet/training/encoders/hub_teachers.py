@@ -4,34 +4,33 @@ Features are the mean of the last hidden state. A classifier whose labels includ
 emotions, under any of their usual names, gives logits too.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForAudioClassification,
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
     PretrainedConfig,
-    PreTrainedModel,
 )
-from transformers.utils.hub import cached_file
 
-from dcet.runtime.arrays import SAMPLE_RATE_HZ
-from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.encoders.datasets import AudioBatch
 from dcet.training.encoders.teacher_protocol import Teacher, TeacherAnswer
 from dcet.training.network.mixed_precision import mixed_precision
 from dcet.training.network.text_batches import TEXTS_AT_ONCE, by_length
 from dcet.training.saved.checkpoint import pretrained
+from dcet.training.saved.hub_models import (
+    expect_waveforms,
+    hub_config,
+    hub_model,
+    hub_settings,
+    picture_norm,
+    picture_side,
+)
 
 ALIASES = {
     "angry": "anger",
@@ -42,8 +41,7 @@ ALIASES = {
     "sad": "sadness",
     "surprised": "surprise",
 }
-PICTURE_SIDE = 224  # of models that do not say what they want
-_FAULTS = (OSError, ValueError, KeyError, SafetensorError)
+OPTION = "--teacher"  # what names a model that cannot be used
 
 
 class TextTeacher:
@@ -53,10 +51,10 @@ class TextTeacher:
     licences: Mapping[str, str] = {}
 
     def __init__(self, name: str) -> None:
-        config = _config(name)
+        config = hub_config(name, OPTION)
         self.places = emotion_places(config)
         kind = AutoModel if self.places is None else AutoModelForSequenceClassification
-        self.model, self.tokenizer = pretrained(name, "--teacher", kind)
+        self.model, self.tokenizer = pretrained(name, OPTION, kind)
         self.model.eval()
         self.width: int = config.hidden_size
 
@@ -85,22 +83,13 @@ class WaveformTeacher:
     licences: Mapping[str, str] = {}
 
     def __init__(self, name: str) -> None:
-        config, settings = _config(name), _settings(name)
-        if not hasattr(config, "conv_stride"):
-            raise ConfigError(
-                f"--teacher {name}: expected a model that takes waveforms, as Wav2Vec2, "
-                f"HuBERT and WavLM do, got {config.model_type}"
-            )
-        if settings.get("sampling_rate", SAMPLE_RATE_HZ) != SAMPLE_RATE_HZ:
-            raise ConfigError(
-                f"--teacher {name}: expected a model for {SAMPLE_RATE_HZ} Hz, "
-                f"got {settings['sampling_rate']} Hz"
-            )
+        config, settings = hub_config(name, OPTION), hub_settings(name, OPTION)
+        expect_waveforms(name, OPTION, config, settings)
         self.normalises = settings.get("do_normalize", True)
         self.masks = settings.get("return_attention_mask", False)
         self.places = emotion_places(config)
         kind = AutoModel if self.places is None else AutoModelForAudioClassification
-        self.model = _model(name, kind)
+        self.model = hub_model(name, OPTION, kind)
         self.width: int = config.hidden_size
 
     @torch.no_grad()
@@ -125,17 +114,12 @@ class PictureTeacher:
     licences: Mapping[str, str] = {}
 
     def __init__(self, name: str) -> None:
-        config, settings = _config(name), _settings(name)
-        size = settings.get("size", getattr(config, "image_size", PICTURE_SIDE))
-        if isinstance(size, dict):
-            size = size.get("height", size.get("shortest_edge", PICTURE_SIDE))
-        self.side = int(size)
-        normalises = settings.get("do_normalize", "image_mean" in settings)
-        self.mean = torch.tensor(settings["image_mean"] if normalises else [0.0] * 3)
-        self.spread = torch.tensor(settings["image_std"] if normalises else [1.0] * 3)
+        config, settings = hub_config(name, OPTION), hub_settings(name, OPTION)
+        self.side = picture_side(config, settings)
+        self.mean, self.spread = picture_norm(settings)
         self.places = emotion_places(config)
         kind = AutoModel if self.places is None else AutoModelForImageClassification
-        self.model = _model(name, kind)
+        self.model = hub_model(name, OPTION, kind)
         self.width = self(torch.zeros(1, 48, 48)).features.shape[1]
 
     @torch.no_grad()
@@ -143,7 +127,7 @@ class PictureTeacher:
         grey = interpolate(
             inputs[:, None] / 255, (self.side, self.side), mode="bilinear", antialias=True
         )
-        pixels = (grey - self.mean[:, None, None]) / self.spread[:, None, None]
+        pixels = (grey - self.mean) / self.spread
         with mixed_precision():
             outputs = self.model(pixels, output_hidden_states=True)
         hidden = outputs.hidden_states[-1].float()
@@ -186,38 +170,3 @@ def standardised(pcm: Tensor, mask: Tensor) -> Tensor:
     mean = (pcm * mask).sum(dim=1, keepdim=True) / count
     variance = ((pcm - mean).square() * mask).sum(dim=1, keepdim=True) / count
     return (pcm - mean) / (variance + 1e-7).sqrt() * mask
-
-
-def _config(name: str) -> PretrainedConfig:
-    try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(name)
-    except _FAULTS as error:
-        raise _refused(name, error) from error
-    return config
-
-
-def _model(name: str, kind: type[Any]) -> PreTrainedModel:
-    try:
-        model: PreTrainedModel = kind.from_pretrained(name, dtype=torch.float32)
-    except _FAULTS as error:
-        raise _refused(name, error) from error
-    model.eval()
-    return model
-
-
-def _settings(name: str) -> dict[str, Any]:
-    """Read how inputs are to be prepared, where the model says so."""
-    try:
-        file = cached_file(
-            name, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False
-        )
-        return {} if file is None else json.loads(Path(file).read_text(encoding="utf-8"))
-    except _FAULTS as error:
-        raise _refused(name, error) from error
-
-
-def _refused(name: str, error: Exception) -> ConfigError:
-    return ConfigError(
-        f"--teacher {name}: {error}; give `default`, a checkpoint, a run, or a Hugging Face model "
-        "by id or folder"
-    )

@@ -7,12 +7,23 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils.hub import cached_file
 
+from dcet.runtime.arrays import SAMPLE_RATE_HZ
 from dcet.runtime.errors import ConfigError
 
+PICTURE_SIDE = 224  # of models that do not say what they want
 FAULTS = (OSError, ValueError, KeyError, ImportError, SafetensorError)
+
+
+def hub_config(name: str, setting: str) -> PretrainedConfig:
+    """Read the shape of a model. Raises ConfigError, naming the `setting`."""
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(name)
+    except FAULTS as error:
+        raise refused(name, setting, error) from error
+    return config
 
 
 def hub_model(name: str, setting: str, kind: type[Any] = AutoModel) -> PreTrainedModel:
@@ -39,9 +50,33 @@ def hub_settings(name: str, setting: str) -> dict[str, Any]:
 def refused(name: str, setting: str, error: Exception) -> ConfigError:
     """Make the error of a model that cannot be loaded."""
     return ConfigError(
-        f"{setting} {name}: {error}; give a Hugging Face model by id or folder, or for an encoder "
-        "of DCET's own a checkpoint, a run, or `default`"
+        f"{setting} {name}: {error}; give `default`, a checkpoint, a run, or a Hugging Face model "
+        "by id or folder"
     )
+
+
+def expect_waveforms(
+    name: str, setting: str, config: PretrainedConfig, settings: Mapping[str, Any]
+) -> None:
+    """Raise ConfigError unless a model takes waveforms of 16 kHz."""
+    if not hasattr(config, "conv_stride"):
+        raise ConfigError(
+            f"{setting} {name}: expected a model that takes waveforms, as Wav2Vec2, HuBERT and "
+            f"WavLM do, got {config.model_type}"
+        )
+    if settings.get("sampling_rate", SAMPLE_RATE_HZ) != SAMPLE_RATE_HZ:
+        raise ConfigError(
+            f"{setting} {name}: expected a model for {SAMPLE_RATE_HZ} Hz, got "
+            f"{settings['sampling_rate']} Hz"
+        )
+
+
+def picture_side(config: PretrainedConfig, settings: Mapping[str, Any]) -> int:
+    """Return the height and width of the pictures that a model takes."""
+    size = settings.get("size", getattr(config, "image_size", PICTURE_SIDE))
+    if isinstance(size, dict):
+        size = size.get("height", size.get("shortest_edge", PICTURE_SIDE))
+    return int(size)
 
 
 def picture_norm(settings: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
