@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dcet.live.people.attribution import UNKNOWN, Attribution
+from dcet.live.events import UNKNOWN
+from dcet.live.people.attribution import Attribution
 from dcet.live.people.face_tracker import FaceTracker
 from dcet.live.people.history import HISTORY_US, History, mean_between
 from dcet.live.people.voices import Voices

@@ -12,6 +12,7 @@ from dcet.data.dvcea_manifest import SET_ASIDE
 from dcet.dvcea.check import KINDS, Finding
 from dcet.dvcea.look import Look
 from dcet.live.show.scene import COLOURS
+from dcet.runtime.cli.html import html_page
 from dcet.runtime.labels import EMOTIONS
 
 WAVE_WIDTH, WAVE_HEIGHT = 480, 44
@@ -50,13 +51,7 @@ def render_page(
         *(_utterance(said, look, faults[said.where]) for said, look in shown),
         _set_aside(dvcea),
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(name)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(sections)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return html_page(name, css, sections)
 
 
 def _head(dvcea: Dvcea) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from dcet.dvcea.layers import hidden_layer
 from dcet.dvcea.settings import BuildConfig
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Floats
+from dcet.runtime.senses.audio import window_starts
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
 from dcet.training.saved import encoder_run
 from dcet.training.saved.hub_models import expect_waveforms, hub_model, hub_settings
@@ -107,8 +108,7 @@ def _windows(sound: Floats) -> tuple[Floats, np.ndarray]:
         before = (WINDOW_SAMPLES - len(sound)) // 2
         padded = np.pad(sound, (before, WINDOW_SAMPLES - len(sound) - before))
         return padded[None], np.array([len(sound) // 2])
-    count = -(-len(sound) // WINDOW_SAMPLES)
-    starts = np.linspace(0, len(sound) - WINDOW_SAMPLES, count).round().astype(np.int64)
+    starts = window_starts(len(sound), WINDOW_SAMPLES)
     windows = np.stack([sound[start : start + WINDOW_SAMPLES] for start in starts])
     return windows, starts + WINDOW_SAMPLES // 2
 

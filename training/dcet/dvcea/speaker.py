@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.dvcea.settings import BuildConfig
+from dcet.live.events import UNKNOWN
 from dcet.live.people.attribution import Attributed, Attribution
 from dcet.live.people.face_tracker import FaceTracker, TrackedFace
 from dcet.runtime.arrays import HOP_SAMPLES, SAMPLE_RATE_HZ, Floats
 from dcet.runtime.senses.face import Pixels, crop_qualities
-from dcet.runtime.senses.face_finder import FaceFinder
+from dcet.runtime.senses.face_finder import FaceFinder, square_around
 
 HOP_US = HOP_SAMPLES * 1_000_000 // SAMPLE_RATE_HZ
 ONLY_ONE = 0.5  # confidence in the only person seen, where mouths say nothing
@@ -92,7 +93,7 @@ def _chosen(
     track, confidence, reason = said.track_id, said.confidence, said.reason
     if not heard and track is not None:
         track, confidence, reason = None, 0.0, "there is no sound to compare mouths with"
-    if track is None and len(people) == 1 and (not heard or said.speaker == "unknown"):
+    if track is None and len(people) == 1 and (not heard or said.speaker == UNKNOWN):
         (track,) = people
         confidence, reason = ONLY_ONE, f"the only person seen; {reason}"
     if track is None or track not in people:
@@ -130,14 +131,8 @@ def _alone(frame: Pixels, face: TrackedFace, masks: Masks) -> Pixels:
 
 
 def _crop(frame: Pixels, face: TrackedFace, config: BuildConfig) -> Pixels:
-    """Cut out a square around the face, moved where it would stick out of the frame."""
-    height, width = frame.shape[:2]
-    box = face.found.box
-    side = max(1, min(round(float(box[2:].max()) * (1 + config.crop_margin)), height, width))
-    x, y = box[:2] + box[2:] / 2
-    left = int(np.clip(round(float(x) - side / 2), 0, width - side))
-    top = int(np.clip(round(float(y) - side / 2), 0, height - side))
-    square = frame[top : top + side, left : left + side]
-    how = cv2.INTER_AREA if side >= config.crop_pixels else cv2.INTER_LINEAR
+    """Cut out the square around the face."""
+    square = square_around(frame, face.found.box, config.crop_margin)
+    how = cv2.INTER_AREA if len(square) >= config.crop_pixels else cv2.INTER_LINEAR
     size = (config.crop_pixels, config.crop_pixels)
     return np.asarray(cv2.resize(square, size, interpolation=how), np.uint8)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from dcet.benchmarks.live.side_by_side import SideBySide, Spoken, side_by_side
 from dcet.benchmarks.live.talking_heads import at_16_khz, read_head
+from dcet.live.events import UNKNOWN
 from dcet.live.hearing.turn_cutter import HANGOVER_MS
 from dcet.live.media.media_file import MediaFile, Sound
-from dcet.live.people.attribution import UNKNOWN, Attributed, Attribution
+from dcet.live.people.attribution import Attributed, Attribution
 from dcet.live.people.face_tracker import FaceTracker, TrackedFace
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.bundle.bundle import Bundle

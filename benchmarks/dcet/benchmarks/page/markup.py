@@ -5,18 +5,13 @@ from html import escape
 from importlib.resources import files
 
 from dcet.benchmarks.identity import BundleIdentity, EngineIdentity
+from dcet.runtime.cli.html import html_page
 
 
 def whole_page(title: str, sections: Iterable[str]) -> str:
     """Make one HTML file that needs nothing else."""
     css = files("dcet.benchmarks.page").joinpath("report.css").read_text(encoding="utf-8")
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(sections)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return html_page(title, css, sections)
 
 
 def card(title: str, body: str, note: str = "") -> str:

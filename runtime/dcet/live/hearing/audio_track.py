@@ -95,10 +95,7 @@ class AudioTrack:
 
     def flush(self) -> Iterator[Hops]:
         """Give what is held back until more comes, the last hop filled up with silence."""
-        if self._resampler is not None:
-            rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-            self._resampler = None
-            self._held = np.concatenate([self._held, rest])
+        self._end_resampler()
         short = -len(self._held) % self._hop_samples
         self._held = np.concatenate([self._held, np.zeros(short, np.float32)])
         yield from self._hops()
@@ -134,9 +131,7 @@ class AudioTrack:
         """Resample; `ahead_us` of the block are still to come."""
         if rate_hz != self._rate_hz and self._rate_hz is not None:
             self._counters.note("changes of the sample rate")
-            if self._resampler is not None:
-                rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-                self._held, self._resampler = np.concatenate([self._held, rest]), None
+            self._end_resampler()
         self._rate_hz = rate_hz
         self._fed_us += len(samples) / rate_hz * SECOND_US
         assert self._clock.next_us is not None
@@ -148,6 +143,12 @@ class AudioTrack:
             samples = self._resampler.resample_chunk(samples)
         self._held = np.concatenate([self._held, samples])
         yield from self._hops()
+
+    def _end_resampler(self) -> None:
+        """Take what it holds back, if there is one."""
+        if self._resampler is not None:
+            rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            self._held, self._resampler = np.concatenate([self._held, rest]), None
 
     def _hops(self) -> Iterator[Hops]:
         count = len(self._held) // self._hop_samples

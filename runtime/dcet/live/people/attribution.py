@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from dcet.live.events import UNKNOWN
 from dcet.live.people.face_tracker import MOST_PEOPLE, TrackedFace
 from dcet.live.people.history import History, Times, mean_between
 from dcet.live.people.mouth import MouthMotion
@@ -14,7 +15,6 @@ from dcet.live.people.voices import Voices
 from dcet.runtime.arrays import Floats
 from dcet.runtime.senses.face import Pixels
 
-UNKNOWN = "unknown"
 FIRST_VOICE = "voice 1"
 VOICED = 0.5  # probability of a voice from which it counts
 BLOCK_US = 333_000  # within which a mouth's movements count once: they are not independent

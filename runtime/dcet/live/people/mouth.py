@@ -8,6 +8,7 @@ import numpy as np
 from dcet.runtime.arrays import Floats
 from dcet.runtime.extras import need
 from dcet.runtime.senses.face import Pixels
+from dcet.runtime.senses.face_finder import square_around
 
 FACE_PIXELS = 64  # sides of the grey face that is compared
 MOUTH = (slice(40, 58), slice(20, 44))  # rows and columns of it
@@ -65,13 +66,9 @@ class MouthMotion:
         return float(np.log((mouth + FLOOR) / (upper + FLOOR)))
 
     def _cut(self, frame: Pixels, box: Floats) -> Pixels:
-        """Return the square around the box in grey, moved where it would stick out of the frame."""
-        height, width = frame.shape[:2]
-        side = max(1, min(round(float(box[2:].max())), height, width))
-        left, top = (box[:2] + box[2:] / 2 - side / 2).round()
-        x, y = int(np.clip(left, 0, width - side)), int(np.clip(top, 0, height - side))
+        """Return the square around the box in grey."""
         small = self._cv2.resize(
-            frame[y : y + side, x : x + side],
+            square_around(frame, box),
             (FACE_PIXELS, FACE_PIXELS),
             interpolation=self._cv2.INTER_AREA,
         )

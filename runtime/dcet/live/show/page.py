@@ -13,6 +13,7 @@ from dcet.live.events import Event
 from dcet.live.show.record import Record
 from dcet.live.show.scene import COLOURS
 from dcet.live.show.timeline_svg import clock, draw_timeline, lanes
+from dcet.runtime.cli.html import html_page
 from dcet.runtime.labels import MODALITIES
 
 STREAMS = ("samples", "frames", "texts", "turns")
@@ -39,13 +40,7 @@ def render_page(
         '<h2>On time</h2><div class="grid">' + _latency(record) + _left_out(record) + "</div>",
         _counters(counters),
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(sections)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return html_page(title, css, sections)
 
 
 def _head(record: Record, title: str, lead: str, notes: Sequence[str]) -> str:

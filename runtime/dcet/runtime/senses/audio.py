@@ -78,9 +78,12 @@ def cut_windows(mono: Floats, size: int, most: int) -> Floats:
             return np.pad(mono, (before, size - len(mono) - before))[None]
         padded = np.pad(mono, (before + MOVED // 2, size - len(mono) - before + MOVED // 2))
         return np.stack([padded[MOVED:], padded[:size]])
-    count = -(-len(mono) // size)
-    starts = np.linspace(0, len(mono) - size, count).round().astype(int)
-    return np.stack([mono[start : start + size] for start in starts])
+    return np.stack([mono[start : start + size] for start in window_starts(len(mono), size)])
+
+
+def window_starts(samples: int, size: int) -> NDArray[np.int64]:
+    """Return where the windows of a sound that is longer than one begin, evenly spread."""
+    return np.linspace(0, samples - size, -(-samples // size)).round().astype(np.int64)
 
 
 def _full_scale(audio: NDArray[Any]) -> tuple[Floats, float]:

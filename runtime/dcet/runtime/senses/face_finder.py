@@ -161,14 +161,9 @@ def cut_out(frame: Pixels, box: Floats, confidence: float) -> FoundFace:
     height, width = frame.shape[:2]
     x, y = box[:2] + box[2:] / 2
     side = float(box[2:].max())
-    pixels = max(1, min(round(side), height, width))
-    left = int(np.clip(round(float(x) - pixels / 2), 0, width - pixels))
-    top = int(np.clip(round(float(y) - pixels / 2), 0, height - pixels))
     cv2: Any = need("cv2", extra="faces")
     crop = cv2.resize(
-        frame[top : top + pixels, left : left + pixels],
-        (CROP_PIXELS, CROP_PIXELS),
-        interpolation=cv2.INTER_AREA,
+        square_around(frame, box), (CROP_PIXELS, CROP_PIXELS), interpolation=cv2.INTER_AREA
     )
     return FoundFace(
         pixels=crop,
@@ -176,6 +171,17 @@ def cut_out(frame: Pixels, box: Floats, confidence: float) -> FoundFace:
         place=np.array([x / width, y / height, side / max(height, width)], np.float32),
         box=box.astype(np.float32),
     )
+
+
+def square_around(frame: Pixels, box: Floats, margin: float = 0.0) -> Pixels:
+    """Return the part of the frame (side, side, 3) around the middle of a box (4,), moved where it
+    would stick out of the frame; `margin` is added to its side, in shares of it."""
+    height, width = frame.shape[:2]
+    x, y = box[:2] + box[2:] / 2
+    side = max(1, min(round(float(box[2:].max()) * (1 + margin)), height, width))
+    left = int(np.clip(round(float(x) - side / 2), 0, width - side))
+    top = int(np.clip(round(float(y) - side / 2), 0, height - side))
+    return frame[top : top + side, left : left + side]
 
 
 _shared = threading.local()
