@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 from dcet.live.media.capture import Clock, Feeder, open_camera, open_microphone
-from dcet.live.media.media_file import MICROSECONDS
 from dcet.live.session import LiveSession
 from dcet.live.show.draw import draw_scene
 from dcet.live.show.watcher import Watcher
 from dcet.live.show.window import Window
+from dcet.live.timeline import SECOND_US
 
 CAMERA, MICROPHONE = "camera", "mic"
 LOOK_S = 0.03  # between two looks for events and pictures
@@ -44,7 +44,7 @@ class Sources:
 
     def _hear(self, block: Any, now_s: float) -> None:
         samples, rate_hz = block
-        pts_us = self.clock.at_us(now_s) - round(len(samples) * MICROSECONDS / rate_hz)
+        pts_us = self.clock.at_us(now_s) - round(len(samples) * SECOND_US / rate_hz)
         self._session.push_audio(samples, pts_us, sample_rate_hz=rate_hz, track=MICROPHONE)
 
     def _see(self, pixels: Any, now_s: float) -> None:

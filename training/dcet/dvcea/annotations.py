@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from dcet.data.media import path_inside
 from dcet.data.tables import Row, read_csv
+from dcet.live.timeline import SECOND_US
 from dcet.runtime.errors import BadNumber, DataError, DataNotFound, DuplicateTurn, MissingColumn
 from dcet.runtime.labels import EMOTIONS, SENTIMENT_VALUES
 from dcet.runtime.senses.text import normalise_text
@@ -22,7 +23,6 @@ COLUMNS = ("Dialogue_ID", "Utterance_ID", "Speaker", "Utterance", "Emotion", "Se
 SEGMENT_COLUMNS = ("File", "Start_s", "End_s")
 VIDEOS = frozenset(".avi .m4v .mkv .mov .mp4 .mpeg .mpg .ts .webm .wmv".split())
 SPLITS = ("train", "dev", "test")
-MICROSECONDS = 1_000_000
 _CLOCK = re.compile(r"(\d{1,3}):([0-5]?\d):([0-5]?\d)[,.](\d{1,3})")  # MELD's 00:16:16,059
 
 K = TypeVar("K")
@@ -148,8 +148,8 @@ def _clip(row: Row, videos: Path, folders: Sequence[Path]) -> Clip:
     path_inside(videos, source, row.where)
     if times[0] is not None and times[1] is not None and times[1] <= times[0]:
         raise BadNumber(
-            f"{row.where}: it ends at {times[1] / MICROSECONDS:.3f} s, before it begins at "
-            f"{times[0] / MICROSECONDS:.3f} s; correct the times"
+            f"{row.where}: it ends at {times[1] / SECOND_US:.3f} s, before it begins at "
+            f"{times[0] / SECOND_US:.3f} s; correct the times"
         )
     return Clip(
         split=split,
@@ -193,7 +193,7 @@ def _seconds(row: Row, column: str) -> int:
         seconds = -1.0
     if not 0 <= seconds < 1e6:
         raise BadNumber(f"{row.where}: {column} is {text!r:.60}; expected seconds from 0")
-    return round(seconds * MICROSECONDS)
+    return round(seconds * SECOND_US)
 
 
 def _clock(row: Row, column: str) -> int | None:
@@ -205,7 +205,7 @@ def _clock(row: Row, column: str) -> int | None:
         raise BadNumber(f"{row.where}: {column} is {text!r:.60}; expected hh:mm:ss,mmm")
     hours, minutes, seconds, fraction = match.groups()
     whole = (int(hours) * 60 + int(minutes)) * 60 + int(seconds)
-    return whole * MICROSECONDS + int(fraction.ljust(6, "0"))
+    return whole * SECOND_US + int(fraction.ljust(6, "0"))
 
 
 def _expect_new(first: dict[K, str], key: K, row: Row) -> None:

@@ -18,7 +18,7 @@ from dcet.data.dvcea import DvceaUtterance
 from dcet.data.dvcea_manifest import MANIFEST
 from dcet.dvcea.annotations import Annotations, Clip, SetAside
 from dcet.dvcea.encoders import Encoders
-from dcet.dvcea.parts import Parts, read_chunk, write_chunk
+from dcet.dvcea.parts import Parts, read_set_aside, read_utterances, write_chunk
 from dcet.dvcea.persons import Mask2FormerPersons
 from dcet.dvcea.prepare import Prepared, read_prepared
 from dcet.dvcea.ray_workers import RayWorkers
@@ -169,15 +169,16 @@ class Build:
         return made
 
     def _utterances(self) -> Iterator[DvceaUtterance]:
-        return (part for part in self._made() if isinstance(part, DvceaUtterance))
+        for file in self._chunk_files():
+            yield from read_utterances(file)
 
     def _set_aside(self) -> Iterator[dict[str, Any]]:
-        yield from (asdict(part) for part in self._annotations.set_aside)
-        yield from (asdict(part) for part in self._made() if isinstance(part, SetAside))
+        yield from map(asdict, self._annotations.set_aside)
+        for file in self._chunk_files():
+            yield from map(asdict, read_set_aside(file))
 
-    def _made(self) -> Iterator[DvceaUtterance | SetAside]:
-        for number in range(len(self._chunks)):
-            yield from read_chunk(self._parts.chunk(number))
+    def _chunk_files(self) -> list[Path]:
+        return [self._parts.chunk(number) for number in range(len(self._chunks))]
 
     def _describe(self, device: str) -> About:
         config, persons = self._config, None

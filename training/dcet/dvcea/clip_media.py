@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.live.media.media_file import MediaFile, mixed, upright
+from dcet.live.timeline import SECOND_US
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.errors import UnusableMedia
 from dcet.runtime.extras import need
 from dcet.runtime.senses.face import Pixels
 
-MICROSECONDS = 1_000_000
-MOST_US = 360 * MICROSECONDS  # of one utterance; its sound is held in memory
+MOST_US = 360 * SECOND_US  # of one utterance; its sound is held in memory
 JITTER_US = 40_000  # of the timestamps of sound, within which blocks follow each other
-LEAD_US = MICROSECONDS  # decoded before a part, so that what refers back is whole
+LEAD_US = SECOND_US  # decoded before a part, so that what refers back is whole
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +46,8 @@ class ClipMedia:
         whole_us = self._file.duration_us
         if part_us is not None and whole_us is not None and part_us[0] >= whole_us:
             raise UnusableMedia(
-                f"{path}: it ends at {whole_us / MICROSECONDS:.1f} s, before the part that begins "
-                f"at {part_us[0] / MICROSECONDS:.1f} s; correct Start_s"
+                f"{path}: it ends at {whole_us / SECOND_US:.1f} s, before the part that begins "
+                f"at {part_us[0] / SECOND_US:.1f} s; correct Start_s"
             )
         self.start_us = 0 if part_us is None else part_us[0]
         self.end_us = self.start_us + MOST_US + 1 if part_us is None else part_us[1]
@@ -70,7 +70,7 @@ class ClipMedia:
             is_next = rate_hz and (pts_us is None or abs(pts_us - next_us) < JITTER_US)
             start_us = next_us if is_next or pts_us is None else pts_us
             rate_hz = frame.sample_rate
-            next_us = start_us + round(len(samples) * MICROSECONDS / rate_hz)
+            next_us = start_us + round(len(samples) * SECOND_US / rate_hz)
             if start_us >= self.end_us:
                 break
             self._expect_short(next_us - self.start_us)
@@ -78,7 +78,7 @@ class ClipMedia:
                 blocks.append((start_us, samples))
         if not blocks:
             return Sound(np.zeros(0, np.float32), 0)
-        last_us = blocks[-1][0] + round(len(blocks[-1][1]) * MICROSECONDS / rate_hz)
+        last_us = blocks[-1][0] + round(len(blocks[-1][1]) * SECOND_US / rate_hz)
         last_us = min(last_us, self.end_us)
         length_us = last_us - max(blocks[0][0], self.start_us)
         return Sound(_resampled(self._placed(blocks, rate_hz, last_us), rate_hz), length_us)
@@ -89,7 +89,7 @@ class ClipMedia:
         One picture that is shown for long is yielded again and again.
         """
         length_us = self.end_us - self.start_us
-        shown, shown_us, step_us, begun_us = None, 0, MICROSECONDS // 25, 0
+        shown, shown_us, step_us, begun_us = None, 0, SECOND_US // 25, 0
         next_us = every_us // 2
         for frame, pts_us in self._frames("video"):
             at_us = shown_us + step_us if pts_us is None else pts_us - self.start_us
@@ -118,10 +118,10 @@ class ClipMedia:
 
     def _placed(self, blocks: list[tuple[int, Floats]], rate_hz: int, last_us: int) -> Floats:
         """Put blocks where they belong between the part's beginning and `last_us`."""
-        length = round((last_us - self.start_us) * rate_hz / MICROSECONDS)
+        length = round((last_us - self.start_us) * rate_hz / SECOND_US)
         placed = np.zeros(length, np.float32)
         for start_us, samples in blocks:
-            place = round((start_us - self.start_us) * rate_hz / MICROSECONDS)
+            place = round((start_us - self.start_us) * rate_hz / SECOND_US)
             kept = samples[max(0, -place) : max(0, length - place)]
             placed[max(0, place) : max(0, place) + len(kept)] = kept
         return placed
@@ -139,8 +139,8 @@ class ClipMedia:
     def _expect_short(self, length_us: int) -> None:
         if length_us > MOST_US:
             raise UnusableMedia(
-                f"{self.path}: an utterance of {length_us / MICROSECONDS:.0f} s; expected at most "
-                f"{MOST_US / MICROSECONDS:.0f} s; give the parts of it as rows with Start_s and "
+                f"{self.path}: an utterance of {length_us / SECOND_US:.0f} s; expected at most "
+                f"{MOST_US / SECOND_US:.0f} s; give the parts of it as rows with Start_s and "
                 "End_s"
             )
 

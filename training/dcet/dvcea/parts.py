@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dcet.data.dvcea import DvceaUtterance
 from dcet.dvcea.annotations import SetAside
+from dcet.dvcea.arrays_file import open_arrays, write_arrays
 from dcet.runtime.errors import ConfigError
-from dcet.runtime.files import atomic_path, read_json, write_json
+from dcet.runtime.files import read_json, write_json
 
 FEATURES = ("visual", "visual_us", "audio", "audio_us", "text_features")
 SAID = tuple(field.name for field in fields(DvceaUtterance) if field.name not in FEATURES)
@@ -83,25 +83,23 @@ def write_chunk(file: Path, made: Sequence[DvceaUtterance | SetAside]) -> None:
         for name in FEATURES:
             if (array := getattr(part, name)) is not None:
                 arrays[f"{name}/{place}"] = array
-    with atomic_path(file) as temporary, temporary.open("wb") as opened:
-        np.savez(
-            opened,
-            allow_pickle=False,
-            said=np.frombuffer(json.dumps(said).encode(), np.uint8),
-            **arrays,
-        )
+    write_arrays(file, said, arrays)
 
 
-def read_chunk(file: Path) -> Iterator[DvceaUtterance | SetAside]:
-    """Read what `write_chunk` wrote, one after the other."""
-    with np.load(file, allow_pickle=False) as arrays:
-        there = set(arrays.files)
-        for place, said in enumerate(json.loads(arrays["said"].tobytes())):
+def read_utterances(file: Path) -> Iterator[DvceaUtterance]:
+    """Read the utterances that `write_chunk` wrote, one after the other."""
+    with open_arrays(file) as (made, arrays):
+        for place, said in enumerate(made):
+            if "set_aside" not in said:
+                features: dict[str, Any] = {
+                    name: arrays.get(f"{name}/{place}") for name in FEATURES
+                }
+                yield DvceaUtterance(**said, **features)
+
+
+def read_set_aside(file: Path) -> Iterator[SetAside]:
+    """Read what `write_chunk` wrote of clips that are set aside, and no features."""
+    with open_arrays(file) as (made, _):
+        for said in made:
             if "set_aside" in said:
                 yield SetAside(**said["set_aside"])
-                continue
-            keys = {name: f"{name}/{place}" for name in FEATURES}
-            features: dict[str, Any] = {
-                name: arrays[key] if key in there else None for name, key in keys.items()
-            }
-            yield DvceaUtterance(**said, **features)

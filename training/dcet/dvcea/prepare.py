@@ -4,7 +4,6 @@ It runs in processes of its own, which hand over files: each appears whole or no
 """
 
 import hashlib
-import json
 import multiprocessing
 import os
 import signal
@@ -20,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcet.dvcea.annotations import Clip, SetAside
+from dcet.dvcea.arrays_file import open_arrays, write_arrays
 from dcet.dvcea.clip_media import ClipMedia
 from dcet.dvcea.settings import BuildConfig
 from dcet.dvcea.speaker import Persons, find_speaker
 from dcet.runtime import Bundle
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.errors import DataError, InputError, UnusableMedia
-from dcet.runtime.files import atomic_path
 from dcet.runtime.senses.audio import prepare_audio
 from dcet.runtime.senses.face_finder import FaceFinder
 from dcet.runtime.senses.speech import hear_voice
@@ -116,19 +115,12 @@ def write_prepared(file: Path, result: Prepared | SetAside) -> None:
     else:
         arrays = {"crops": result.crops, "crops_us": result.crops_us, "pcm": result.pcm}
         said = result.said
-    with atomic_path(file) as temporary, temporary.open("wb") as opened:
-        np.savez(
-            opened,
-            allow_pickle=False,
-            said=np.frombuffer(json.dumps(said).encode(), np.uint8),
-            **arrays,
-        )
+    write_arrays(file, said, arrays)
 
 
 def read_prepared(file: Path) -> Prepared | SetAside:
     """Read what `write_prepared` wrote."""
-    with np.load(file, allow_pickle=False) as arrays:
-        said = json.loads(arrays["said"].tobytes())
+    with open_arrays(file) as (said, arrays):
         if "set_aside" in said:
             return SetAside(**said["set_aside"])
         return Prepared(arrays["crops"], arrays["crops_us"], arrays["pcm"], said)

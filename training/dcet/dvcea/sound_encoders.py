@@ -10,13 +10,13 @@ from torch import Tensor
 
 from dcet.dvcea.layers import hidden_layer
 from dcet.dvcea.settings import BuildConfig
+from dcet.live.timeline import SECOND_US
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Floats
 from dcet.runtime.senses.audio import window_starts
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder
 from dcet.training.saved import encoder_run
 from dcet.training.saved.hub_models import expect_waveforms, hub_model, hub_settings
 
-MICROSECONDS = 1_000_000
 LEAST_SAMPLES = SAMPLE_RATE_HZ // 10  # of a piece: fewer join the piece before
 
 
@@ -71,7 +71,7 @@ class HubSound:
             hidden = hidden_layer(outputs, self.layer, "audio_layer")[0].float().cpu()
             middles = begin + self._middle + torch.arange(len(hidden)) * self._stride
             frames.append(hidden)
-            times.append((middles * (MICROSECONDS / SAMPLE_RATE_HZ)).long())
+            times.append((middles * (SECOND_US / SAMPLE_RATE_HZ)).long())
         assert self.step_us is not None
         return _in_steps(torch.cat(frames), torch.cat(times), self.step_us, self.pooling)
 
@@ -97,7 +97,7 @@ class OwnSound:
             windows, middles = _windows(sound)
             voice = torch.zeros(1, *VOICE_SHAPE, device=device)
             features, _ = self.model(torch.from_numpy(windows).to(device), voice)
-            times = torch.from_numpy(middles * MICROSECONDS // SAMPLE_RATE_HZ)
+            times = torch.from_numpy(middles * SECOND_US // SAMPLE_RATE_HZ)
             made.append(EncodedSound(features.float().cpu(), times))
         return made
 

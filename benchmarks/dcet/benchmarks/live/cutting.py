@@ -91,14 +91,11 @@ def _finals(bundle: Bundle, engine: str, recording: Recording) -> list[tuple[Eve
             session.push_audio(
                 block, round(start * 1e6 / recording.rate_hz), sample_rate_hz=recording.rate_hz
             )
-            while (event := session.poll()) is not None:
-                if event.kind == "final":
-                    found.append((event, (start + len(block)) * 1e6 / recording.rate_hz))
+            now_us = (start + len(block)) * 1e6 / recording.rate_hz
+            found += [(event, now_us) for event in session.events(0)]
         session.flush()
-        while (event := session.poll()) is not None:
-            if event.kind == "final":
-                found.append((event, recording.seconds * 1e6))
-    return found
+        found += [(event, recording.seconds * 1e6) for event in session.events(0)]
+    return [(event, now_us) for event, now_us in found if event.kind == "final"]
 
 
 def _joined(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.live.media.media_file import MICROSECONDS, mixed
+from dcet.live.media.media_file import mixed
+from dcet.live.timeline import SECOND_US
 from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
@@ -140,4 +141,4 @@ class Clock:
         self._started_s = time.monotonic()
 
     def at_us(self, now_s: float) -> int:
-        return round((now_s - self._started_s) * MICROSECONDS)
+        return round((now_s - self._started_s) * SECOND_US)

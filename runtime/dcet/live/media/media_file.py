@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dcet.live.timeline import SECOND_US
 from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import DataNotFound, UnusableMedia
 from dcet.runtime.extras import need
 
-MICROSECONDS = 1_000_000
 USUAL_RATE = Fraction(25)  # frames a second, where a file says none
-SHORT_US = MICROSECONDS  # a file that ends so much sooner than it says is cut
+SHORT_US = SECOND_US  # a file that ends so much sooner than it says is cut
 FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}  # of integer samples
 
 
@@ -31,7 +31,7 @@ class Sound:
     @property
     def known_us(self) -> int:
         """When a microphone would have heard all of it."""
-        return self.pts_us + round(len(self.samples) * MICROSECONDS / self.sample_rate_hz)
+        return self.pts_us + round(len(self.samples) * SECOND_US / self.sample_rate_hz)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,8 +94,8 @@ class MediaFile:
             raise UnusableMedia(f"{self.path}: nothing of it can be decoded ({why}); copy it again")
         if self.duration_us is not None and self.duration_us - last_us > SHORT_US:
             self.damage.append(
-                f"{self.path}: it ends at {last_us / MICROSECONDS:.1f} s, and says that it is "
-                f"{self.duration_us / MICROSECONDS:.1f} s long; copy it again"
+                f"{self.path}: it ends at {last_us / SECOND_US:.1f} s, and says that it is "
+                f"{self.duration_us / SECOND_US:.1f} s long; copy it again"
             )
 
     def _sounds(self) -> Iterator[Sound]:
@@ -108,7 +108,7 @@ class MediaFile:
                 yield sound
 
     def _pictures(self) -> Iterator[Picture]:
-        next_us, step_us = 0, round(MICROSECONDS / self.frame_rate)
+        next_us, step_us = 0, round(SECOND_US / self.frame_rate)
         converter = self._av.video.reformatter.VideoReformatter()
         for frame, start_us in self.decoded("video"):
             pts_us = next_us if start_us is None else start_us
@@ -144,7 +144,7 @@ class MediaFile:
                 for frame in frames:
                     start_us = None
                     if frame.pts is not None and frame.time_base is not None:
-                        start_us = round(frame.pts * frame.time_base * MICROSECONDS) - first_us
+                        start_us = round(frame.pts * frame.time_base * SECOND_US) - first_us
                     yield frame, start_us
         if lost:
             self.damage.append(f"{self.path}: {lost} packets of {kind} cannot be decoded")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcet.live.media.media_file import MICROSECONDS, MediaFile
+from dcet.live.media.media_file import MediaFile
+from dcet.live.timeline import SECOND_US
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.files import atomic_path
@@ -18,7 +19,7 @@ CODECS = ("libx264", "mpeg4")  # the second is in every FFmpeg
 SOUND_CODEC = "aac"
 SOUND_RATE_HZ = 48_000
 GAP_US = 200_000  # less is what a resampler holds back
-_MICROSECOND = Fraction(1, MICROSECONDS)
+_MICROSECOND = Fraction(1, SECOND_US)
 
 Write = Callable[[int, NDArray[np.uint8]], None]
 
@@ -102,10 +103,10 @@ class _Heard:
             frame.pts = None
             assert resampler is not None
             for part in resampler.resample(frame):
-                part.pts = round(place_us * SOUND_RATE_HZ / MICROSECONDS)
+                part.pts = round(place_us * SOUND_RATE_HZ / SECOND_US)
                 part.time_base = Fraction(1, SOUND_RATE_HZ)
                 yield part, round(place_us)
-                place_us += part.samples * MICROSECONDS / SOUND_RATE_HZ
+                place_us += part.samples * SECOND_US / SOUND_RATE_HZ
 
 
 def _open(av: Any, temporary: Path, path: Path) -> Any:
