@@ -31,8 +31,9 @@ BF16 = ("text", "face", "step")
 
 # OpenVINO keeps what it makes for each size of inputs, up to 5,000 of a kind in each graph, and
 # oneDNN inside it as much again. Of tokens, windows and faces a bundle states the most, but the
-# sizes of pictures have no end: of them, this many of a kind are kept.
-KEPT_SIZES: Mapping[str, int] = {"face": 64}
+# sizes of pictures, and of sound in which a voice is looked for, have no end: of them, this many of
+# a kind are kept.
+KEPT_SIZES: Mapping[str, int] = {"face": 64, "speech": 16}
 _PRIMITIVE_CACHE = "DNNL_PRIMITIVE_CACHE_CAPACITY"
 
 
