@@ -8,6 +8,7 @@ from typing import Any
 
 from dcet.runtime.errors import DataError
 from dcet.runtime.files import read_json
+from dcet.runtime.schema_version import check_schema_version
 
 SCHEMA_VERSION = "1.0"
 MANIFEST, INDEX, SET_ASIDE = "manifest.json", "index.parquet", "set_aside.jsonl"
@@ -72,7 +73,14 @@ class Manifest:
             value = read_json(file)
         except (OSError, ValueError) as error:
             raise DvceaManifestError(f"{file}: cannot be read as JSON ({error}); {CURE}") from error
-        _check_version(value, file)
+        check_schema_version(
+            value,
+            SCHEMA_VERSION,
+            file,
+            CURE,
+            damaged=DvceaManifestError,
+            too_new=DvceaSchemaTooNew,
+        )
         try:
             made = cls(
                 folder,
@@ -118,21 +126,6 @@ class Manifest:
                 raise DvceaTruncated(
                     f"{self.folder / name}: expected {expected} bytes, got {size}; {CURE}"
                 )
-
-
-def _check_version(value: Any, file: Path) -> None:
-    version = value.get("schema_version") if isinstance(value, dict) else None
-    major, _, minor = str(version).partition(".")
-    if not (isinstance(version, str) and major.isdecimal() and minor.isdecimal()):
-        raise DvceaManifestError(
-            f"{file}: schema_version: expected MAJOR.MINOR, such as {SCHEMA_VERSION!r}, "
-            f"got {version!r}; {CURE}"
-        )
-    if int(major) > int(SCHEMA_VERSION.partition(".")[0]):
-        raise DvceaSchemaTooNew(
-            f"{file}: schema_version is {version}, this version of dcet reads up to "
-            f"{SCHEMA_VERSION}; run: pip install --upgrade dcet"
-        )
 
 
 def _one_of(value: Any, known: tuple[str, ...]) -> str:

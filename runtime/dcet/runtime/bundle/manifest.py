@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from dcet.runtime.errors import BundleManifestError, BundleSchemaTooNew
+from dcet.runtime.schema_version import check_schema_version
 
 SCHEMA_VERSION = "1.3"
 # Unicode's control characters but tab and line feed, and halves of surrogate pairs.
@@ -257,7 +258,14 @@ class Manifest:
 
         Raises BundleSchemaTooNew or BundleManifestError.
         """
-        _check_version(value)
+        check_schema_version(
+            value,
+            SCHEMA_VERSION,
+            "manifest.json",
+            "export the bundle again",
+            damaged=BundleManifestError,
+            too_new=BundleSchemaTooNew,
+        )
         _check_text(value, "")
         manifest: Manifest = _read(cls, value, "")
         return manifest
@@ -301,21 +309,6 @@ class Manifest:
             for major, script in self.finalize.tensorrt.scripts.items():
                 named[f"finalize.tensorrt.scripts.{major}"] = script
         return named
-
-
-def _check_version(value: Any) -> None:
-    version = value.get("schema_version") if isinstance(value, dict) else None
-    major, _, minor = str(version).partition(".")
-    if not (isinstance(version, str) and major.isdecimal() and minor.isdecimal()):
-        raise BundleManifestError(
-            f"manifest.json: schema_version: expected MAJOR.MINOR, such as {SCHEMA_VERSION!r}, "
-            f"got {version!r}; export the bundle again"
-        )
-    if int(major) > int(SCHEMA_VERSION.partition(".")[0]):
-        raise BundleSchemaTooNew(
-            f"manifest.json: schema_version is {version}, this version of dcet reads up to "
-            f"{SCHEMA_VERSION}; run: pip install --upgrade dcet"
-        )
 
 
 def _check_text(value: Any, where: str) -> None:
