@@ -41,6 +41,7 @@ test-fast: $(INSTALLED) ## Run the tests of runtime, data, targets and quantizat
 check: $(INSTALLED) ## Check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLW1514 . # text is UTF-8, whatever the locale
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 

@@ -21,7 +21,7 @@ Environment = tuple[Path, Path]  # folder of programs, empty working folder
 def pip(*arguments: str | Path) -> None:
     """Skips, saying so, where there is no registry within reach."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode and UNREACHABLE.search(done.stderr):
         pytest.skip(f"pip reaches no registry: {done.stderr.strip().splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
@@ -55,7 +55,7 @@ def run(environment: Environment, program: str, *arguments: str) -> str:
         cwd=empty,
         env={**kept, "HOME": str(empty.parent), "LANG": "C.UTF-8"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr

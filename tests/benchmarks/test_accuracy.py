@@ -48,7 +48,7 @@ def run(bundle: Path, data: Path, output: Path, *options: str) -> dict[str, Any]
     command = ["accuracy", str(bundle), "--corpus", "meld", "--data", str(data)]
     result = CliRunner().invoke(main, [*command, "--json", str(output), *options])
     assert result.exit_code == 0, result.output
-    return dict(json.loads(output.read_text()))
+    return dict(json.loads(output.read_text(encoding="utf-8")))
 
 
 def played(path: Path, data: Path, *, fresh_turns: bool) -> dict[str, Any]:

@@ -208,17 +208,17 @@ def test_busy_processes_end_with_what_they_are_beside() -> None:
     own = Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children")
     if not own.exists():
         pytest.skip("this system does not say which processes there are")
-    before, during = set(own.read_text().split()), set[str]()
+    before, during = set(own.read_text(encoding="utf-8").split()), set[str]()
 
     def fail() -> None:
         with busy(2):
-            during.update(own.read_text().split())
+            during.update(own.read_text(encoding="utf-8").split())
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert len(during - before) == 2
-    assert set(own.read_text().split()) == before
+    assert set(own.read_text(encoding="utf-8").split()) == before
 
 
 def test_the_made_room_has_turns_and_pauses() -> None:

@@ -79,7 +79,7 @@ def run(bundle: Path, output: Path, *options: str) -> dict[str, Any]:
     peers = ("BERT-base", "Wav2Vec2-base", "ResNet-50")
     for name in (*peers, *STACKS, "onnxruntime-cpu (first choice of target cpu)"):
         assert name in result.stdout
-    return dict(json.loads(output.read_text()))
+    return dict(json.loads(output.read_text(encoding="utf-8")))
 
 
 def test_every_stage_has_its_peer_and_the_total_has_all(bundle: Path, tmp_path: Path) -> None:

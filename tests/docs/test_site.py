@@ -17,7 +17,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         "--site-dir",
         str(tmp_path / "site"),
     ]
-    built = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
+    built = subprocess.run(command, cwd=REPO, capture_output=True, encoding="utf-8", check=False)
     assert built.returncode == 0, built.stderr
     reference = (tmp_path / "site" / "reference" / "runtime" / "index.html").read_text("utf-8")
     for name in ("Bundle", "Conversation", "Estimate", "Trajectory", "Features", "FaceFinder"):

@@ -91,7 +91,7 @@ def test_the_script_runs_where_a_bundle_was_unpacked(tmp_path: Path) -> None:
         cwd=tmp_path,
         env={**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     words = ran.stdout.splitlines()

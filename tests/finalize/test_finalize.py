@@ -399,7 +399,7 @@ def test_an_engine_of_another_tensorrt_is_not_loaded(
             f"from dcet.runtime import *; Bundle.open({str(folder)!r}).engine('tensorrt')",
         ],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert "it was built for tensorrt 10.3.0, here 11.0.0; build it for this" in done.stderr
@@ -534,7 +534,7 @@ def test_ended_while_it_builds_it_takes_the_builder_along(
 def await_text(path: Path) -> str:
     until = time.monotonic() + 30
     while time.monotonic() < until:
-        if path.exists() and (text := path.read_text()):
+        if path.exists() and (text := path.read_text(encoding="utf-8")):
             return text
         time.sleep(0.02)
     raise AssertionError(f"{path} is not there")
@@ -544,7 +544,9 @@ def gone(pid: int) -> bool:
     until = time.monotonic() + 10
     while time.monotonic() < until:
         try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            state = (
+                Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            )
         except OSError:
             return True
         if state == "Z":
@@ -557,7 +559,7 @@ def test_a_second_one_waits_and_says_for_whom(folder: Path, device: pytest.Monke
     command = [sys.executable, "-m", "dcet.finalize.cli", str(folder)]
     with locked(folder / "cache", lambda said: None):
         second = subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
         )
         assert second.stderr is not None
         said = second.stderr.readline()

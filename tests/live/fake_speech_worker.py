@@ -30,8 +30,8 @@ def main(folder: str, language: str) -> None:
         )
         return
     starts = Path(folder, "starts")
-    number = len(starts.read_text()) + 1 if starts.exists() else 1
-    starts.write_text("|" * number)
+    number = len(starts.read_text(encoding="utf-8")) + 1 if starts.exists() else 1
+    starts.write_text("|" * number, encoding="utf-8")
     reply(ready=True)
     while head := sys.stdin.buffer.read(4):
         count = int(np.frombuffer(head, "<u4")[0])

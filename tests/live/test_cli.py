@@ -41,7 +41,7 @@ def replay(bundle: Bundle, *arguments: object, code: int = 0) -> Result:
 
 def events(path: Path) -> list[dict[str, Any]]:
     """The events of a file, but for what takes how long."""
-    found = [json.loads(line) for line in path.read_text().splitlines()]
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     for event in found:
         assert event.pop("latency_ms")
         if event["estimate"] is not None:

@@ -194,7 +194,7 @@ def test_a_precision_that_no_bundle_knows_is_refused() -> None:
 
 def test_importing_the_package_does_not_import_onnx() -> None:
     code = "import dcet.quantization, sys; print(*sys.modules)"
-    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    loaded = subprocess.check_output([sys.executable, "-c", code], encoding="utf-8").split()
     assert "dcet.quantization" in loaded
     assert "onnx" not in loaded
 
@@ -208,6 +208,8 @@ def test_every_public_name_is_found_where_it_is_said_to_be() -> None:
 
 def test_a_missing_onnx_names_the_extra() -> None:
     code = "import sys; sys.modules['onnx'] = None; from dcet.quantization import inspect_precision"
-    ran = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], encoding="utf-8", capture_output=True, check=False
+    )
     assert ran.returncode == 1
     assert "pip install 'dcet[export]'" in ran.stderr

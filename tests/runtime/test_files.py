@@ -76,7 +76,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
 def test_a_full_disk_is_a_write_error(tmp_path: Path) -> None:
     path = tmp_path / "model.dcet"
     command = [sys.executable, "-c", FULL_DISK, str(path)]
-    message = subprocess.check_output(command, text=True)
+    message = subprocess.check_output(command, encoding="utf-8")
     assert message.startswith(f"could not write {path}: File too large. Nothing was left behind;")
     assert names(tmp_path) == []
 

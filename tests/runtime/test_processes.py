@@ -26,7 +26,7 @@ def run(code: str, *arguments: object, seconds: float = 180, cpus: set[int] | No
         # Python 3.12 warns of a fork while threads run, which is what is tested.
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *map(str, arguments)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=seconds,
         check=False,
         preexec_fn=(lambda: os.sched_setaffinity(0, cpus)) if cpus else None,

@@ -475,7 +475,7 @@ def test_a_save_that_is_killed_leaves_the_last_whole_file(
     found = set()
     for _ in range(KILLS):
         arguments = [sys.executable, "-c", SAVING, str(file), bundle.sha256, *map(str, sources)]
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as child:
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, encoding="utf-8") as child:
             assert child.stdout is not None
             assert child.stdout.readline() == "saving\n"
             for _ in range(draw.randint(1, 2)):

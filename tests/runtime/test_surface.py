@@ -37,7 +37,7 @@ print(json.dumps([time.process_time() - start, sorted({m.partition(".")[0] for m
 
 
 def measure() -> tuple[float, list[str]]:
-    output = subprocess.check_output([sys.executable, "-c", MEASURE], text=True)
+    output = subprocess.check_output([sys.executable, "-c", MEASURE], encoding="utf-8")
     seconds, modules = json.loads(output)
     return seconds, modules
 

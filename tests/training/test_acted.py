@@ -54,9 +54,9 @@ def test_votes_become_shares(data: Path) -> None:
 
 
 def replace(file: Path, before: str, after: str) -> None:
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     assert before in text
-    file.write_text(text.replace(before, after, 1))
+    file.write_text(text.replace(before, after, 1), encoding="utf-8")
 
 
 def cut(file: Path) -> None:

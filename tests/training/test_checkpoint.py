@@ -26,8 +26,8 @@ def folder(fresh: Checkpoint, tmp_path: Path) -> Path:
 
 
 def edit(path: Path, **changes: object) -> None:
-    value = json.loads(path.read_text())
-    path.write_text(json.dumps(value | changes))
+    value = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(value | changes), encoding="utf-8")
 
 
 def test_what_is_saved_is_what_is_loaded(fresh: Checkpoint, folder: Path) -> None:

@@ -27,7 +27,7 @@ def node() -> str:
     installed, locked = WEB / "node_modules/.package-lock.json", WEB / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        ran = subprocess.run(command, cwd=WEB, capture_output=True, text=True, check=False)
+        ran = subprocess.run(command, cwd=WEB, capture_output=True, encoding="utf-8", check=False)
         if ran.returncode:
             pytest.skip(f"needs the packages of web/; run `npm ci` there: {ran.stderr[-500:]}")
     return node

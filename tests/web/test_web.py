@@ -105,7 +105,7 @@ def played(request: pytest.FixtureRequest, node: str, bundle: Bundle, turns: Pat
 
 def run(node: str, script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [node, WEB / script, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ def read_machine() -> Machine:
         architecture=platform.machine(),
         cores=_usable_cores(),
         memory_bytes=_memory_bytes(),
-        governor=GOVERNOR.read_text().strip() if GOVERNOR.exists() else None,
+        governor=GOVERNOR.read_text(encoding="utf-8").strip() if GOVERNOR.exists() else None,
         load_average=os.getloadavg() if hasattr(os, "getloadavg") else None,
         os=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
@@ -49,7 +49,7 @@ def _cpu_model() -> str | None:
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return None
-    fields = (line.partition(":") for line in info.read_text().splitlines())
+    fields = (line.partition(":") for line in info.read_text(encoding="utf-8").splitlines())
     return next((value.strip() for key, _, value in fields if key.strip() == "model name"), None)
 
 

@@ -202,7 +202,7 @@ def _misbehave(name: str) -> None:
     if fault() == "exhausted":
         os.kill(os.getpid(), signal.SIGKILL)
     if fault() == "hang":
-        Path(os.environ["DCET_FAKE_MARKER"]).write_text(str(os.getpid()))
+        Path(os.environ["DCET_FAKE_MARKER"]).write_text(str(os.getpid()), encoding="utf-8")
         time.sleep(600)
     if fault() == "full disk":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -49,7 +49,9 @@ def measure_cold_start(path: Path, engine: str, repetitions: int, track: Track) 
 
 def _probe(path: Path, engine: str) -> ColdStartRun:
     command = [sys.executable, "-m", "dcet.benchmarks.latency.cold_start_probe", str(path), engine]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise ColdStartFailed(f"{path}: no estimate in a fresh process: {reason}")

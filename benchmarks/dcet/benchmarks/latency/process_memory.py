@@ -23,5 +23,5 @@ def peak_rss_bytes() -> int | None:
 
 
 def _status(key: str) -> int:
-    fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+    fields = dict(line.split(":", 1) for line in STATUS.read_text(encoding="utf-8").splitlines())
     return int(fields[key].split()[0]) * 1024  # "123456 kB"
