@@ -213,7 +213,7 @@ def test_an_output_does_not_take_the_place_of_an_input(report: Path, tmp_path: P
 def test_a_bundle_does_not_take_the_place_of_its_checkpoint_or_target(tmp_path: Path) -> None:
     target = tmp_path / "board.toml"
     shipped = files("dcet.targets") / "devices" / "cpu.toml"
-    target.write_text(shipped.read_text("utf-8"), encoding="utf-8")
+    target.write_text(shipped.read_text("utf-8", encoding="utf-8"), encoding="utf-8")
     line = message(run("dcet-export", "--target", target, "--output", target))
     assert f"take the place of {target}, which is read" in line
 
@@ -243,13 +243,13 @@ def test_json_is_alone_on_standard_output(report: Path, tmp_path: Path) -> None:
         assert json.loads(result.stdout)["regressed"] is False
         assert "weighted_f1" in result.stderr  # the table
     result = run("dcet-bench compare", report, report, "--json", tmp_path / "out.json")
-    assert json.loads((tmp_path / "out.json").read_text())["regressed"] is False
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["regressed"] is False
     assert "weighted_f1" in result.stdout
     for option in (["--json", "-"], ["--json"]):
         assert "cpu" in json.loads(run("dcet-export", "--list-targets", *option).stdout)
     with (tmp_path / "stdout").open("wb") as file:  # the file that standard output goes to
         start("dcet-export", "--list-targets", "--json", tmp_path / "stdout", stdout=file).wait()
-    assert "cpu" in json.loads((tmp_path / "stdout").read_text())
+    assert "cpu" in json.loads((tmp_path / "stdout").read_text(encoding="utf-8"))
 
 
 def test_a_bundle_taken_for_the_file_of_json_is_named() -> None:
@@ -292,7 +292,7 @@ def test_a_name_that_is_not_utf_8_is_written_as_an_escape(tmp_path: Path, place:
 
 def test_exit_codes_tell_a_regression_from_other_ends(report: Path, tmp_path: Path) -> None:
     worse = tmp_path / "worse.json"
-    worse.write_text(json.dumps({**REPORT, "weighted_f1": 0.4}))
+    worse.write_text(json.dumps({**REPORT, "weighted_f1": 0.4}), encoding="utf-8")
     assert run("dcet-bench compare", report, report).exit_code == 0
     assert run("dcet-bench compare", worse, report).exit_code == 0
     assert run("dcet-bench compare", report, worse).exit_code == 1
@@ -325,7 +325,7 @@ def test_a_file_in_another_encoding_will_do(tmp_path: Path) -> None:
     with (tmp_path / "targets").open("wb") as file:
         process = start("dcet-export", "--list-targets", env=environment, stdout=file)
         assert process.wait() == 0
-    assert " > onnxruntime" in (tmp_path / "targets").read_text("cp1252")
+    assert " > onnxruntime" in (tmp_path / "targets").read_text("cp1252", encoding="utf-8")
 
 
 needs_devices = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

@@ -65,6 +65,23 @@ def test_no_function_is_longer_than_a_screen() -> None:
     assert long == []
 
 
+def test_text_is_utf8_whatever_the_locale_says() -> None:
+    """Where the linter cannot tell that it is a path which is read or written."""
+    folders = [*FOLDERS, "tests", "docs", "examples"]
+    by_locale = [
+        f"{path.relative_to(REPO)}:{node.lineno}"
+        for folder in folders
+        for path in (REPO / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("read_text", "write_text")
+        and ast.unparse(node.func.value) != "formatter"  # click's
+        and not any(keyword.arg == "encoding" for keyword in node.keywords)
+    ]
+    assert by_locale == []
+
+
 def _name(path: Path) -> str:
     parts = path.relative_to(REPO).with_suffix("").parts[1:]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

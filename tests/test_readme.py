@@ -53,7 +53,9 @@ def test_a_command_exists_with_its_options(line: str) -> None:
         assert words[:2] == ["install", "dcet"]
         return
     if name == "make":
-        assert re.search(rf"^{words[0]}:", (REPO / "Makefile").read_text("utf-8"), re.MULTILINE)
+        assert re.search(
+            rf"^{words[0]}:", (REPO / "Makefile").read_text("utf-8", encoding="utf-8"), re.MULTILINE
+        )
         return
     module, _, function = PROJECT["scripts"][name].partition(":")
     command = getattr(importlib.import_module(module), function)

@@ -151,5 +151,5 @@ def write_resnet(folder: Path, *, emotions: bool = True) -> Path:
         "image_std": [0.2, 0.25, 0.3],
         "size": {"shortest_edge": 64},
     }
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return folder

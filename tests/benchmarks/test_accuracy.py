@@ -199,7 +199,7 @@ def test_broken_data_exits_with_2_and_writes_nothing(
     bundle: Path, tmp_path: Path, text: str, message: str
 ) -> None:
     data, output = tmp_path / "broken.csv", tmp_path / "a.json"
-    data.write_text(text)
+    data.write_text(text, encoding="utf-8")
     command = ["accuracy", str(bundle), "--data", str(data), "--json", str(output)]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 2

@@ -133,7 +133,7 @@ def changed(report: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 def compare(folder: Path, before: object, after: object, *options: str) -> Result:
     paths = [folder / "before.json", folder / "after.json"]
     for path, report in zip(paths, (before, after), strict=True):
-        path.write_text(report if isinstance(report, str) else json.dumps(report))
+        path.write_text(report if isinstance(report, str) else json.dumps(report), encoding="utf-8")
     return CliRunner().invoke(main, ["compare", *map(str, paths), *options])
 
 
@@ -150,7 +150,7 @@ def test_a_report_does_not_regress_from_itself(tmp_path: Path, report: dict[str,
 def test_every_row_has_a_name_of_its_own(tmp_path: Path, report: dict[str, Any]) -> None:
     written = tmp_path / "comparison.json"
     compare(tmp_path, report, report, "--json", str(written))
-    names = [row["name"] for row in json.loads(written.read_text())["rows"]]
+    names = [row["name"] for row in json.loads(written.read_text(encoding="utf-8"))["rows"]]
     assert names
     assert len(set(names)) == len(names)
 
@@ -234,7 +234,7 @@ def test_json_names_what_regressed_and_what_else_differs(tmp_path: Path) -> None
     after = changed(changed(ACCURACY, "weighted_f1", 0.5), "bundle.sha256", "bb")
     written = tmp_path / "comparison.json"
     compare(tmp_path, ACCURACY, after, "--json", str(written))
-    comparison = json.loads(written.read_text())
+    comparison = json.loads(written.read_text(encoding="utf-8"))
     assert comparison["regressed"] is True
     assert [row["name"] for row in comparison["rows"] if row["regressed"]] == ["weighted_f1"]
     assert comparison["notes"] == ["bundle: aa / bb"]

@@ -29,7 +29,7 @@ ROW: dict[str, Any] = {
 
 def write(folder: Path, **reports: dict[str, Any]) -> Path:
     for name, report in reports.items():
-        (folder / f"{name}.json").write_text(json.dumps(report))
+        (folder / f"{name}.json").write_text(json.dumps(report), encoding="utf-8")
     return folder
 
 
@@ -64,7 +64,9 @@ def test_a_row_has_machine_precision_engine_date_and_file(tmp_path: Path) -> Non
 
 
 def test_every_table_has_as_many_cells_in_every_line(tmp_path: Path) -> None:
-    recorded = json.loads((REPO / "benchmarks" / "results" / "recorded.json").read_text("utf-8"))
+    recorded = json.loads(
+        (REPO / "benchmarks" / "results" / "recorded.json").read_text("utf-8", encoding="utf-8")
+    )
     assert recorded["schema"] == RECORDED_SCHEMA
     for table in recorded["tables"]:
         assert table["command"]

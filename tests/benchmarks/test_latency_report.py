@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "report.json").read_text()))
+    return dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
 
 
 def test_report_says_what_was_measured(report: dict[str, Any]) -> None:
@@ -232,7 +232,7 @@ def test_a_report_can_be_compared_with_itself(folder: Path) -> None:
     written = folder / "comparison.json"
     command = ["compare", path, path, "--json", str(written)]
     assert CliRunner().invoke(main, command).exit_code == 0
-    names = [row["name"] for row in json.loads(written.read_text())["rows"]]
+    names = [row["name"] for row in json.loads(written.read_text(encoding="utf-8"))["rows"]]
     assert len(set(names)) == len(names)
 
 

@@ -80,7 +80,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"SPEAKER talk 1 {start} {end - start} <NA> <NA> somebody <NA> <NA>\n"
         for start, end in VOICED
     ]
-    (folder / "talk.rttm").write_text("".join(lines))
+    (folder / "talk.rttm").write_text("".join(lines), encoding="utf-8")
     return folder
 
 
@@ -96,7 +96,7 @@ def test_the_whole_report(small: None, hearing: Bundle, data: Path, tmp_path: Pa
         hearing.path, "--data", data, "--seconds", 6, "--minutes", 2,
         "--json", written, "--html", tmp_path / "live.html",
     )  # fmt: skip
-    report = json.loads(written.read_text())
+    report = json.loads(written.read_text(encoding="utf-8"))
     assert report["schema"] == LIVE_SCHEMA
     keys = {row["key"] for row in report["headlines"]}
     assert keys == KNOWN.keys() - {"right_person", "wrong_person", "crossed_ids"}
@@ -115,7 +115,7 @@ def test_the_whole_report(small: None, hearing: Bundle, data: Path, tmp_path: Pa
     assert report["idle"]["turns"] == 0
     assert report["long_run"]["is_exact"]
     assert "not measured: people" in result.stdout
-    page = (tmp_path / "live.html").read_text()
+    page = (tmp_path / "live.html").read_text(encoding="utf-8")
     for told in ("Accuracy against the deadline", "2 minutes in fast-forward", "Turns of meetings"):
         assert told in page
     compared = CliRunner().invoke(main, ["compare", str(written), str(written)])
@@ -128,7 +128,7 @@ def test_only_what_is_asked_for_is_measured(
     small: None, hearing: Bundle, data: Path, tmp_path: Path
 ) -> None:
     run(hearing.path, "--part", "cutting", "--data", data, "--json", tmp_path / "live.json")
-    report = json.loads((tmp_path / "live.json").read_text())
+    report = json.loads((tmp_path / "live.json").read_text(encoding="utf-8"))
     assert report["deadlines"] == report["streaming"] == report["people"] == []
     assert report["idle"] is report["long_run"] is None
     assert {row["key"] for row in report["headlines"]} == {"cut_error", "cut_delay"}

@@ -45,7 +45,7 @@ def report(folder: Path, tiny: Path) -> dict[str, Any]:
     result = CliRunner().invoke(main, [*command, "--bank-bytes=4000"])
     assert result.exit_code == 0, result.output
     assert "lost" in result.stdout
-    return dict(json.loads((folder / "report.json").read_text()))
+    return dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
 
 
 def test_every_part_is_taken_away(report: dict[str, Any], folder: Path) -> None:
@@ -57,7 +57,7 @@ def test_every_part_is_taken_away(report: dict[str, Any], folder: Path) -> None:
     text, clips = report["streams"]
     assert (text["turns"], text["conversations"], text["speakers"]) == (15, DIALOGUES, 3)
     assert (clips["turns"], clips["conversations"], clips["speakers"]) == (14, 1, len(ACTORS))
-    page = (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text(encoding="utf-8")
     assert all(row["name"] in page for row in text["conditions"])
 
 

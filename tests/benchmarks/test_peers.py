@@ -162,7 +162,7 @@ def test_a_peer_says_the_same_in_both_stacks(bundle: Path, cache: Path) -> None:
         likeness = expected.ravel() @ found.ravel() / np.linalg.norm(expected)
         assert stage == "audio" or likeness / np.linalg.norm(found) > 0.98
         file = next(cache.glob(f"{peers[stage].recipe.name}-*.xml"))
-        assert file.read_text().count('type="FakeQuantize"') >= 4
+        assert file.read_text(encoding="utf-8").count('type="FakeQuantize"') >= 4
 
 
 def test_peers_are_quantised_once(bundle: Path, cache: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_damaged_cache_is_named(
     shutil.copytree(cache, tmp_path / "dcet" / "peers")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for file in (tmp_path / "dcet" / "peers").glob("BERT-base-*.xml"):
-        file.write_text("<net")
+        file.write_text("<net", encoding="utf-8")
     with pytest.raises(
         EngineError, match=r"(?s)BERT-base-.*\.xml: OpenVINO cannot load it.*delete it"
     ):

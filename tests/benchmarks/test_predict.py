@@ -115,7 +115,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def report(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "report.json").read_text()))
+    return dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
 
 
 def test_report_names_the_device_and_what_is_assumed(report: dict[str, Any]) -> None:
@@ -166,7 +166,7 @@ def test_a_step_runs_on_one_thread_and_so_does_its_roof(report: dict[str, Any]) 
 
 
 def test_a_slower_power_mode_only_slows_arithmetic(folder: Path, report: dict[str, Any]) -> None:
-    slow = json.loads((folder / "15W.json").read_text())
+    slow = json.loads((folder / "15W.json").read_text(encoding="utf-8"))
     assert slow["power_mode"]["watts"] == 15
     for before, after in zip(report["graphs"], slow["graphs"], strict=True):
         assert after["there"]["limit_ms"] >= before["there"]["limit_ms"]

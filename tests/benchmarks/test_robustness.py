@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "report.json").read_text()))
+    return dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="module")
@@ -174,11 +174,13 @@ def test_the_same_seed_gives_the_same_report_and_another_one_another(
     folder: Path, report: dict[str, Any]
 ) -> None:
     measure(folder, "again")
-    again = json.loads((folder / "again.json").read_text())
+    again = json.loads((folder / "again.json").read_text(encoding="utf-8"))
     when = {"created": "", "machine": {}}
     assert {**again, **when} == {**report, **when}
     measure(folder, "other", "--seed", "1")
-    assert outcomes(json.loads((folder / "other.json").read_text())) != outcomes(report)
+    assert outcomes(json.loads((folder / "other.json").read_text(encoding="utf-8"))) != outcomes(
+        report
+    )
 
 
 def test_an_empty_turn_counts_with_the_last_estimate_or_as_neutral(stage: Stage) -> None:
@@ -233,7 +235,7 @@ def test_a_report_can_be_compared_with_itself(folder: Path) -> None:
     written = folder / "comparison.json"
     command = ["compare", path, path, "--json", str(written)]
     assert CliRunner().invoke(main, command).exit_code == 0
-    names = [row["name"] for row in json.loads(written.read_text())["rows"]]
+    names = [row["name"] for row in json.loads(written.read_text(encoding="utf-8"))["rows"]]
     assert len(set(names)) == len(names)
 
 

@@ -71,15 +71,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_talk(data / "meeting" / "a.wav", 12)
     write_talk(data / "meeting" / "b.wav", 10, rate_hz=44_100, seed=1)
     (data / "meeting" / "all.rttm").write_text(
-        RTTM.format("a", 0.5, 4) + RTTM.format("a", 3, 0.5) + RTTM.format("a", 5, 6.5)
+        RTTM.format("a", 0.5, 4) + RTTM.format("a", 3, 0.5) + RTTM.format("a", 5, 6.5),
+        encoding="utf-8",
     )
     write_talk(data / "clip.wav", 2)
     write_talk(data / "street_noise" / "car.wav", 7)
     write_talk(data / "street_noise" / "far" / "cry.wav", 3)
-    (data / "street_noise" / "list.csv").write_text("file,what\nfar/cry.wav,Scream\ncar.wav,car\n")
+    (data / "street_noise" / "list.csv").write_text(
+        "file,what\nfar/cry.wav,Scream\ncar.wav,car\n", encoding="utf-8"
+    )
     write_talk(data / "rir" / "hall.wav", 1)
     write_talk(data / "acted" / "deep" / "angry.wav", 3)
-    (data / "acted" / "labels.csv").write_text("file,label\ndeep/angry.wav,anger\n")
+    (data / "acted" / "labels.csv").write_text(
+        "file,label\ndeep/angry.wav,anger\n", encoding="utf-8"
+    )
     write_video(data / "head.mkv", 5)
     assert "in a room" in measure(folder, "report").stdout
     return folder
@@ -87,7 +92,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "report.json").read_text()))
+    return dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
 
 
 def measure(folder: Path, name: str, *options: str) -> Result:
@@ -184,7 +189,7 @@ def test_an_estimate_that_abstains_names_nothing_and_has_a_distance(
 
 def test_the_same_seed_gives_the_same_report(folder: Path, report: dict[str, Any]) -> None:
     measure(folder, "again")
-    again = json.loads((folder / "again.json").read_text())
+    again = json.loads((folder / "again.json").read_text(encoding="utf-8"))
     when = {"created": "", "machine": {}}
     assert {**again, **when} == {**report, **when}
 
@@ -205,7 +210,7 @@ def test_a_report_compares_with_itself_and_not_with_one_of_other_spots(
     assert CliRunner().invoke(main, ["compare", path, path]).exit_code == 0
     for row in report["headlines"]:
         worse = {**report, "headlines": [{**row, "value": None}]}
-        (tmp_path / "worse.json").write_text(json.dumps(worse))
+        (tmp_path / "worse.json").write_text(json.dumps(worse), encoding="utf-8")
         result = CliRunner().invoke(main, ["compare", path, str(tmp_path / "worse.json")])
         assert result.exit_code == (0 if row["value"] == 1 else 1)
     measure(folder, "more", "--spots", "5")
@@ -230,7 +235,10 @@ def test_what_there_is_none_of_is_not_measured_and_said(folder: Path, tmp_path: 
     assert result.exit_code == 0, result.output
     for name in ("moves", "lengths", "turns of meetings", "neighbours in time"):
         assert f"not measured: {name}" in result.stdout
-    assert list(values(json.loads(output.read_text()))) == ["made_named", "recorded_named"]
+    assert list(values(json.loads(output.read_text(encoding="utf-8")))) == [
+        "made_named",
+        "recorded_named",
+    ]
 
 
 def test_spots_are_where_somebody_speaks() -> None:
@@ -321,7 +329,7 @@ def test_bad_folders_are_named_and_nothing_is_written(
         if content == "talk":
             write_talk(data / name, 4)
         else:
-            (data / name).write_text(content)
+            (data / name).write_text(content, encoding="utf-8")
     result = run(folder / "tiny.dcet", data, f"--json={tmp_path / 'a.json'}")
     assert result.exit_code == 2
     assert message in result.stderr
@@ -354,7 +362,7 @@ def test_a_bundle_that_does_not_see_is_measured_by_ear(folder: Path, tmp_path: P
     output = tmp_path / "a.json"
     result = run(bundle, folder / "data", f"--json={output}", "--spots=1")
     assert result.exit_code == 0, result.output
-    rows = json.loads(output.read_text())["neighbours"]
+    rows = json.loads(output.read_text(encoding="utf-8"))["neighbours"]
     assert {tuple(row["modalities"]) for row in rows} == {("audio",)}
 
 
@@ -367,7 +375,7 @@ def test_real_meetings_and_a_talking_head(data: Path, tmp_path: Path) -> None:
     command = ["room", "--data", str(room), "--spots=4", f"--json={output}"]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
-    report = json.loads(output.read_text())
+    report = json.loads(output.read_text(encoding="utf-8"))
     assert report["meetings"]["labels"]["replies"] == 43
     assert {row["steadiness"]["pairs"] for row in report["neighbours"]} == {7}
     (silence,) = (row for row in report["noises"] if row["sounds"] == "digital silence")

@@ -78,8 +78,12 @@ def test_a_split_that_nobody_belongs_to_is_named(folder: Path) -> None:
 
 def test_an_emotion_that_an_actor_never_plays_is_named(folder: Path) -> None:
     table = folder / "ravdess" / "labels.csv"
-    rows = [row for row in table.read_text().splitlines() if f"{ACTORS[1]}-fear" not in row]
-    table.write_text("\n".join(rows))
+    rows = [
+        row
+        for row in table.read_text(encoding="utf-8").splitlines()
+        if f"{ACTORS[1]}-fear" not in row
+    ]
+    table.write_text("\n".join(rows), encoding="utf-8")
     with pytest.raises(DataError, match=f"actor {ACTORS[1]}.*no fear"):
         read_material(folder, SPLIT)
 

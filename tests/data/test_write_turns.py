@@ -37,7 +37,7 @@ def test_a_set_is_read_as_it_was_written(tmp_path: Path) -> None:
     read = read_turns(tmp_path / "x")
     assert read.sha256 == written.sha256
     assert list(read.conversations) == ["a/b", "c"]
-    assert (tmp_path / "x" / "README.txt").read_text() == "About."
+    assert (tmp_path / "x" / "README.txt").read_text(encoding="utf-8") == "About."
 
 
 def test_the_command_writes_dialogues_with_voices_and_faces(data: Path, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_the_command_writes_dialogues_with_voices_and_faces(data: Path, tmp_path
     for part in turns.conversations.values():
         assert [(turn.speaker, turn.text) for turn in part] == [row[:2] for row in TURNS]
     assert all(turn.audio is not None and len(turn.faces) >= 1 for turn in turns)
-    about = (output / "README.txt").read_text()
+    about = (output / "README.txt").read_text(encoding="utf-8")
     assert "constructed: MELD's text" in about
     assert "2 dialogues, seed 0: 10 turns" in about
     again = run(data, output, "--dialogues", 2)  # over the first
@@ -60,7 +60,7 @@ def test_the_command_writes_dialogues_with_voices_and_faces(data: Path, tmp_path
 def test_nothing_else_is_overwritten(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "mine"
     output.mkdir()
-    (output / "thesis.txt").write_text("All of it.")
+    (output / "thesis.txt").write_text("All of it.", encoding="utf-8")
     result = run(data, output)
     assert result.exit_code == 2
     assert "one with turns.jsonl" in result.stderr

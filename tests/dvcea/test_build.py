@@ -93,7 +93,7 @@ def test_every_modality_that_is_there_is_encoded(whole: Path, annotations: Annot
 
 
 def test_a_broken_clip_is_set_aside_with_its_reason(whole: Path) -> None:
-    (line,) = (whole / "set_aside.jsonl").read_text().splitlines()
+    (line,) = (whole / "set_aside.jsonl").read_text(encoding="utf-8").splitlines()
     row = json.loads(line)
     assert (row["source"], row["dialogue"], row["utterance"]) == ("dia1_utt1.mp4", "1", 1)
     assert row["error"] == "UnusableMedia"
@@ -201,7 +201,7 @@ def test_faces_and_sound_of_a_talking_head_are_in_step(
     assert said.visual is not None
     assert said.visual.std(axis=0).max() > 0  # the face moves
     assert (said.picture_us, said.sound_us) == (1_200_000, 1_200_000)
-    aside = (tmp_path / "set" / "set_aside.jsonl").read_text()
+    aside = (tmp_path / "set" / "set_aside.jsonl").read_text(encoding="utf-8")
     assert "latentsync_demo2.mp4: no row names this video" in aside
 
 
@@ -225,7 +225,7 @@ def test_sigkill_at_any_moment_changes_nothing(
     videos: Path, config: BuildConfig, whole: Path, tmp_path: Path
 ) -> None:
     settings = {name: getattr(config, name) for name in config.__slots__}
-    (tmp_path / "config.json").write_text(json.dumps(settings))
+    (tmp_path / "config.json").write_text(json.dumps(settings), encoding="utf-8")
     command = [sys.executable, "-c", "from dcet.dvcea.cli import main; main()", "build"]
     command += ["--input", f"{videos}", "--annotations", f"{videos / 'dev_rows.csv'}"]
     command += ["--output", f"{tmp_path / 'set'}", "--config", f"{tmp_path / 'config.json'}"]

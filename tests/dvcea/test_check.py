@@ -120,7 +120,7 @@ def test_the_command_ends_with_1_where_something_is_wrong(tmp_path: Path) -> Non
     arguments = ["check", str(tmp_path / "set")]
     result = CliRunner().invoke(main, [*arguments, "--json", str(tmp_path / "f.json")])
     assert result.exit_code == 1
-    rows = json.loads((tmp_path / "f.json").read_text())
+    rows = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
     assert list(rows) == list(KINDS)
     assert rows["overlap"] == [
         {"kind": "overlap", "where": "train dialogue 0 utterance 2", "detail": "by 0.10 s"}

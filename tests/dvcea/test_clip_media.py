@@ -57,7 +57,7 @@ def test_one_stream_alone_will_do(tmp_path: Path, times_ms: list[int], seconds: 
 def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataNotFound, match="no such file"):
         ClipMedia(tmp_path / "none.mp4", None)
-    (tmp_path / "text.mp4").write_text("hello")
+    (tmp_path / "text.mp4").write_text("hello", encoding="utf-8")
     with pytest.raises(UnusableMedia, match="expected a media file"):
         ClipMedia(tmp_path / "text.mp4", None)
     path = write_clip(tmp_path / "clip.mp4", range(0, 1000, 40), seconds=1.0)

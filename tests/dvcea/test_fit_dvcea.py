@@ -134,7 +134,7 @@ def bert_with_other_weights(config: BuildConfig, tmp_path: Path) -> Path:
 
 def test_what_the_set_lacks_is_named(features: Path, config: BuildConfig, tmp_path: Path) -> None:
     only_train = [said for said in utterances(32, widths=WIDTHS) if said.split == "train"]
-    about = json.loads((features / "manifest.json").read_text())
+    about = json.loads((features / "manifest.json").read_text(encoding="utf-8"))
     row = about["encoders"]
     write_dvcea(
         tmp_path / "train",

@@ -51,13 +51,15 @@ def fields(utterance: DvceaUtterance) -> dict[str, Any]:
 
 def change_manifest(folder: Path, **changes: Any) -> None:
     path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(
+        json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8"
+    )
 
 
 def test_the_manifest_obeys_the_schema(folder: Path) -> None:
-    schema = json.loads((REPO / "docs" / "dvcea.schema.json").read_text())
+    schema = json.loads((REPO / "docs" / "dvcea.schema.json").read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     Draft202012Validator(schema).validate(manifest)
     dev = manifest["counts"]["splits"]["dev"]
     assert (dev["utterances"], dev["dialogues"]) == (12, 3)
@@ -166,12 +168,12 @@ def test_another_schema_is_named(copy: Path) -> None:
 def test_what_the_manifest_lacks_is_named(copy: Path) -> None:
     changes: list[dict[str, Any]] = [{"dtype": "int8"}, {"dtype": "float16"}]
     for change in (*changes, {"arrays": {}}, {"files": {}}):
-        whole = (copy / "manifest.json").read_text()
+        whole = (copy / "manifest.json").read_text(encoding="utf-8")
         change_manifest(copy, **change)
         with pytest.raises((DvceaManifestError, DvceaShapeMismatch), match=copy.name):
             Dvcea.open(copy)
-        (copy / "manifest.json").write_text(whole)
-    (copy / "manifest.json").write_text("{")
+        (copy / "manifest.json").write_text(whole, encoding="utf-8")
+    (copy / "manifest.json").write_text("{", encoding="utf-8")
     with pytest.raises(DvceaManifestError, match="cannot be read as JSON"):
         Dvcea.open(copy)
     with pytest.raises(DvceaNotFound, match="expected a folder"):
@@ -184,7 +186,7 @@ def test_an_index_of_another_set_is_named(copy: Path, tmp_path: Path) -> None:
         data = (other / name).read_bytes()
         whole = (copy / name).read_bytes()
         (copy / name).write_bytes(data)
-        files = json.loads((copy / "manifest.json").read_text())["files"]
+        files = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))["files"]
         files[name]["size_bytes"] = len(data)
         change_manifest(copy, files=files)
         with pytest.raises(DvceaShapeMismatch, match=name):

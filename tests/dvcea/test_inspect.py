@@ -20,7 +20,7 @@ def page_of(folder: Path, tmp_path: Path, *options: str) -> str:
     html = tmp_path / "page.html"
     result = CliRunner().invoke(main, ["inspect", str(folder), "--html", str(html), *options])
     assert result.exit_code == 0, result.output
-    return html.read_text()
+    return html.read_text(encoding="utf-8")
 
 
 def test_counts_faults_and_what_was_set_aside_are_shown(tmp_path: Path) -> None:

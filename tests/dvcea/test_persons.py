@@ -53,7 +53,8 @@ def write_mask2former(folder: Path, labels: dict[int, str]) -> Path:
     model.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(
         '{"size": {"height": 64, "width": 64}, "image_mean": [0.5, 0.5, 0.5], '
-        '"image_std": [0.2, 0.2, 0.2]}'
+        '"image_std": [0.2, 0.2, 0.2]}',
+        encoding="utf-8",
     )
     return folder
 

@@ -28,8 +28,8 @@ def tasks_of(ancestor: int) -> list[int]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
-                status = (folder / "status").read_text()
-                names[int(folder.name)] = (folder / "cmdline").read_text()
+                status = (folder / "status").read_text(encoding="utf-8")
+                names[int(folder.name)] = (folder / "cmdline").read_text(encoding="utf-8")
             except OSError:
                 continue
             parents[int(folder.name)] = int(status.partition("PPid:")[2].split()[0])
@@ -52,7 +52,7 @@ def test_a_task_that_is_killed_is_done_again(config: BuildConfig, tmp_path: Path
     annotations = table(tmp_path / "dev.csv", MELD, *rows)
     Build(videos, read_annotations([annotations], videos), tmp_path / "set", config).run(quiet)
     settings = {name: getattr(config, name) for name in config.__slots__}
-    (tmp_path / "config.json").write_text(json.dumps(settings))
+    (tmp_path / "config.json").write_text(json.dumps(settings), encoding="utf-8")
     output = tmp_path / "ray" / "set"
     command = [sys.executable, "-c", "from dcet.dvcea.cli import main; main()", "build"]
     command += ["--input", f"{videos}", "--annotations", f"{annotations}", "--engine", "ray"]
@@ -65,6 +65,6 @@ def test_a_task_that_is_killed_is_done_again(config: BuildConfig, tmp_path: Path
                 os.kill(tasks[0], signal.SIGKILL)
                 killed += 1
             time.sleep(0.02)
-    assert process.returncode == 0, (tmp_path / "errors").read_text()
+    assert process.returncode == 0, (tmp_path / "errors").read_text(encoding="utf-8")
     assert killed == 1
     assert contents(output) == contents(tmp_path / "set")

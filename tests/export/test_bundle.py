@@ -58,7 +58,7 @@ def arrays(bundle: Bundle, file: str) -> Mapping[str, NDArray[Any]]:
 
 
 def test_the_manifest_obeys_the_schema(bundle: Bundle) -> None:
-    schema = json.loads(SCHEMA.read_text())
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     with zipfile.ZipFile(bundle.path) as archive:
         assert {row.compress_type for row in archive.infolist()} == {zipfile.ZIP_STORED}
         Draft202012Validator(schema).validate(json.loads(archive.read("manifest.json")))
@@ -400,7 +400,9 @@ def test_a_bundle_for_tensorrt_says_how_engines_are_built(
     Exporter(saved, "tiny").write_verified(TENSORRT, output)
     bundle = Bundle.open(output)
     manifest = bundle.manifest
-    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(manifest.to_json())
+    Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(
+        manifest.to_json()
+    )
     assert manifest.deadline_ms == 50
     assert manifest.finalize is not None
     build = manifest.finalize.tensorrt
@@ -440,7 +442,9 @@ def test_a_checkpoint_of_text_alone(tmp_path: Path) -> None:
     save(tmp_path / "tiny", untrained(write_bert(tmp_path / "bert")))
     bundle = Bundle.open(export(load(tmp_path / "tiny"), "openvino-cpu", tmp_path / "text.dcet"))
     manifest = bundle.manifest
-    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(manifest.to_json())
+    Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(
+        manifest.to_json()
+    )
     assert set(manifest.graphs) == {"text", "step"}
     assert {case.name for case in manifest.golden.cases} == {"text", *STEP_CASES}
     assert {pair.graph for pair in manifest.state} == {"step"}
@@ -472,7 +476,9 @@ def fp16(saved: Checkpoint, cpu: Path, tmp_path_factory: pytest.TempPathFactory)
 
 def test_fp16_is_recorded_and_checked_as_such(fp16: Bundle) -> None:
     manifest = fp16.manifest
-    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(manifest.to_json())
+    Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(
+        manifest.to_json()
+    )
     for id, graph in manifest.graphs.items():
         assert (graph.precision, graph.file) == ("fp16", f"graphs/{id}.fp16.onnx")
         assert inspect_precision(onnx.load_from_string(fp16.read(graph.file))).arithmetic == "fp32"

@@ -147,8 +147,11 @@ def test_one_target_goes_into_a_file_and_several_into_a_folder(
 def test_warnings_are_shown_and_kept(folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(dcet.quantization.fp16, "MIN_ELEMENTS", 64)  # these weights are tiny
     target = tmp_path / "board.toml"
-    shipped = (DEVICES / "cpu.toml").read_text().replace("[", '["tensorrt", ', 1)
-    target.write_text(shipped.replace("fp32", "fp16") + '\n[tensorrt]\nmin = "10.3"\nmax = "10"\n')
+    shipped = (DEVICES / "cpu.toml").read_text(encoding="utf-8").replace("[", '["tensorrt", ', 1)
+    target.write_text(
+        shipped.replace("fp32", "fp16") + '\n[tensorrt]\nmin = "10.3"\nmax = "10"\n',
+        encoding="utf-8",
+    )
     output = tmp_path / "it.dcet"
     result = run("--target", target, "--checkpoint", folder, "--output", output)
     assert result.exit_code == 0, result.output

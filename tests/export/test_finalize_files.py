@@ -62,7 +62,7 @@ def test_a_dimension_that_nobody_knows_has_no_profile() -> None:
 @pytest.mark.parametrize("major", [10, 11])
 def test_the_lines_are_those_that_were_agreed_on(major: int) -> None:
     made = script(GRAPHS, profiles(GRAPHS, MODALITIES, 128), major)
-    assert made == (GOLDEN / f"tensorrt-{major}.sh").read_text()
+    assert made == (GOLDEN / f"tensorrt-{major}.sh").read_text(encoding="utf-8")
     # TensorRT 11 has none of these; before it, they would override the types in the graph.
     assert not [flag for flag in ("--fp16", "--int8", "--best", "--calib") if flag in made]
 
@@ -81,7 +81,7 @@ def test_the_script_runs_where_a_bundle_was_unpacked(tmp_path: Path) -> None:
     tool, bundle = tmp_path / "bin" / "trtexec", tmp_path / "a bundle"
     for folder in (tool.parent, bundle / "finalize", bundle / "graphs"):
         folder.mkdir(parents=True)
-    tool.write_text('#!/bin/sh\nfor word in "$@"; do echo "$PWD: $word"; done\n')
+    tool.write_text('#!/bin/sh\nfor word in "$@"; do echo "$PWD: $word"; done\n', encoding="utf-8")
     tool.chmod(0o755)
     _, files = tensorrt_build(TensorrtRange(min="10.3", max="10"), {}, GRAPHS, MODALITIES, 128)
     ((name, text),) = files.items()

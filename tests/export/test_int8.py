@@ -76,7 +76,9 @@ def int8(saved: Checkpoint, tmp_path: Path, traced: None) -> Bundle:
 
 def test_encoders_are_int8_and_the_evidence_is_true(int8: Bundle, cpu: Path) -> None:
     manifest = int8.manifest
-    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(manifest.to_json())
+    Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(
+        manifest.to_json()
+    )
     for id, graph in manifest.graphs.items():
         found = inspect_precision(onnx.load_from_string(int8.read(graph.file)))
         assert (graph.precision, graph.arithmetic) == (found.precision, found.arithmetic)
@@ -283,7 +285,7 @@ def test_a_bad_calibration_set_is_named_before_anything_is_made(
         json.dumps({"conversation": "c", "speaker": "Ann", "emotion": label, "text": f"so {n}"})
         for n, label in enumerate(rows)
     ]
-    (calibration / "turns.jsonl").write_text("\n".join(lines))
+    (calibration / "turns.jsonl").write_text("\n".join(lines), encoding="utf-8")
     output = tmp_path / "it.dcet"
     result = CliRunner().invoke(
         main,

@@ -75,7 +75,7 @@ def published(bundle: Path) -> list[Path]:
     folders = [p for p in cache.iterdir() if p.is_dir() and p.name not in ("kept", "quarantine")]
     for place in folders:
         assert not place.name.startswith(".")
-        record = json.loads((place / "record.json").read_text())
+        record = json.loads((place / "record.json").read_text(encoding="utf-8"))
         assert record["key"] == place.name
         assert set(record["files"]) == {p.name for p in place.iterdir()} - {"record.json"}
     return folders
@@ -96,7 +96,7 @@ def test_what_is_built_is_published_and_runs(folder: Path, device: pytest.Monkey
     }
     cases = {case.name for case in Bundle.open(folder).manifest.golden.cases}
     assert {row["case"] for row in record["parity"]} == cases
-    assert "building step" in (place / "build.log").read_text()
+    assert "building step" in (place / "build.log").read_text(encoding="utf-8")
     estimate = Conversation(Bundle.open(folder)).turn("Ann", "i am happy")
     assert estimate.engine == "tensorrt-gpu"
     assert estimate.engine_reason == "first choice of target cpu"
@@ -108,16 +108,21 @@ def test_kernels_that_were_timed_once_are_not_timed_again(
 ) -> None:
     result(folder)
     timings = folder / "cache" / "kept" / "tensorrt.timings"
-    assert json.loads(timings.read_text())["known"] == ["text", "step", "audio", "face"]
+    assert json.loads(timings.read_text(encoding="utf-8"))["known"] == [
+        "text",
+        "step",
+        "audio",
+        "face",
+    ]
     (place,) = published(folder)
     shutil.rmtree(place)
     result(folder)
-    assert len(json.loads(timings.read_text())["known"]) == 8
+    assert len(json.loads(timings.read_text(encoding="utf-8"))["known"]) == 8
     device.setenv("DCET_FAKE_GPU", "Thor")  # whose timings are others
     result(folder)
-    assert len(json.loads(timings.read_text())["known"]) == 4
+    assert len(json.loads(timings.read_text(encoding="utf-8"))["known"]) == 4
     device.setenv("DCET_FAKE_GPU", "H100")
-    timings.write_text("no timings")
+    timings.write_text("no timings", encoding="utf-8")
     assert result(folder)["outcome"] == "built"
 
 
@@ -157,10 +162,11 @@ def test_a_builder_that_misbehaves_is_set_aside_and_the_next_engine_taken(
     assert aside.name.endswith(f"-{outcome}")
     kept = {"build.log", "failure.json"} | (PLANS if outcome == "wrong" else set())
     assert {path.name for path in aside.iterdir()} == kept
-    assert "text" in (aside / "build.log").read_text()
-    assert [json.loads((p / "record.json").read_text())["engine"] for p in published(folder)] == [
-        "onnxruntime"
-    ]
+    assert "text" in (aside / "build.log").read_text(encoding="utf-8")
+    assert [
+        json.loads((p / "record.json").read_text(encoding="utf-8"))["engine"]
+        for p in published(folder)
+    ] == ["onnxruntime"]
 
     estimate = Conversation(Bundle.open(folder)).turn("Ann", "i am happy")
     assert estimate.engine == "onnxruntime-cpu"
@@ -250,7 +256,7 @@ def test_a_run_cut_short_says_nothing_against_an_engine_that_needs_no_building(
     for known in (own, cache_key(bundle, "onnxruntime", UNKNOWN_PLATFORM)):
         aside = path / "cache" / "quarantine" / f"{known}-{outcome}"
         aside.mkdir(parents=True)
-        (aside / "failure.json").write_text('{"message": "it had no luck"}')
+        (aside / "failure.json").write_text('{"message": "it had no luck"}', encoding="utf-8")
     assert Conversation(Bundle.open(path)).turn("Ann", "i am happy").engine == "onnxruntime-cpu"
 
 
@@ -289,7 +295,9 @@ def test_a_file_where_a_folder_belongs_is_no_traceback(
 ) -> None:
     device.setenv("DCET_FAKE_TENSORRT", "crash")
     (folder / place).parent.mkdir(exist_ok=True)
-    (folder / place).mkdir() if place == "cache/lock" else (folder / place).write_text("")
+    (folder / place).mkdir() if place == "cache/lock" else (folder / place).write_text(
+        "", encoding="utf-8"
+    )
     if says is None:
         assert result(folder)["engine"] == "onnxruntime"
         assert Bundle.open(folder).engine().name == "onnxruntime-cpu"
@@ -349,10 +357,10 @@ def change_probabilities(bundle: Path, expected: Path) -> None:
         }
     np.savez(expected, **changed)
     data = expected.read_bytes()
-    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     row = {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
     manifest["files"]["golden/expected.npz"] = row
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    (bundle / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def test_an_unknown_engine_is_an_error(folder: Path) -> None:
@@ -428,7 +436,7 @@ def test_a_record_that_cannot_be_read_is_built_again(
     folder: Path, device: pytest.MonkeyPatch, text: str
 ) -> None:
     place = Path(result(folder)["folder"])
-    (place / "record.json").write_text(text)
+    (place / "record.json").write_text(text, encoding="utf-8")
     assert "expected a record of dcet-finalize" in Bundle.open(folder).engine().reason
     assert result(folder)["outcome"] == "built"
 
@@ -568,14 +576,14 @@ def test_a_second_one_waits_and_says_for_whom(folder: Path, device: pytest.Monke
     _, errors = second.communicate(timeout=60)
     assert second.returncode == 0, errors
     assert len(published(folder)) == 1
-    assert (folder / "cache" / LOCK).read_text() == ""
+    assert (folder / "cache" / LOCK).read_text(encoding="utf-8") == ""
 
 
 def test_the_cache_is_no_part_of_the_bundle_but_links_are_refused(
     folder: Path, device: pytest.MonkeyPatch
 ) -> None:
     (folder / "cache").mkdir()
-    (folder / "cache" / "notes.txt").write_text("made here")
+    (folder / "cache" / "notes.txt").write_text("made here", encoding="utf-8")
     Bundle.open(folder)
     (folder / "cache" / "away").symlink_to("/etc/passwd")
     with pytest.raises(BundlePathOutside, match="away: expected a regular file, got a link"):

@@ -123,7 +123,9 @@ def test_a_torch_tensorrt_without_its_libraries_is_an_engine_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It raises a plain Exception on import."""
-    (tmp_path / "torch_tensorrt.py").write_text("raise Exception('could not find libnvinfer')")
+    (tmp_path / "torch_tensorrt.py").write_text(
+        "raise Exception('could not find libnvinfer')", encoding="utf-8"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(EngineError, match=r"cannot be imported: could not find libnvinfer; "):

@@ -28,7 +28,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds of a tone, which the bundle takes for a voice, and pictures."""
     path = tmp_path_factory.mktemp("films") / "film.mp4"
     write_clip(path, list(range(0, 2000, 40)), seconds=2.0, size=(160, 120))
-    path.with_suffix(".srt").write_text(SRT)
+    path.with_suffix(".srt").write_text(SRT, encoding="utf-8")
     return path
 
 
@@ -146,7 +146,7 @@ def test_damage_is_told(hearing: Bundle, tmp_path: Path) -> None:
     path.write_bytes(raw[: len(raw) // 2])
     result = replay(hearing, path, "--html", tmp_path / "clip.html")
     assert "clip.mkv: " in result.stdout.replace("\n", "")
-    assert "copy it again" in (tmp_path / "clip.html").read_text()
+    assert "copy it again" in (tmp_path / "clip.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_camera_and_microphone_are_followed(
     assert result.exit_code == 0, result.output
     (final,) = [event for event in events(tmp_path / "events.jsonl") if event["kind"] == "final"]
     assert final["end_us"] - final["start_us"] == pytest.approx(1_000_000, abs=300_000)
-    assert "<h1>live</h1>" in (tmp_path / "live.html").read_text()
+    assert "<h1>live</h1>" in (tmp_path / "live.html").read_text(encoding="utf-8")
     told = " ".join(result.stdout.split())
     assert ("opencv-python-headless" in told) == (camera == "0")
 

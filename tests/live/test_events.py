@@ -11,7 +11,9 @@ from dcet.live import Event, LiveSession
 from dcet.runtime import Bundle
 from tests.live.scenes import push, sound, taken
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "events.schema.json").read_text("utf-8"))
+SCHEMA = json.loads(
+    (Path(__file__).parents[2] / "docs" / "events.schema.json").read_text("utf-8", encoding="utf-8")
+)
 
 
 def test_every_event_fits_the_schema(hearing: Bundle) -> None:

@@ -151,13 +151,15 @@ def test_errors_say_what_is_wrong(tmp_path: Path) -> None:
         MediaFile(tmp_path / "nothing.mp4")
     with pytest.raises(DataNotFound, match="no such file"):
         MediaFile(tmp_path)
-    (tmp_path / "text.mp4").write_text("this is no film\n")
+    (tmp_path / "text.mp4").write_text("this is no film\n", encoding="utf-8")
     with pytest.raises(UnusableMedia, match="expected a media file"):
         MediaFile(tmp_path / "text.mp4")
     (tmp_path / "empty.wav").touch()
     with pytest.raises(UnusableMedia, match="expected a media file"):
         MediaFile(tmp_path / "empty.wav")
-    (tmp_path / "words.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
+    (tmp_path / "words.srt").write_text(
+        "1\n00:00:00,000 --> 00:00:01,000\nhello\n", encoding="utf-8"
+    )
     with pytest.raises(UnusableMedia, match="got streams: subtitle"):
         MediaFile(tmp_path / "words.srt")
 

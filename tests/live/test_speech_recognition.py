@@ -71,7 +71,7 @@ def test_a_process_that_ends_is_named_and_started_again(
     assert recogniser.transcribe(sound(END_ONCE)) == "160 samples en", (
         "the turn was not tried again"
     )
-    assert (tmp_path / "starts").read_text() == "||"
+    assert (tmp_path / "starts").read_text(encoding="utf-8") == "||"
     (note,) = recogniser.notes
     assert "ended with -9" in note
     assert recogniser.transcribe(sound(TELL)) == "160 samples en"
@@ -80,7 +80,7 @@ def test_a_process_that_ends_is_named_and_started_again(
 def test_one_that_ends_twice_in_a_row_is_off(recogniser: SpeechRecogniser, tmp_path: Path) -> None:
     assert recogniser.transcribe(sound(END)) is None
     assert recogniser.transcribe(sound(TELL)) is None
-    assert (tmp_path / "starts").read_text() == "||"
+    assert (tmp_path / "starts").read_text(encoding="utf-8") == "||"
     assert "is off" in recogniser.notes[-1]
     answers = Answers(1)
     recogniser.submit(7, sound(TELL), answers)

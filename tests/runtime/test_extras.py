@@ -36,7 +36,9 @@ def test_a_missing_package_names_the_extra() -> None:
 
 
 def test_a_broken_package_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "broken_package.py").write_text("import no_such_package_of_dcet\n")
+    (tmp_path / "broken_package.py").write_text(
+        "import no_such_package_of_dcet\n", encoding="utf-8"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError) as raised:
         need("broken_package", extra="memory")

@@ -45,7 +45,7 @@ def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     write_json(path, {"n": 1})
     write_json(path, {"name": "Zoë"})
-    assert json.loads(path.read_text("utf-8")) == {"name": "Zoë"}
+    assert json.loads(path.read_text("utf-8", encoding="utf-8")) == {"name": "Zoë"}
     assert names(tmp_path) == ["report.json"]
 
 
@@ -57,7 +57,7 @@ def test_the_temporary_name_keeps_the_suffix(tmp_path: Path) -> None:
 
 def interrupted(path: Path) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text("half")
+        temporary.write_text("half", encoding="utf-8")
         raise KeyboardInterrupt
 
 
@@ -68,7 +68,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         write_json(path, {"n": float("nan")})
     with pytest.raises(KeyboardInterrupt):
         interrupted(path)
-    assert json.loads(path.read_text()) == {"n": 1}
+    assert json.loads(path.read_text(encoding="utf-8")) == {"n": 1}
     assert names(tmp_path) == ["report.json"]
 
 
@@ -176,7 +176,7 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
         write_json(tmp_path / name, {"n": 2})
         assert (tmp_path / name).is_symlink()
         assert not (folder / name).is_symlink()
-        assert json.loads((folder / name).read_text()) == {"n": 2}
+        assert json.loads((folder / name).read_text(encoding="utf-8")) == {"n": 2}
     (tmp_path / "linked").symlink_to(folder)
     with atomic_folder(tmp_path / "linked") as new:
         (new / "x").touch()
@@ -260,7 +260,9 @@ def test_no_other_module_makes_temporary_folders() -> None:
     """A folder that is made without a lock is not removed after a kill."""
     repo = Path(__file__).parents[2]
     sources = [
-        path for path in repo.glob("*/dcet/**/*.py") if "tempfile" in path.read_text("utf-8")
+        path
+        for path in repo.glob("*/dcet/**/*.py")
+        if "tempfile" in path.read_text("utf-8", encoding="utf-8")
     ]
     assert [path.name for path in sources] == ["files.py"]
 
@@ -289,7 +291,7 @@ def test_a_name_that_is_not_utf8_is_escaped(tmp_path: Path) -> None:
 )
 def test_what_is_no_json_is_a_value_error(tmp_path: Path, text: str, why: str) -> None:
     path = tmp_path / "report.json"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=why):
         read_json(path)
 

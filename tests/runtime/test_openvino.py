@@ -137,7 +137,7 @@ def test_what_was_damaged_in_the_cache_is_compiled_again(
 def test_a_cache_that_cannot_be_written_is_done_without(
     tmp_path: Path, bundle: Bundle, compiled: list[tuple[str, Any, Any]]
 ) -> None:
-    (tmp_path / "cache").write_text("in the way")
+    (tmp_path / "cache").write_text("in the way", encoding="utf-8")
     bundle.engine("openvino-gpu").run("text", tokens(3))
     assert all("CACHE_DIR" not in config for _, config, _ in compiled)
 

@@ -49,7 +49,7 @@ def write(folder: Path, **changes: str | None) -> Path:
     """Write a target file; a change to None leaves the key out."""
     rows = {key: value for key, value in (GOOD | changes).items() if value is not None}
     path = folder / "my-board.toml"
-    path.write_text("".join(f"{key} = {value}\n" for key, value in rows.items()))
+    path.write_text("".join(f"{key} = {value}\n" for key, value in rows.items()), encoding="utf-8")
     return path
 
 

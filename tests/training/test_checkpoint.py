@@ -82,7 +82,7 @@ def truncate(path: Path) -> None:
 
 def change_step(folder: Path, **changes: object) -> None:
     path = folder / "config.json"
-    edit(path, step=json.loads(path.read_text())["step"] | changes)
+    edit(path, step=json.loads(path.read_text(encoding="utf-8"))["step"] | changes)
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -93,15 +93,24 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "cut weights": (lambda f: truncate(f / "model.safetensors"), "not a checkpoint"),
     "cut config": (lambda f: truncate(f / "config.json"), "not a checkpoint"),
-    "config is a list": (lambda f: (f / "config.json").write_text("[]"), "not a checkpoint"),
-    "config is deep": (lambda f: (f / "config.json").write_text("[" * 99_999), "nested too deeply"),
+    "config is a list": (
+        lambda f: (f / "config.json").write_text("[]", encoding="utf-8"),
+        "not a checkpoint",
+    ),
+    "config is deep": (
+        lambda f: (f / "config.json").write_text("[" * 99_999, encoding="utf-8"),
+        "nested too deeply",
+    ),
     "step of another type": (lambda f: change_step(f, width="wide"), "width: expected a whole"),
     "metrics are a list": (
-        lambda f: (f / "metrics.json").write_text("[1]"),
+        lambda f: (f / "metrics.json").write_text("[1]", encoding="utf-8"),
         r"metrics\.json: expected a JSON object, got \[1\]",
     ),
     "licences are a list": (lambda f: edit(f / "config.json", licences=["MIT"]), "licences: exp"),
-    "no step": (lambda f: (f / "config.json").write_text('{"format": 4}'), "'step'"),
+    "no step": (
+        lambda f: (f / "config.json").write_text('{"format": 4}', encoding="utf-8"),
+        "'step'",
+    ),
     "unknown step key": (lambda f: change_step(f, depth=3), "'depth'"),
     "heads do not divide": (lambda f: change_step(f, heads=3), "multiple of heads"),
     "no sentiment": (
@@ -120,7 +129,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         "nonesuch",
     ),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), r"tokenizer\.json"),
-    "broken tokenizer": (lambda f: (f / "tokenizer.json").write_text("{}"), "not a checkpoint"),
+    "broken tokenizer": (
+        lambda f: (f / "tokenizer.json").write_text("{}", encoding="utf-8"),
+        "not a checkpoint",
+    ),
     "no card": (lambda f: (f / "MODEL_CARD.md").unlink(), r"MODEL_CARD\.md"),
     "undecodable card": (lambda f: (f / "MODEL_CARD.md").write_bytes(b"\xff"), "not a checkpoint"),
 }

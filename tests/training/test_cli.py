@@ -70,7 +70,7 @@ def test_fit_goes_from_a_corpus_to_figures(meld: Path, bert: Path, tmp_path: Pat
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout)
     assert KEYS == set(figures["dev"]) == set(figures["dev_memory_reset"])
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
     assert (config["seed"], config["epochs"], config["vocabulary"]) == (3, 1, None)
     assert load(tmp_path / "run").licences == {"data": "GPL-3.0", "encoder": "A=B"}
     assert "epoch 1 dev weighted_f1" in result.stderr
@@ -93,7 +93,7 @@ def test_soft_labels_writes_what_fit_reads(meld: Path, bert: Path, tmp_path: Pat
 def test_evaluate_writes_the_agreed_keys(run: Path, dev: Path, tmp_path: Path) -> None:
     result = evaluate(run, dev, "--json", tmp_path / "dev.json")
     assert result.exit_code == 0, result.output
-    figures = json.loads((tmp_path / "dev.json").read_text())
+    figures = json.loads((tmp_path / "dev.json").read_text(encoding="utf-8"))
     assert set(figures) == {*KEYS, "unusable"}
     assert set(figures["sentiment"]) == {"mae", "pearson", "ccc"}
     assert set(figures["shift"]) == SHIFT_KEYS
@@ -118,7 +118,10 @@ def test_calibrate_fits_anew_and_leaves_the_rest(run: Path, meld: Path, tmp_path
     loaded = load(tmp_path / "once")
     assert load(tmp_path / "twice").sha256 == loaded.sha256
     assert set(loaded.metrics) == {"audio", "dev", "dev_memory_reset"}
-    assert json.loads((tmp_path / "once.json").read_text())["dev"] == loaded.metrics["dev"]
+    assert (
+        json.loads((tmp_path / "once.json").read_text(encoding="utf-8"))["dev"]
+        == loaded.metrics["dev"]
+    )
     now = loaded.model.step
     scale, known = (part.heads.calibration_scale.item() for part in (now, fitted))
     assert scale == pytest.approx(known, rel=1e-3)
@@ -131,7 +134,9 @@ def test_evaluate_can_reset_the_memory(run: Path, dev: Path, tmp_path: Path) -> 
     assert evaluate(run, dev, "--json", tmp_path / "a.json").exit_code == 0
     result = evaluate(run, dev, "--reset-memory", "--json", tmp_path / "b.json")
     assert result.exit_code == 0
-    kept, reset = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
+    kept, reset = (
+        json.loads((tmp_path / name).read_text(encoding="utf-8")) for name in ("a.json", "b.json")
+    )
     assert reset["nll"] != kept["nll"]
     expected = load(run).metrics["dev_memory_reset"]["nll"]
     assert reset["nll"] == pytest.approx(expected, abs=1e-3)
@@ -145,8 +150,10 @@ def test_select_keeps_a_run(run: Path, meld: Path, tmp_path: Path) -> None:
 
 
 def test_encoder_and_distill_go_from_a_corpus_to_figures(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"shape": SHAPE, "batch": 8}))
-    (tmp_path / "student.json").write_text(json.dumps(SHAPE))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"shape": SHAPE, "batch": 8}), encoding="utf-8"
+    )
+    (tmp_path / "student.json").write_text(json.dumps(SHAPE), encoding="utf-8")
     common = ["--modality", "face", "--corpus", "ferplus", "--data", data, "--epochs", 1, "--json"]
     result = train(
         *["encoder", *common, "--output", tmp_path / "teacher", "--licence", "FER+=MIT"],
@@ -158,7 +165,7 @@ def test_encoder_and_distill_go_from_a_corpus_to_figures(data: Path, tmp_path: P
         "sentiment",
         "shift",
     }
-    config = json.loads((tmp_path / "teacher" / "config.json").read_text())
+    config = json.loads((tmp_path / "teacher" / "config.json").read_text(encoding="utf-8"))
     assert (config["seed"], config["epochs"], config["batch"]) == (2, 1, 8)
     result = train(
         *["distill", *common, "--output", tmp_path / "run", "--teacher", tmp_path / "teacher"],
@@ -169,7 +176,7 @@ def test_encoder_and_distill_go_from_a_corpus_to_figures(data: Path, tmp_path: P
     for run in ("teacher", "run"):
         options = ["--corpus", "ferplus", "--data", data, "--json", tmp_path / "out.json"]
         assert train("evaluate", tmp_path / run, *options).exit_code == 0
-        found = json.loads((tmp_path / "out.json").read_text())
+        found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
         assert found["n"] == 7
         assert found["ece"] == pytest.approx(
             encoder_run.load(tmp_path / run).metrics["ferplus"]["ece"], abs=0.01
@@ -192,8 +199,8 @@ def test_a_vocabulary_that_cannot_be_cut_names_each_commands_own_option(
 ) -> None:
     fit = ["--meld", meld, "--text-encoder", roberta, "--vocabulary", 70]
     fixed = "the vocabulary of a BPE tokenizer cannot be cut, only WordPiece's; "
-    (tmp_path / "cut.json").write_text('{"encoder": "teacher", "vocabulary": 75}')
-    (tmp_path / "shape.json").write_text('{"shape": {"vocabulary": 75}}')
+    (tmp_path / "cut.json").write_text('{"encoder": "teacher", "vocabulary": 75}', encoding="utf-8")
+    (tmp_path / "shape.json").write_text('{"shape": {"vocabulary": 75}}', encoding="utf-8")
     common = ["--modality", "text", "--corpus", "meld", "--data", data, "--output", tmp_path / "no"]
     distill = ["--teacher", roberta, "--student", tmp_path / "cut.json"]
     encoder = ["--text-encoder", roberta, "--config", tmp_path / "shape.json"]
@@ -223,7 +230,7 @@ def test_wrong_types_and_ranges_are_said(data: Path, tmp_path: Path) -> None:
         ('{"licences": {"FER+": null}}', "licences: expected an object, each value a string"),
         ("[" * 100_000, "cannot be read as JSON"),
     ):
-        (tmp_path / "bad.json").write_text(settings)
+        (tmp_path / "bad.json").write_text(settings, encoding="utf-8")
         bad = ["--output", tmp_path / "run", "--config", tmp_path / "bad.json"]
         assert expected in message(train(*common, *bad))
     assert not (tmp_path / "run").exists()
@@ -237,7 +244,7 @@ def test_a_text_encoder_is_asked_for(data: Path, tmp_path: Path) -> None:
 def test_bad_settings_are_said(data: Path, tmp_path: Path) -> None:
     common = ["--modality", "face", "--corpus", "ferplus", "--data", data]
     for text, expected in (("{", "cannot be read as JSON"), ("[1]", "expected a JSON object")):
-        (tmp_path / "bad.json").write_text(text)
+        (tmp_path / "bad.json").write_text(text, encoding="utf-8")
         bad = ["--output", tmp_path / "run", "--config", tmp_path / "bad.json"]
         assert expected in message(train("encoder", *common, *bad))
     student = ["--output", tmp_path / "run", "--teacher", tmp_path, "--student"]
@@ -273,7 +280,7 @@ def test_bad_arguments_are_said(run: Path, dev: Path, bert: Path, tmp_path: Path
     assert "cannot be read" in message(evaluate(run, tmp_path))
     fit = ["fit", "--meld", tmp_path, "--text-encoder", bert, "--output", tmp_path / "run"]
     assert "expected NAME=LICENCE, got 'GPL'" in message(train(*fit, "--licence", "GPL"))
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     blocked = [*fit[:-1], tmp_path / "file" / "run"]
     assert f"expected a folder, {tmp_path / 'file'} is a file" in message(train(*blocked))
     assert "0 is not in the range x>=1" in message(train(*fit, "--epochs", 0))

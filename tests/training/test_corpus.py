@@ -61,7 +61,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "objects": (lambda path: array(path, np.full((2, 7), None)), "cannot read"),
     "cut": (cut, "cannot read"),
     "empty": (lambda path: path.write_bytes(b""), "cannot read"),
-    "no npz": (lambda path: path.write_text("hello"), "cannot read"),
+    "no npz": (lambda path: path.write_text("hello", encoding="utf-8"), "cannot read"),
 }
 
 

@@ -75,7 +75,7 @@ def test_a_student_comes_nearer_to_its_teacher(teacher: Path, data: Path, tmp_pa
     log = tmp_path / "run" / "log.jsonl"
     config = distillation("text", [teacher], data, corpora=["meld"], epochs=6, learning_rate=3e-3)
     distill(config, tmp_path / "run", quiet)
-    losses = [json.loads(line)["loss"] for line in log.read_text().splitlines()]
+    losses = [json.loads(line)["loss"] for line in log.read_text(encoding="utf-8").splitlines()]
     assert losses[-1] < 0.6 * losses[0]
 
 
@@ -83,7 +83,7 @@ def test_texts_need_no_labels_and_teachers_can_be_many(
     encoders: dict[str, Path], teacher: Path, tmp_path: Path
 ) -> None:
     lines = tmp_path / "lines.txt"
-    lines.write_text("so happy\n\n we are not sad\nwow, rain!\n" * 5)
+    lines.write_text("so happy\n\n we are not sad\nwow, rain!\n" * 5, encoding="utf-8")
     classifier = write_bert_classifier(tmp_path / "bert")
     wider = {"encoder": str(classifier), "layers": [0]}
     config = distillation("text", [classifier, encoders["text"]], lines, student=wider)
@@ -226,11 +226,11 @@ def test_what_cannot_teach_is_named(
     teacher: Path, encoders: dict[str, Path], data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty.txt").write_text("\n \n")
+    (tmp_path / "empty.txt").write_text("\n \n", encoding="utf-8")
     copy = broken(Path(shutil.copytree(teacher, tmp_path / "copy")))
     waveforms, pictures = write_wav2vec2(tmp_path / "w"), write_resnet(tmp_path / "r")
     at_8_khz = Path(shutil.copytree(waveforms, tmp_path / "w8"))
-    (at_8_khz / "preprocessor_config.json").write_text('{"sampling_rate": 8000}')
+    (at_8_khz / "preprocessor_config.json").write_text('{"sampling_rate": 8000}', encoding="utf-8")
     crema = {"corpora": ["crema_d"]}
     cases: list[tuple[DistillConfig, str]] = [
         (distillation("audio", [tmp_path / "none"], data), "--teacher .*none: .*Hugging Face"),
@@ -282,8 +282,8 @@ def test_broken_media_are_named(encoders: dict[str, Path], tmp_path: Path) -> No
         ),
         ("none.wav", lambda f: spoil(f, np.zeros(0, np.float32)), "got 0 samples"),
         ("one.wav", lambda f: spoil(f, np.zeros(900, np.float32)), "at least two clips"),
-        ("text.wav", lambda f: f.write_text("hello"), "cannot read the audio"),
-        ("text.png", lambda f: f.write_text("hello"), "cannot use the picture"),
+        ("text.wav", lambda f: f.write_text("hello", encoding="utf-8"), "cannot read the audio"),
+        ("text.png", lambda f: f.write_text("hello", encoding="utf-8"), "cannot use the picture"),
     ):
         folder = tmp_path / name.replace(".", "_")
         folder.mkdir()

@@ -73,12 +73,18 @@ def test_a_run_holds_what_it_says(encoders: dict[str, Path], modality: str) -> N
     assert found == {"config.json", "model.safetensors", "metrics.json"} | of_text
     weights = safetensors.torch.load_file(checkpoint / "model.safetensors")
     assert {value.dtype for value in weights.values()} <= {torch.float16, torch.int64}
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    log = [
+        json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [line["epoch"] for line in log] == [1, 2, 3]
     judged = [set(CORPORA[modality]) <= line.keys() for line in log]
     assert judged == [False, True, True]
     last = {corpus: log[-1][corpus] for corpus in CORPORA[modality]}
-    assert json.loads((checkpoint / "metrics.json").read_text()) == last == loaded.metrics
+    assert (
+        json.loads((checkpoint / "metrics.json").read_text(encoding="utf-8"))
+        == last
+        == loaded.metrics
+    )
 
 
 @pytest.mark.parametrize(("modality", "epochs"), [("text", 6), ("audio", 12), ("face", 30)])
@@ -155,12 +161,14 @@ def test_a_broken_dev_split_is_found_before_the_first_epoch(data: Path, tmp_path
 
 
 def break_json(folder: Path) -> None:
-    (folder / "config.json").write_text('{"format": 1, "modality": "aud')
+    (folder / "config.json").write_text('{"format": 1, "modality": "aud', encoding="utf-8")
 
 
 def edit(folder: Path, **changes: object) -> None:
     path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8"
+    )
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -40,7 +40,7 @@ def weights(run: Path) -> dict[str, Tensor]:
 
 
 def figures(run: Path) -> object:
-    return json.loads((run / "checkpoint" / "metrics.json").read_text())
+    return json.loads((run / "checkpoint" / "metrics.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def test_a_run_holds_no_file_that_runs_code(run: Path) -> None:
 
 
 def test_a_run_says_how_it_was_made(run: Path, meld: Path, bert: Path) -> None:
-    written = json.loads((run / "config.json").read_text())
+    written = json.loads((run / "config.json").read_text(encoding="utf-8"))
     assert written["text_encoder"] == str(bert)
     assert written["model"]["width"] == 16
-    lines = (run / "log.jsonl").read_text().splitlines()
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
     assert checkpoint.load(run).licences == {"corpus": "Apache-2.0"}
     assert checkpoint.load(run).trained == ("text",)
@@ -77,7 +77,7 @@ def test_a_killed_run_ends_as_an_unbroken_one(
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert figures(run) == figures(tmp_path / "run")
-    logs = [(path / "log.jsonl").read_text() for path in (run, tmp_path / "run")]
+    logs = [(path / "log.jsonl").read_text(encoding="utf-8") for path in (run, tmp_path / "run")]
     assert logs[0] == logs[1]
 
 
@@ -117,7 +117,10 @@ def test_training_learns_what_there_is_to_learn(meld: Path, bert: Path, tmp_path
     found = fit(config, tmp_path / "run", quiet)
     assert found["dev"]["weighted_f1"] > 0.5  # guessing gives 0.15
     assert set(found) == {"dev", "dev_memory_reset"}
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    log = [
+        json.loads(line)
+        for line in (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     best = max(line["weighted_f1"] for line in log)
     assert best > log[0]["weighted_f1"]
     # What is kept is the best epoch, with the prior's bias added after training.
@@ -175,7 +178,7 @@ def spoil_weights(folder: Path) -> None:
 
 
 def spoil_config(folder: Path) -> None:
-    (write_bert(folder) / "config.json").write_text('{"model_type": "nonesuch"}')
+    (write_bert(folder) / "config.json").write_text('{"model_type": "nonesuch"}', encoding="utf-8")
 
 
 def remove_tokenizer(folder: Path) -> None:

@@ -84,9 +84,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, meeting in enumerate(("trn00", "trn08", "trn09")):
         write(f"ami/{meeting}.flac", talk(number))
     rttm = [f"SPEAKER {m} 1 1.000 1.000 <NA> <NA> A <NA> <NA>" for m in ("trn08", "trn09")]
-    (folder / "ami" / "train.rttm").write_text("\n".join(rttm) + "\n")
+    (folder / "ami" / "train.rttm").write_text("\n".join(rttm) + "\n", encoding="utf-8")
     for corpus, rate in (("ravdess", 16_000), ("emogator", 48_000)):
-        with (folder / corpus / "labels.csv").open("w", newline="") as file:
+        with (folder / corpus / "labels.csv").open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
             rows.writerow(TABLE)
             for number, split in enumerate(("train", "dev")):
@@ -134,13 +134,13 @@ def test_a_run_resumes_where_it_was_killed(config: FitSpeechConfig, tmp_path: Pa
 def test_the_command_trains(config: FitSpeechConfig, tmp_path: Path) -> None:
     changes = tmp_path / "changes.json"
     small = {"examples": 8, "hops": 16, "batch": 4, "shape": {"channels": 4, "dilations": [1]}}
-    changes.write_text(json.dumps(small))
+    changes.write_text(json.dumps(small), encoding="utf-8")
     options = ["--teacher", config.teacher, "--data", config.data, "--config", str(changes)]
     options += ["--epochs", "1", "--output", str(tmp_path / "run"), "--json", "-"]
     ran = CliRunner().invoke(main, ["speech", *options])
     assert ran.exit_code == 0, ran.output
     assert json.loads(ran.stdout) == json.loads(
-        (tmp_path / "run" / "checkpoint" / "metrics.json").read_text()
+        (tmp_path / "run" / "checkpoint" / "metrics.json").read_text(encoding="utf-8")
     )
 
 
@@ -203,6 +203,6 @@ def test_what_cannot_be_used_is_named(config: FitSpeechConfig, data: Path, tmp_p
         Silero(tmp_path / "other.onnx")
     with pytest.raises(DataNotFound, match=r"ami: expected \.flac"):
         fit_speech(dataclasses.replace(config, data=str(tmp_path)), tmp_path / "run", quiet)
-    (tmp_path / "train.rttm").write_text("SPEAKER trn08\n")
+    (tmp_path / "train.rttm").write_text("SPEAKER trn08\n", encoding="utf-8")
     with pytest.raises(MalformedTable, match="line 1: expected SPEAKER"):
         read_turns(tmp_path, "trn08", 16_000)

@@ -151,7 +151,9 @@ def test_a_dev_split_of_one_speaker_is_refused(
     """Half of the speakers are for training, half for judging."""
     own = Path(shutil.copytree(data, tmp_path / "data"))
     table = own / "crema_d" / "labels.csv"
-    table.write_text(table.read_text().replace(",3,", ",2,"))  # speaker 3 becomes speaker 2
+    table.write_text(
+        table.read_text(encoding="utf-8").replace(",3,", ",2,"), encoding="utf-8"
+    )  # speaker 3 becomes speaker 2
     with pytest.raises(DataError, match="at least two speakers"):
         fuse(dataclasses.replace(config, data=str(own)), tmp_path / "fused", quiet)
     assert not (tmp_path / "fused").exists()

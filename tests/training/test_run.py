@@ -29,12 +29,12 @@ def begun(meld: Path, bert: Path, tmp_path: Path) -> Path:
 
 def test_a_run_begun_by_version_0_3_0_goes_on(data: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(BEGUN, tmp_path / "run"))
-    settings = json.loads((run / "config.json").read_text()) | {"data": str(data)}
-    (run / "config.json").write_text(json.dumps(settings))
-    first, seen = (run / "log.jsonl").read_text(), Recorder()
+    settings = json.loads((run / "config.json").read_text(encoding="utf-8")) | {"data": str(data)}
+    (run / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    first, seen = (run / "log.jsonl").read_text(encoding="utf-8"), Recorder()
     figures = fit_encoder(FitEncoderConfig.of(**settings), run, seen)
     assert {message[:8] for message in seen.updates} == {"epoch 2 "}
-    assert (run / "log.jsonl").read_text().startswith(first)
+    assert (run / "log.jsonl").read_text(encoding="utf-8").startswith(first)
     assert encoder_run.load(run).metrics == json.loads(json.dumps(figures))
 
 
@@ -76,7 +76,7 @@ def test_a_broken_configuration_of_a_run_is_named(
 def test_a_folder_that_cannot_be_made_is_named_before_any_work(
     meld: Path, bert: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     for run in (tmp_path / "file", tmp_path / "file" / "run" / "one", Path("/proc/run")):
         seen = Recorder()
         with pytest.raises(WriteError, match="the folder cannot be made"):
@@ -87,9 +87,9 @@ def test_a_folder_that_cannot_be_made_is_named_before_any_work(
 def test_one_emotion_alone_teaches_nothing(meld: Path, bert: Path, tmp_path: Path) -> None:
     own = Path(shutil.copytree(meld, tmp_path / "meld"))
     table = own / "train_sent_emo.csv"
-    header, *rows = table.read_text().splitlines()
+    header, *rows = table.read_text(encoding="utf-8").splitlines()
     joyful = [row for row in rows if ",joy," in row]
-    table.write_text("\n".join([header, *joyful]) + "\n")
+    table.write_text("\n".join([header, *joyful]) + "\n", encoding="utf-8")
     with pytest.raises(OneClassOnly, match=r"meld, train: expected .* two emotions.* joy alone"):
         fit(tiny_config(own, bert), tmp_path / "run", quiet)
     assert not (tmp_path / "run").exists()

@@ -27,9 +27,9 @@ def pretend(run: Path, folder: Path, weighted_f1: float) -> Path:
     """The same run, with another figure in its metrics."""
     shutil.copytree(run, folder)
     path = folder / "checkpoint" / "metrics.json"
-    metrics = json.loads(path.read_text())
+    metrics = json.loads(path.read_text(encoding="utf-8"))
     metrics["dev"]["weighted_f1"] = weighted_f1
-    path.write_text(json.dumps(metrics))
+    path.write_text(json.dumps(metrics), encoding="utf-8")
     return folder
 
 
@@ -42,7 +42,7 @@ def test_the_best_seed_is_kept(
         for number, folder in enumerate((run, other))
     ]
     card = tmp_path / "card.md"
-    card.write_text("# A card\n")
+    card.write_text("# A card\n", encoding="utf-8")
     metrics = select(runs, meld, tmp_path / "kept", card)
     kept = checkpoint.load(tmp_path / "kept")
     assert kept.sha256 == checkpoint.load(runs[best]).sha256
@@ -71,7 +71,9 @@ def test_the_average_is_kept_where_it_is_best(
 def test_an_unfinished_run_is_refused(run: Path, meld: Path, tmp_path: Path) -> None:
     copy = pretend(run, tmp_path / "run", 0.5)
     path = copy / "checkpoint" / "metrics.json"
-    path.write_text(json.dumps({"dev": json.loads(path.read_text())["dev"]}))
+    path.write_text(
+        json.dumps({"dev": json.loads(path.read_text(encoding="utf-8"))["dev"]}), encoding="utf-8"
+    )
     with pytest.raises(ConfigError, match="not finished"):
         select([copy], meld, tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
@@ -95,7 +97,7 @@ def test_a_run_with_a_broken_configuration_is_refused(
     run: Path, meld: Path, tmp_path: Path, config: str
 ) -> None:
     broken = Path(shutil.copytree(run, tmp_path / "run"))
-    (broken / "config.json").write_text(config)
+    (broken / "config.json").write_text(config, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"run.*: expected"):
         select([broken], meld, tmp_path / "kept")
 

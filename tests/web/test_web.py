@@ -67,7 +67,7 @@ TURNS: list[dict[str, Any]] = [
 def turns(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """TURNS as JSON; faces are RGBA, as a canvas gives them."""
     file = tmp_path_factory.mktemp("turns") / "turns.json"
-    file.write_text(json.dumps([_as_json(turn) for turn in TURNS]))
+    file.write_text(json.dumps([_as_json(turn) for turn in TURNS]), encoding="utf-8")
     return file
 
 
@@ -206,7 +206,7 @@ def test_text_and_rates_are_those_of_the_runtime(node: str, bundle: Bundle, tmp_
     ]
     tokenizer, cases = tmp_path / "tokenizer.json", tmp_path / "cases.json"
     tokenizer.write_bytes(bundle.read(bundle.manifest.tokenizer.file))
-    cases.write_text(json.dumps({"texts": texts, "rates": rates}))
+    cases.write_text(json.dumps({"texts": texts, "rates": rates}), encoding="utf-8")
     ran = run(node, "test/compare.js", tokenizer, cases)
     assert ran.returncode == 0, ran.stderr
     results = json.loads(ran.stdout)
