@@ -112,7 +112,7 @@ class Halves:
 def test_other_people_are_blanked_out(config: BuildConfig, own: slice, blank: int) -> None:
     """What two masks claim is the speaker's."""
     frame = np.full((100, 160, 3), 200, np.uint8)
-    sized = dataclasses.replace(config, crop_pixels=40)
+    sized = dataclasses.replace(config, crop_pixels=40, steps_per_search=1)
     pictures = [(50_000, frame), (150_000, frame), (250_000, frame)]
     faces = find_speaker(pictures, None, 300_000, sized, Finder(), Halves(own))
     assert faces.crops.shape == (2, 40, 40, 3)

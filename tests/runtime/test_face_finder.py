@@ -319,6 +319,22 @@ def test_a_face_is_followed_into_a_smaller_frame(photo: Array) -> None:
     np.testing.assert_allclose(again.place, found.place, atol=0.02)
 
 
+def test_faces_of_a_moment_ago_are_found_again(photo: Array) -> None:
+    finder = FaceFinder()
+    before = finder.find_all(photo)
+    moved = np.roll(photo, (3, 5), axis=(0, 1))
+    again = finder.find_again(moved, before)
+    assert again is not None
+    assert [face.confidence for face in again] == sorted(
+        (f.confidence for f in again), reverse=True
+    )
+    for box in (known.box for known in before):
+        nearest = min(np.abs(found.box - box - (5, 3, 0, 0)).max() for found in again)
+        assert nearest < 0.1 * box[2]
+    assert finder.find_again(photo, [*before, before[0]]) is None  # two cannot be in one place
+    assert finder.find_again(np.zeros_like(photo), before) is None
+
+
 def test_a_talking_head(clip: list[Array]) -> None:
     """Found in every frame, hardly moving, surely."""
     finder = FaceFinder()

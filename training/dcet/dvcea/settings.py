@@ -35,6 +35,7 @@ class BuildConfig(Settings):
     persons: str | None = None  # a Mask2Former of transformers, to blank out everyone else
     steps_per_s: Count = 5  # of the visual and the audio sequences
     looks_per_step: Count = 2  # pictures: faces are searched in one, mouths are looked at in all
+    steps_per_search: Count = 5  # of whole pictures; in between, faces are searched where they were
     crop_pixels: Count = 112  # along a side of the face crops
     crop_margin: Share = 0.0  # added around a face, in shares of its side
     piece_s: Count = 20  # of sound that is encoded at once: attention grows with its square

@@ -60,7 +60,8 @@ def find_speaker(
     """Follow all faces of a clip, choose the speaker's.
 
     pictures: times and RGB, `config.looks_per_step` a step, in the first of which faces are
-    searched; voice: probability of a voice in each
+    searched: in all of it in one of `config.steps_per_search`, or where one of those that were
+    there is not found where it was, or nobody was there; voice: probability of a voice in each
     hop of 32 ms, None where there is no sound; end_us: of the utterance; on_faces: told of each
     searched picture, when it is, and the faces in it
     """
@@ -76,7 +77,10 @@ def find_speaker(
             attribution.see(at_us, [replace(face, pts_us=at_us) for face in tracked], frame)
             continue
         frames, searched = frames + 1, step
-        tracked = tracker.update(at_us, finder.find_all(frame), frame)
+        found = None
+        if tracked and step % config.steps_per_search:
+            found = finder.find_again(frame, [face.found for face in tracked])
+        tracked = tracker.update(at_us, finder.find_all(frame) if found is None else found, frame)
         attribution.see(at_us, tracked, frame)
         on_faces(at_us, frame, tracked)
         masks = persons.masks(frame) if persons is not None and tracked else ()

@@ -1,6 +1,7 @@
 """Finds faces in whole frames, and the same face again in later ones."""
 
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from dcet.runtime.arrays import Floats
 from dcet.runtime.extras import need
 from dcet.runtime.senses.appearance import CLEARER, OTHER, SAME, Appearance, appearance
 from dcet.runtime.senses.detectors.choice import best_detector
+from dcet.runtime.senses.detectors.detector import keep_best
 from dcet.runtime.senses.detectors.yunet import YuNet
 from dcet.runtime.senses.face import MIN_PIXELS, Pixels
 from dcet.runtime.turn import Unusable
@@ -26,6 +28,11 @@ SURE = 0.6
 REACH = 0.8  # sides of the last face, from middle to middle
 GROWTH = 1.6  # times larger or smaller
 FOLLOWED_PIXELS = 80  # of the last face's side, where the picture around it is searched
+# Where a face is searched that was found a fraction of a second ago, of which a move by half its
+# side is left room for. With Haar a tenth of the time of searching a frame of 720 × 1280, and in 60
+# of them a face within 4 % of its side, on average, of where searching all of the frame found it.
+MOMENT_REACH = 1.0
+MOMENT_PIXELS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +82,24 @@ class FaceFinder(Uncopied):
             for i in np.argsort(-confidences, kind="stable")
         ]
 
+    def find_again(self, frame: Pixels, faces: Sequence[FoundFace]) -> list[FoundFace] | None:
+        """Find the faces of a picture a moment ago, each about where it was, as find_all has them:
+        a small part of the work. None where one of them is not found, or two in one place."""
+        places = []
+        for face in faces:
+            middle, side = face.box[:2] + face.box[2:] / 2, float(face.box[2:].max())
+            around = self._search_around(frame, middle, side, MOMENT_REACH, MOMENT_PIXELS)
+            nearest = next(_nearest(*around, middle, side), None)
+            if nearest is None:
+                return None
+            places.append(nearest)
+        boxes = np.array([box for box, _ in places], np.float32).reshape(-1, 4)
+        scores = np.array([score for _, score in places], np.float32)
+        kept, scores = keep_best(boxes, scores)
+        if len(kept) < len(faces):
+            return None
+        return [cut_out(frame, box, float(score)) for box, score in zip(kept, scores, strict=True)]
+
     def find(
         self, frame: Pixels, near: Floats | None = None, look: Appearance | None = None
     ) -> FoundFace | None:
@@ -98,15 +123,11 @@ class FaceFinder(Uncopied):
     def _find_near(self, frame: Pixels, near: Floats, look: Appearance | None) -> FoundFace | None:
         height, width = frame.shape[:2]
         middle, side = near[:2] * (width, height), float(near[2]) * max(height, width)
-        boxes, confidences = self._search_around(frame, middle, side)
-        away = np.hypot(*(boxes[:, :2] + boxes[:, 2:] / 2 - middle).T) / side
-        growth = np.abs(np.log2(boxes[:, 2:].max(axis=1) / side))
-        change = away + growth
-        for i in np.argsort(change, kind="stable"):
-            if away[i] <= REACH and growth[i] <= np.log2(GROWTH):
-                found = cut_out(frame, boxes[i], float(confidences[i]))
-                if look is None or look_of(found, frame).unlike(look) < OTHER:
-                    return found
+        around = self._search_around(frame, middle, side, REACH + GROWTH / 2, FOLLOWED_PIXELS)
+        for box, confidence in _nearest(*around, middle, side):
+            found = cut_out(frame, box, confidence)
+            if look is None or look_of(found, frame).unlike(look) < OTHER:
+                return found
         return None
 
     def _find_alike(self, frame: Pixels, look: Appearance) -> FoundFace | None:
@@ -125,17 +146,31 @@ class FaceFinder(Uncopied):
         boxes, confidences = self._detect(small)
         return boxes / scale, confidences
 
-    def _search_around(self, frame: Pixels, middle: Floats, side: float) -> tuple[Floats, Floats]:
-        """Search as far as the face of this middle and side may reach by now."""
+    def _search_around(
+        self, frame: Pixels, middle: Floats, side: float, reach: float, pixels: int
+    ) -> tuple[Floats, Floats]:
+        """Search `reach` sides around the middle of a face, scaled down to sides of `pixels`."""
         (left, top), (right, bottom) = (
-            np.clip(middle + way * (REACH + GROWTH / 2) * side, 0, frame.shape[1::-1]).astype(int)
+            np.clip(middle + way * reach * side, 0, frame.shape[1::-1]).astype(int)
             for way in (-1, 1)
         )
         part = frame[top:bottom, left:right]
         if part.size == 0:
             return np.empty((0, 4), np.float32), np.empty(0, np.float32)
-        boxes, confidences = self._search(part, min(1.0, FOLLOWED_PIXELS / side))
+        boxes, confidences = self._search(part, min(1.0, pixels / side))
         return boxes + np.array([left, top, 0, 0], np.float32), confidences
+
+
+def _nearest(
+    boxes: Floats, confidences: Floats, middle: Floats, side: float
+) -> Iterator[tuple[Floats, float]]:
+    """Yield the boxes (n, 4), and their confidences, that a face of this middle and side may have
+    moved to: first the one that is changed least."""
+    away = np.hypot(*(boxes[:, :2] + boxes[:, 2:] / 2 - middle).T) / side
+    growth = np.abs(np.log2(boxes[:, 2:].max(axis=1) / side))
+    for i in np.argsort(away + growth, kind="stable"):
+        if away[i] <= REACH and growth[i] <= np.log2(GROWTH):
+            yield boxes[i], float(confidences[i])
 
 
 def told_face(frame: Pixels, box: Floats) -> FoundFace:
