@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from dcet.training.device import CPU
 from dcet.training.network.mixed_precision import mixed_precision
 
 
@@ -19,7 +20,7 @@ def test_bfloat16_where_the_processor_computes_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     layer = torch.nn.Linear(4, 4)
-    with mixed_precision():
+    with mixed_precision(CPU):
         assert layer(torch.ones(1, 4)).dtype == dtype
-    with mixed_precision(enabled=False):
+    with mixed_precision(CPU, enabled=False):
         assert layer(torch.ones(1, 4)).dtype == torch.float32

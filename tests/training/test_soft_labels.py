@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dcet.data.meld import Dialogue
 from dcet.runtime.errors import ConfigError, WriteError
@@ -39,11 +40,16 @@ def test_no_model_predicts_what_it_was_trained_on(
     judged: list[int] = []
 
     def fit_split(
-        config: FitConfig, run: Path, train_split: Corpus, dev: Corpus, progress: Progress
+        config: FitConfig,
+        run: Path,
+        train_split: Corpus,
+        dev: Corpus,
+        progress: Progress,
+        device: torch.device,
     ) -> Any:
         learned.append(ids(train_split.dialogues))
         seeds.append(config.seed)
-        return real_fit_split(config, run, train_split, dev, progress)
+        return real_fit_split(config, run, train_split, dev, progress, device)
 
     def predict(model: Any, items: Sequence[Example]) -> Predictions:
         judged.append(len(items))

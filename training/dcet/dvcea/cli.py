@@ -18,7 +18,6 @@ from dcet.runtime.cli.output import (
     show_status,
 )
 from dcet.runtime.cli.paths import OutputFile, OutputFolder
-from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.senses.face import spread
 
@@ -151,6 +150,7 @@ def build(
     from dcet.dvcea.build import Build, expect_clips
     from dcet.dvcea.settings import BuildConfig
     from dcet.training.cli_output import progress_bar
+    from dcet.training.device import find_device
     from dcet.training.settings import read_settings, settings_from
 
     values = {} if settings is None else read_settings(settings)
@@ -163,7 +163,7 @@ def build(
         found,
         output,
         config,
-        device=_device(device),
+        device=find_device(device).type,
         workers=workers or os.cpu_count() or 1,
         engine=engine,
         shard=shard,
@@ -285,16 +285,3 @@ def _need_dvcea() -> None:
     """Raise MissingExtra now rather than from a process that is started later."""
     for package in ("av", "pyarrow", "soxr", "cv2", "torch", "transformers"):
         need(package, extra="dvcea")
-
-
-def _device(asked: str) -> str:
-    """Return cpu or cuda. Raises ConfigError where CUDA is asked for and not there."""
-    import torch
-
-    if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "--device cuda: torch finds no CUDA device; install torch for CUDA, or leave it out"
-        )
-    return asked

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
@@ -15,9 +15,13 @@ from dcet.runtime.cli.paths import OutputFile, OutputFolder
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.labels import EMOTIONS, MODALITIES
+from dcet.training.cli_device import need_training, on_device
 from dcet.training.cli_output import number, progress_bar, show
 from dcet.training.corpora.registry import MODALITY_OF
 from dcet.training.settings import read_settings, settings_from
+
+if TYPE_CHECKING:
+    import torch
 
 RUN = OutputFolder()
 MODEL = click.Path(path_type=str)  # a folder, or a name that is none
@@ -46,12 +50,6 @@ def _by_name(
         if "=" not in pair:
             raise click.BadParameter(f"expected NAME=LICENCE, got {pair!r}")
     return dict(pair.split("=", 1) for pair in pairs)
-
-
-def need_training() -> None:
-    """Raise MissingExtra now rather than ModuleNotFoundError from somewhere inside."""
-    for package in ("safetensors", "torch", "transformers"):
-        need(package, extra="train")
 
 
 @contextmanager
@@ -117,6 +115,7 @@ MELD_HELP = "Folder of {train,dev}_sent_emo.csv."
     callback=_by_name,
     help="Licence of data or encoder, kept with the weights and in every bundle; repeatable.",
 )
+@on_device
 @json_option("Write the dev figures as JSON")
 def fit(
     output: Path,
@@ -125,6 +124,7 @@ def fit(
     meld: str | None,
     dvcea: str | None,
     soft_labels: str | None,
+    device: "torch.device",
     **options: Any,
 ) -> None:
     """Train text encoder, fusion and memory together; keep the best epoch on dev.
@@ -140,7 +140,6 @@ def fit(
         raise click.UsageError("expected one of --meld and --dvcea")
     if dvcea is not None and soft_labels is not None:
         raise click.UsageError("--soft-labels is for --meld")
-    need_training()
     # torch takes seconds: only when asked for
     from dcet.training.dialogue.fit import FitConfig
     from dcet.training.dialogue.fit import fit as fit_text
@@ -148,10 +147,10 @@ def fit(
 
     with vocabulary_advice(KEEP_ALL_WORDS), progress_bar() as progress:
         if dvcea is not None:
-            figures = fit_dvcea(FitDvceaConfig(dvcea=dvcea, **options), output, progress)
+            figures = fit_dvcea(FitDvceaConfig(dvcea=dvcea, **options), output, progress, device)
         else:
             options |= {"meld": meld, "soft_labels": soft_labels, "vocabulary": vocabulary or None}
-            figures = fit_text(FitConfig(**options), output, progress)
+            figures = fit_text(FitConfig(**options), output, progress, device)
     show(figures, json_path)
 
 
@@ -167,7 +166,10 @@ def fit(
 )
 @click.option("--runs", required=True, type=RUN, help="Folder for the runs of the folds.")
 @click.option("--output", required=True, type=OutputFile(), help="The .npz file to write.")
-def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options: Any) -> None:
+@on_device
+def soft_labels(
+    folds: int, runs: Path, output: Path, vocabulary: int, device: "torch.device", **options: Any
+) -> None:
     """Predict every training turn by a model that was not trained on it (out-of-fold).
 
     \b
@@ -175,13 +177,12 @@ def soft_labels(folds: int, runs: Path, output: Path, vocabulary: int, **options
       dcet-train soft-labels --meld MELD --text-encoder sentence-transformers/all-MiniLM-L6-v2 \\
           --runs runs/folds --output runs/soft.npz
     """
-    need_training()
     from dcet.training.dialogue.fit import FitConfig
     from dcet.training.dialogue.soft_labels import write_soft_labels
 
     config = FitConfig(vocabulary=vocabulary or None, **options)
     with vocabulary_advice(KEEP_ALL_WORDS), progress_bar() as progress:
-        write_soft_labels(config, runs, output, folds, progress)
+        write_soft_labels(config, runs, output, folds, progress, device)
     click.echo(f"wrote {output}")
 
 
@@ -242,8 +243,11 @@ def select(
     type=OutputFolder(replaces="config.json"),
     help="The checkpoint to write.",
 )
+@on_device
 @json_option("Write the dev figures as JSON")
-def calibrate(checkpoint: str, meld: Path, output: Path, json_path: Path | None) -> None:
+def calibrate(
+    checkpoint: str, meld: Path, output: Path, device: "torch.device", json_path: Path | None
+) -> None:
     """Fit temperature, confidence and shift of CHECKPOINT (a folder, a run, or `default`) anew.
 
     They are fitted to the dev split, of text alone. No other weight changes: the confidence of
@@ -253,12 +257,11 @@ def calibrate(checkpoint: str, meld: Path, output: Path, json_path: Path | None)
     Example:
       dcet-train calibrate default --meld MELD --output checkpoint
     """
-    need_training()
     from dcet.training.dialogue.temperature import recalibrate
 
     with show_status() as status:
         status(f"{checkpoint} on dev")
-        figures = recalibrate(checkpoint, meld, output)
+        figures = recalibrate(checkpoint, meld, output, device)
     show(figures, json_path)
 
 
@@ -280,6 +283,7 @@ LICENCE = click.option(
 
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that `encoder` and `distill` share."""
+    command = on_device(json_option("Write the dev figures as JSON")(command))
     for option in reversed(
         [
             click.option(
@@ -308,7 +312,6 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP),
             CONFIG,
             LICENCE,
-            json_option("Write the dev figures as JSON"),
         ]
     ):
         command = option(command)
@@ -326,6 +329,7 @@ def encoder(
     text_encoder: str | None,
     epochs: int | None,
     changes: Path | None,
+    device: "torch.device",
     **options: Any,
 ) -> None:
     """Train the encoder of one modality from labels.
@@ -335,7 +339,6 @@ def encoder(
       dcet-train encoder --modality audio --corpus crema_d --corpus ravdess --data DATA \\
           --output runs/audio
     """
-    need_training()
     from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
 
     options |= _changed(changes, epochs)
@@ -345,7 +348,7 @@ def encoder(
     config = FitEncoderConfig.of(**options)
     advice = "leave vocabulary out of the shape in --config"
     with vocabulary_advice(advice), progress_bar() as progress:
-        figures = fit_encoder(config, output, progress)
+        figures = fit_encoder(config, output, progress, device)
     show(figures, json_path)
 
 
@@ -371,6 +374,7 @@ def distill(
     student: Path,
     epochs: int | None,
     changes: Path | None,
+    device: "torch.device",
     **options: Any,
 ) -> None:
     """Distil a smaller encoder from one or more teachers.
@@ -383,7 +387,6 @@ def distill(
       dcet-train distill --modality text --teacher default --student student.json \\
           --corpus meld --data DATA --output runs/small
     """
-    need_training()
     from dcet.training.encoders.distill import DistillConfig
     from dcet.training.encoders.distill import distill as distill_encoder
 
@@ -391,7 +394,7 @@ def distill(
     config = DistillConfig.of(**options)
     advice = f"leave vocabulary out of --student {student}"
     with vocabulary_advice(advice), progress_bar() as progress:
-        figures = distill_encoder(config, output, progress)
+        figures = distill_encoder(config, output, progress, device)
     show(figures, json_path)
 
 
@@ -413,8 +416,15 @@ def distill(
 @click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP)
 @CONFIG
 @LICENCE
+@on_device
 @json_option("Write the dev figures as JSON")
-def speech(output: Path, json_path: Path | None, changes: Path | None, **options: Any) -> None:
+def speech(
+    output: Path,
+    json_path: Path | None,
+    changes: Path | None,
+    device: "torch.device",
+    **options: Any,
+) -> None:
     """Train the detector of voices, which learns from Silero's.
 
     On mixtures of voices and other sounds. What is shown are figures on held-out recordings, beside
@@ -424,13 +434,12 @@ def speech(output: Path, json_path: Path | None, changes: Path | None, **options
     Example:
       dcet-train speech --teacher silero_vad.onnx --data DATA --output runs/speech
     """
-    need_training()
     from dcet.training.speech.fit_speech import FitSpeechConfig, fit_speech
 
     settings = options if changes is None else {**options, **read_settings(changes)}
     with progress_bar() as progress:
         config = settings_from(FitSpeechConfig, settings, "--config")
-        figures = fit_speech(config, output, progress)
+        figures = fit_speech(config, output, progress, device)
     output_json(json_path, figures)
     if json_path == STDOUT:
         return
@@ -488,8 +497,11 @@ def _changed(file: Path | None, epochs: int | None) -> dict[str, Any]:
     is_flag=True,
     help="Leave RAVDESS out, and refuse encoders with a non-commercial licence (-NC-) in them.",
 )
+@on_device
 @json_option("Write the dev figures as JSON")
-def fuse(output: Path, json_path: Path | None, commercial: bool, **options: Any) -> None:
+def fuse(
+    output: Path, json_path: Path | None, commercial: bool, device: "torch.device", **options: Any
+) -> None:
     """Fuse a checkpoint's text encoder with an audio and a face encoder.
 
     On constructed conversations: the text of MELD, clips and faces of the same emotion. The outputs
@@ -500,14 +512,13 @@ def fuse(output: Path, json_path: Path | None, commercial: bool, **options: Any)
       dcet-train fuse --checkpoint runs/text --audio runs/audio --face runs/face --data DATA \\
           --output runs/fused
     """
-    need_training()
     from dcet.training.fusion.fuse import COMMERCIAL_SPEECH, FuseConfig
     from dcet.training.fusion.fuse import fuse as fuse_senses
 
     if commercial:
         options["speech"] = COMMERCIAL_SPEECH
     with progress_bar() as progress:
-        figures = fuse_senses(FuseConfig(**options), output, progress)
+        figures = fuse_senses(FuseConfig(**options), output, progress, device)
     output_json(json_path, figures)
     if json_path == STDOUT:
         return
@@ -542,6 +553,7 @@ def fuse(output: Path, json_path: Path | None, commercial: bool, **options: Any)
     help="Neither count this emotion nor allow it as an answer; repeatable.",
 )
 @click.option("--reset-memory", is_flag=True, help="Reset the memory before every turn (ablation).")
+@on_device
 @json_option("Write all figures as JSON")
 def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: Any) -> None:
     """Show the figures of CHECKPOINT (a folder, a run, or `default`) on a corpus.
@@ -554,7 +566,6 @@ def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: An
     Example:
       dcet-train evaluate default --corpus meld --data MELD/dev_sent_emo.csv --json dev.json
     """
-    need_training()
     from dcet.training.evaluate import evaluate as evaluate_on
 
     with show_status() as status:

@@ -4,12 +4,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dcet.data.answers import Answer, LastAnswers, dialogue_figures, is_usable
 from dcet.runtime.errors import ConfigError
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import read_ferplus
 from dcet.training.corpora.registry import MODALITY_OF, NEVER_THERE, folder_of
 from dcet.training.corpora.speech import read_speech
+from dcet.training.device import CPU
 from dcet.training.dialogue.batches import examples
 from dcet.training.dialogue.forward import predict
 from dcet.training.encoders.judging import judge_faces, judge_speech, judge_texts
@@ -28,6 +31,7 @@ def evaluate(
     split: str = "dev",
     left_out: Collection[str] = (),
     reset_memory: bool = False,
+    device: torch.device = CPU,
 ) -> dict[str, Any]:
     """Return the figures of `default`, a checkpoint or a run on a split of a corpus.
 
@@ -38,7 +42,7 @@ def evaluate(
     if modality != "text":
         if reset_memory:
             raise ConfigError(f"--reset-memory: {corpus} has no conversations to remember")
-        model = encoder_run.find_encoder(name, modality).model
+        model = encoder_run.find_encoder(name, modality).model.to(device)
         assert isinstance(model, AudioEncoder | FaceEncoder)
         return evaluate_encoder(model, corpus, folder_of(data, corpus), split, left_out=left_out)
     if left_out:
@@ -48,8 +52,8 @@ def evaluate(
         run = encoder_run.find_encoder(name, modality)
         assert isinstance(run.model, TextClassifier)
         assert run.tokenizer is not None
-        return judge_texts(run.model, run.tokenizer, Corpus.read(csv))
-    return evaluate_meld(load(name), csv, remember=not reset_memory)
+        return judge_texts(run.model.to(device), run.tokenizer, Corpus.read(csv))
+    return evaluate_meld(load(name, device), csv, remember=not reset_memory)
 
 
 def evaluate_meld(checkpoint: Checkpoint, csv: Path, *, remember: bool = True) -> dict[str, Any]:

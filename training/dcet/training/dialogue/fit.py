@@ -16,6 +16,7 @@ from dcet.data.meld import Dialogue
 from dcet.data.metrics import conversation_metrics
 from dcet.training.corpora.classes import check_classes
 from dcet.training.corpora.corpus import Corpus
+from dcet.training.device import CPU
 from dcet.training.dialogue.batches import Batch, examples, shuffled_batches
 from dcet.training.dialogue.forward import forward, predict
 from dcet.training.dialogue.keep_best import keep_best
@@ -59,7 +60,9 @@ class FitConfig(RunConfig):
     )  # of data and encoder; kept with the weights
 
 
-def fit(config: FitConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
+def fit(
+    config: FitConfig, run: Path, progress: Progress, device: torch.device = CPU
+) -> Mapping[str, Any]:
     """Train on MELD's train split, select on dev; write or resume `run`.
 
     Returns the dev figures of the weights that were kept. Raises ConfigError, DataError or
@@ -69,11 +72,16 @@ def fit(config: FitConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
     folder = Path(config.meld)
     soft = None if config.soft_labels is None else Path(config.soft_labels)
     train_split = Corpus.of_meld(folder, "train", soft_labels=soft)
-    return fit_split(config, run, train_split, Corpus.of_meld(folder, "dev"), progress)
+    return fit_split(config, run, train_split, Corpus.of_meld(folder, "dev"), progress, device)
 
 
 def fit_split(
-    config: FitConfig, run: Path, train_split: Corpus, dev: Corpus, progress: Progress
+    config: FitConfig,
+    run: Path,
+    train_split: Corpus,
+    dev: Corpus,
+    progress: Progress,
+    device: torch.device = CPU,
 ) -> Mapping[str, Any]:
     """Do as `fit`, on any two sets of dialogues."""
     check_run(run, config)
@@ -82,9 +90,9 @@ def fit_split(
     training = DialogueTraining(config, run / "checkpoint", train_split, dev)
     if training.mask_id is None and config.token_dropout:
         progress.say("this encoder has no mask token: no tokens are dropped")
-    train(training, config, run, progress)
+    train(training, config, run, progress, device)
     bias = prior_bias(train_split.dialogues, config.prior_adjustment)
-    return calibrate(run / "checkpoint", dev, bias)
+    return calibrate(run / "checkpoint", dev, bias, device)
 
 
 class DialogueTraining(Training[Batch]):

@@ -19,13 +19,14 @@ from dcet.data.metrics import conversation_metrics
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import MODALITIES
 from dcet.training.corpora.classes import check_classes
+from dcet.training.device import CPU, device_of, moved
 from dcet.training.dialogue.batches import Batch, collate, shuffled_chunks
 from dcet.training.dialogue.feature_split import FeatureSplit, is_labelled, only, some_hidden
 from dcet.training.dialogue.forward import Outputs, collect, converse
 from dcet.training.dialogue.keep_best import keep_best
 from dcet.training.dialogue.objective import Objective
 from dcet.training.dialogue.temperature import fit_to, prior_bias
-from dcet.training.network.model import Dcet, ModelConfig
+from dcet.training.network.model import Dcet, FusionInputs, ModelConfig
 from dcet.training.run.loop import Judgement, Training, train
 from dcet.training.run.progress import Progress
 from dcet.training.run.run_config import RunConfig
@@ -58,7 +59,9 @@ class FitDvceaConfig(RunConfig):
     licences: Mapping[str, str] = field(default_factory=dict)
 
 
-def fit_dvcea(config: FitDvceaConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
+def fit_dvcea(
+    config: FitDvceaConfig, run: Path, progress: Progress, device: torch.device = CPU
+) -> Mapping[str, Any]:
     """Train on the split `train`, select on `dev`; write or resume `run`.
 
     Returns the dev figures of the weights that were kept. Raises a DvceaError, CheckpointError,
@@ -67,11 +70,11 @@ def fit_dvcea(config: FitDvceaConfig, run: Path, progress: Progress) -> Mapping[
     check_run(run, config)
     dvcea = Dvcea.open(config.dvcea)
     training = FeatureTraining(config, run / "checkpoint", dvcea)
-    train(training, config, run, progress)
-    return _calibrate(run / "checkpoint", training)
+    train(training, config, run, progress, device)
+    return _calibrate(run / "checkpoint", training, device)
 
 
-class FeatureTraining(Training[list[int]]):
+class FeatureTraining(Training[tuple[Batch, FusionInputs]]):
     """Training on dialogues of features; the weights of the best epoch on dev are kept."""
 
     network: Dcet
@@ -112,13 +115,16 @@ class FeatureTraining(Training[list[int]]):
         self.batches_per_epoch = math.ceil(count / config.dialogues_per_batch)
         self.notes = {"best": {}}
 
-    def batches(self, seed: int) -> Iterator[list[int]]:
+    def batches(self, seed: int) -> Iterator[tuple[Batch, FusionInputs]]:
         order = torch.Generator().manual_seed(seed)
-        return shuffled_chunks(self.train_split.items, self.config.dialogues_per_batch, order)
+        size = self.config.dialogues_per_batch
+        for chunk in shuffled_chunks(self.train_split.items, size, order):
+            labelled, inputs = self.train_split.batch(chunk)
+            yield labelled, some_hidden(inputs, self.config.missing)
 
-    def loss(self, batch: list[int]) -> Tensor:
-        labelled, inputs = self.train_split.batch(batch)
-        outputs = converse(self.network, labelled, some_hidden(inputs, self.config.missing))
+    def loss(self, batch: tuple[Batch, FusionInputs]) -> Tensor:
+        labelled, inputs = batch
+        outputs = converse(self.network, labelled, inputs)
         if not is_labelled(labelled.emotion).any():
             return outputs.logits.sum() * 0
         loss: Tensor = self.objective(*_of_labelled(outputs, labelled))
@@ -174,20 +180,18 @@ def _run(
     model: Dcet, split: FeatureSplit, *, kept: Sequence[str] = MODALITIES, remember: bool = True
 ) -> list[Outputs]:
     model.eval()
-    mask = torch.tensor([[float(name in kept) for name in MODALITIES]])
-    return [
-        converse(model, batch, only(inputs, mask), remember=remember)
-        for batch, inputs in split.in_order()
-    ]
+    mask, device = torch.tensor([[float(name in kept) for name in MODALITIES]]), device_of(model)
+    parts = (moved((batch, only(inputs, mask)), device) for batch, inputs in split.in_order())
+    return [moved(converse(model, *part, remember=remember), CPU) for part in parts]
 
 
-def _calibrate(folder: Path, training: FeatureTraining) -> Mapping[str, Any]:
+def _calibrate(folder: Path, training: FeatureTraining, device: torch.device) -> Mapping[str, Any]:
     """Fit bias, temperature, confidence and shift of the kept weights to dev; save them.
 
     Returns the figures on dev: of all modalities, with the memory reset before every turn, and of
     each modality alone.
     """
-    loaded, dev = checkpoint.load(folder), training.dev
+    loaded, dev = checkpoint.load(folder, device), training.dev
     model = loaded.model
     bias = prior_bias(training.train_split.dialogues, training.config.prior_adjustment)
     model.step.heads.calibration_bias.copy_(bias)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dcet.training.device import device_of, moved
 from dcet.training.dialogue.batches import Batch, Example, in_order
 from dcet.training.network.model import Dcet, FusionInputs, ModelConfig, Step, initial_state
 from dcet.training.network.text_batches import encode_tokens
@@ -32,15 +33,16 @@ class Outputs:
 def text_alone(config: ModelConfig, text: Tensor) -> FusionInputs:
     """Return the inputs of turns that have text features (N, text_width) and nothing else."""
     count = len(text)
-    return FusionInputs(
-        text=text,
-        audio=torch.zeros(count, config.audio_length, config.audio_width),
-        audio_mask=torch.zeros(count, config.audio_length),
-        face=torch.zeros(count, config.face_length, config.face_width),
-        face_mask=torch.zeros(count, config.face_length),
-        modality_mask=torch.tensor([[1.0, 0.0, 0.0]]).expand(count, 3),
-        quality=torch.ones(count, 3),
-    )
+    with text.device:
+        return FusionInputs(
+            text=text,
+            audio=torch.zeros(count, config.audio_length, config.audio_width),
+            audio_mask=torch.zeros(count, config.audio_length),
+            face=torch.zeros(count, config.face_length, config.face_width),
+            face_mask=torch.zeros(count, config.face_length),
+            modality_mask=torch.tensor([[1.0, 0.0, 0.0]]).expand(count, 3),
+            quality=torch.ones(count, 3),
+        )
 
 
 def forward(model: Dcet, batch: Batch, *, remember: bool = True) -> Outputs:
@@ -78,13 +80,10 @@ def first_turn_logits(step: Step, inputs: FusionInputs) -> Tensor:
     """Classify N turns, each as the first of a conversation: (N, 7)."""
     config, count = step.config, len(inputs.modality_mask)
     fused = step.fusion(inputs)
-    context, _ = step.memory(
-        fused.utterance,
-        torch.ones(count, 1),
-        torch.zeros(count, config.episodes, config.width),
-        torch.zeros(count, config.episodes),
-        initial_state(config, count),
-    )
+    with fused.utterance.device:
+        speaker, episodes = torch.ones(count, 1), torch.zeros(count, config.episodes, config.width)
+        state = initial_state(config, count)
+    context, _ = step.memory(fused.utterance, speaker, episodes, episodes[..., 0], state)
     logits: Tensor = step.heads(context, fused.direct, inputs.modality_mask)[0]
     return logits
 
@@ -104,18 +103,25 @@ class Predictions:
 def predict(model: Dcet, items: Sequence[Example], *, remember: bool = True) -> Predictions:
     """Evaluate text alone, in FP32. `remember=False` resets the memory before every turn."""
     model.eval()
+    device = device_of(model)
     return collect(
-        [forward(model, batch, remember=remember) for batch in in_order(items, DIALOGUES_AT_ONCE)]
+        [
+            forward(model, moved(batch, device), remember=remember)
+            for batch in in_order(items, DIALOGUES_AT_ONCE)
+        ]
     )
 
 
 def collect(outputs: Sequence[Outputs]) -> Predictions:
     """Join the outputs of several batches."""
-    logits = torch.cat([output.logits for output in outputs])
+    sentiment, confidence, shift, logits = (
+        torch.cat([getattr(output, name) for output in outputs]).cpu()
+        for name in ("sentiment", "confidence", "shift", "logits")
+    )
     return Predictions(
         probabilities=logits.softmax(dim=-1).numpy(),
-        sentiment=torch.cat([output.sentiment for output in outputs]).numpy(),
-        confidence=torch.cat([output.confidence for output in outputs]).numpy(),
-        shift=torch.cat([output.shift for output in outputs]).numpy(),
+        sentiment=sentiment.numpy(),
+        confidence=confidence.numpy(),
+        shift=shift.numpy(),
         logits=logits.numpy(),
     )

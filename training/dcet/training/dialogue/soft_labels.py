@@ -15,6 +15,7 @@ from dcet.runtime.cli.paths import why_no_file
 from dcet.runtime.errors import ConfigError, WriteError
 from dcet.runtime.files import atomic_path
 from dcet.training.corpora.corpus import Corpus
+from dcet.training.device import CPU
 from dcet.training.dialogue.batches import examples
 from dcet.training.dialogue.fit import FitConfig, fit_split
 from dcet.training.dialogue.forward import predict
@@ -23,7 +24,12 @@ from dcet.training.saved import checkpoint
 
 
 def write_soft_labels(
-    config: FitConfig, runs: Path, output: Path, folds: int, progress: Progress
+    config: FitConfig,
+    runs: Path,
+    output: Path,
+    folds: int,
+    progress: Progress,
+    device: torch.device = CPU,
 ) -> None:
     """Train `folds` models under `runs`, or resume them; write `output` (npz).
 
@@ -55,8 +61,9 @@ def write_soft_labels(
             train_split.only(others),
             dev,
             progress,
+            device,
         )
-        judge = checkpoint.load(run)
+        judge = checkpoint.load(run, device)
         items = examples(train_split.only(judged), judge.tokenizer)
         rows = [turn.row for dialogue in judged for turn in dialogue.turns]
         probabilities[rows] = predict(judge.model, items).probabilities

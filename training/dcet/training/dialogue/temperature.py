@@ -12,6 +12,7 @@ from dcet.data.meld import Dialogue
 from dcet.data.metrics import conversation_metrics
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.corpus import Corpus
+from dcet.training.device import CPU
 from dcet.training.dialogue.batches import NONE, Batch, Example, collate, examples
 from dcet.training.dialogue.fit_judgements import fit_confidence, fit_shift
 from dcet.training.dialogue.forward import predict
@@ -48,26 +49,30 @@ def prior_bias(dialogues: Sequence[Dialogue], strength: float) -> torch.Tensor:
     return -strength * share.clamp_min(1e-6).log()
 
 
-def calibrate(folder: Path, dev: Corpus, bias: torch.Tensor) -> Mapping[str, Any]:
+def calibrate(
+    folder: Path, dev: Corpus, bias: torch.Tensor, device: torch.device = CPU
+) -> Mapping[str, Any]:
     """Give the checkpoint its `bias` (7,), fit to `dev` what `judge_text` fits, save all of it.
 
     Returns its figures on dev, as `judge_text`.
     """
-    loaded = checkpoint.load(folder)
+    loaded = checkpoint.load(folder, device)
     loaded.model.step.heads.calibration_bias.copy_(bias)
     figures = judge_text(loaded, dev)
     checkpoint.save(folder, dataclasses.replace(loaded, metrics=figures))
     return figures
 
 
-def recalibrate(name: str, meld: Path, output: Path) -> Mapping[str, Any]:
+def recalibrate(
+    name: str, meld: Path, output: Path, device: torch.device = CPU
+) -> Mapping[str, Any]:
     """Fit again, to MELD's dev split in the folder `meld`, what `judge_text` fits; write `output`.
 
     The checkpoint stays as it was. What is not of text alone, other metrics and the confidence of
     other modalities, is the same in both. Returns the figures on dev. Raises CheckpointError,
     DataError or WriteError.
     """
-    loaded = checkpoint.load(name)
+    loaded = checkpoint.load(name, device)
     figures = judge_text(loaded, Corpus.of_meld(meld, "dev"))
     checkpoint.save(output, dataclasses.replace(loaded, metrics={**loaded.metrics, **figures}))
     return figures

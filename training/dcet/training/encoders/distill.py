@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, kl_div, log_softmax
 
+from dcet.training.device import CPU
 from dcet.training.encoders.encoder_config import EncoderConfig
-from dcet.training.encoders.encoder_training import EncoderTraining
+from dcet.training.encoders.encoder_training import Drawn, EncoderTraining
 from dcet.training.encoders.new_student import new_student
 from dcet.training.encoders.students import Student, StudentAnswer
 from dcet.training.encoders.teacher_protocol import Teacher, TeacherAnswer
@@ -48,7 +49,9 @@ class DistillConfig(EncoderConfig):
     label_weight: Weight = 0.3
 
 
-def distill(config: DistillConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
+def distill(
+    config: DistillConfig, run: Path, progress: Progress, device: torch.device = CPU
+) -> Mapping[str, Any]:
     """Train the student; write or resume `run`. Returns its dev figures, where there is a dev.
 
     Raises CheckpointError, ConfigError, DataError or WriteError.
@@ -58,7 +61,7 @@ def distill(config: DistillConfig, run: Path, progress: Progress) -> Mapping[str
     torch.manual_seed(config.seed)
     student = new_student(config, config.student, teachers)
     training = Distillation(config, student, list(teachers.values()), run / "checkpoint")
-    train(training, config, run, progress)
+    train(training, config, run, progress, device)
     figures: Mapping[str, Any] = training.notes["figures"]
     return figures
 
@@ -74,6 +77,7 @@ class Distillation(EncoderTraining):
         self, config: DistillConfig, student: Student, teachers: Sequence[Teacher], kept: Path
     ) -> None:
         self.config, self.teachers = config, teachers
+        self.others = [teacher.network for teacher in teachers]
         self.projections = nn.ModuleList(
             nn.Identity()
             if teacher.ours and teacher.width == student.width
@@ -88,8 +92,8 @@ class Distillation(EncoderTraining):
         # "bridges" is the projections' name in the state of runs begun by earlier versions.
         super().__init__(config, student, optimizer, kept, bridges=self.projections)
 
-    def loss(self, batch: Tensor) -> Tensor:
-        inputs, target = self.student.dataset.batch(batch)
+    def loss(self, batch: Sequence[Drawn]) -> Tensor:
+        ((inputs, target),) = batch
         answer = self.student(inputs)
         answers = [teacher(inputs) for teacher in self.teachers]
         loss = disagreement(answer, answers, self.projections, self.config)

@@ -1,7 +1,8 @@
 """Training of one encoder, in the parts that labels and teachers share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +12,20 @@ from dcet.training.encoders.students import Figures, Student
 from dcet.training.run.loop import Judgement, Training
 
 
-class EncoderTraining(Training[Tensor]):
-    """Training on batches of rows of the student's dataset; what is judged last is kept.
+class Drawn(NamedTuple):
+    """Examples of a dataset, freshly corrupted: see `Dataset.batch`."""
 
-    A subclass gives the loss.
+    inputs: Any
+    target: Tensor | None
+
+
+class EncoderTraining(Training[Sequence[Drawn]]):
+    """Training on batches of the student's dataset; what is judged last is kept.
+
+    A batch is the same examples `views` times, each time corrupted anew. A subclass gives the loss.
     """
+
+    views = 1
 
     def __init__(
         self,
@@ -34,10 +44,11 @@ class EncoderTraining(Training[Tensor]):
         self.batches_per_epoch = len(student.dataset) // self.batch_size
         self.notes = {"figures": {}}
 
-    def batches(self, seed: int) -> Iterator[Tensor]:
+    def batches(self, seed: int) -> Iterator[Sequence[Drawn]]:
         order = torch.randperm(len(self.student.dataset))  # the global generator has the seed
         for start in range(0, self.batches_per_epoch * self.batch_size, self.batch_size):
-            yield order[start : start + self.batch_size]
+            rows = order[start : start + self.batch_size]
+            yield [Drawn(*self.student.dataset.batch(rows)) for _ in range(self.views)]
 
     def judge(self, epoch: int) -> Judgement:
         figures = self.student.keep(self.kept)

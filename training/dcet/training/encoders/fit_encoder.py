@@ -1,6 +1,6 @@
 """Training of one encoder from labels, on single utterances, clips or faces."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from dcet.runtime.errors import ConfigError
+from dcet.training.device import CPU
 from dcet.training.encoders.encoder_config import EncoderConfig
-from dcet.training.encoders.encoder_training import EncoderTraining
+from dcet.training.encoders.encoder_training import Drawn, EncoderTraining
 from dcet.training.encoders.new_student import new_student
 from dcet.training.encoders.students import Student, TextStudent
 from dcet.training.run.loop import train
@@ -62,7 +63,9 @@ class FitEncoderConfig(EncoderConfig):
             raise ConfigError("expected at least one --corpus to learn from, got none")
 
 
-def fit_encoder(config: FitEncoderConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
+def fit_encoder(
+    config: FitEncoderConfig, run: Path, progress: Progress, device: torch.device = CPU
+) -> Mapping[str, Any]:
     """Train on the train splits; write or resume `run`. Returns the figures on the dev splits.
 
     Raises ConfigError, DataError or WriteError.
@@ -73,7 +76,7 @@ def fit_encoder(config: FitEncoderConfig, run: Path, progress: Progress) -> Mapp
     if config.begin is not None:
         _begin_with(config.begin, config.modality, student)
     training = LabelTraining(config, student, run / "checkpoint")
-    train(training, config, run, progress)
+    train(training, config, run, progress, device)
     figures: Mapping[str, Any] = training.notes["figures"]
     return figures
 
@@ -88,22 +91,22 @@ class LabelTraining(EncoderTraining):
     def __init__(self, config: FitEncoderConfig, student: Student, kept: Path) -> None:
         super().__init__(config, student, _optimizer(config, student), kept)
         self.agreement = config.agreement
+        self.views = 2 if config.agreement else 1
 
-    def loss(self, batch: Tensor) -> Tensor:
-        first, loss = self._answer(batch)
+    def loss(self, batch: Sequence[Drawn]) -> Tensor:
+        first, loss = self._answer(batch[0])
         if self.agreement:
-            second, again = self._answer(batch)
+            second, again = self._answer(batch[1])
             # KL(p|q) + KL(q|p) of the two answers, in which what normalises them cancels.
             apart = (first.softmax(-1) - second.softmax(-1)) * (first - second)
             loss = (loss + again) / 2 + self.agreement * apart.sum(dim=-1).mean() / 2
         return loss
 
-    def _answer(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits of a freshly corrupted batch, and their loss."""
-        inputs, target = self.student.dataset.batch(batch)
-        assert target is not None
-        logits = self.student(inputs).logits
-        return logits, cross_entropy(logits, target)
+    def _answer(self, drawn: Drawn) -> tuple[Tensor, Tensor]:
+        """Return the logits of corrupted examples, and their loss."""
+        assert drawn.target is not None
+        logits = self.student(drawn.inputs).logits
+        return logits, cross_entropy(logits, drawn.target)
 
 
 def _begin_with(name: str, modality: str, student: Student) -> None:

@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from dcet.runtime.labels import EMOTIONS
+from dcet.training.device import moved
 from dcet.training.encoders.datasets import AudioBatch
 from dcet.training.encoders.teacher_protocol import Teacher, TeacherAnswer
 from dcet.training.network.mixed_precision import mixed_precision
@@ -54,21 +55,21 @@ class TextTeacher:
         config = hub_config(name, OPTION)
         self.places = emotion_places(config)
         kind = AutoModel if self.places is None else AutoModelForSequenceClassification
-        self.model, self.tokenizer = pretrained(name, OPTION, kind)
-        self.model.eval()
+        self.network, self.tokenizer = pretrained(name, OPTION, kind)
+        self.network.eval()
         self.width: int = config.hidden_size
 
     @torch.no_grad()
     def __call__(self, inputs: Sequence[str]) -> TeacherAnswer:
         tokens = [tuple(encoding.ids) for encoding in self.tokenizer.encode_batch(list(inputs))]
-        with mixed_precision():
-            both = by_length(self._encode, tokens, TEXTS_AT_ONCE, self.model.device)
+        with mixed_precision(self.network.device):
+            both = by_length(self._encode, tokens, TEXTS_AT_ONCE, self.network.device)
         logits = None if self.places is None else both[:, self.width :]
         return TeacherAnswer(both[:, : self.width], logits)
 
     def _encode(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Encode: (N, width), and 7 columns of logits where the emotions are known."""
-        outputs = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        outputs = self.network(input_ids=ids, attention_mask=mask, output_hidden_states=True)
         hidden, weights = outputs.hidden_states[-1], mask[..., None]
         features: Tensor = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
         if self.places is None:
@@ -89,7 +90,7 @@ class WaveformTeacher:
         self.masks = settings.get("return_attention_mask", False)
         self.places = emotion_places(config)
         kind = AutoModel if self.places is None else AutoModelForAudioClassification
-        self.model = hub_model(name, OPTION, kind)
+        self.network = hub_model(name, OPTION, kind)
         self.width: int = config.hidden_size
 
     @torch.no_grad()
@@ -98,8 +99,8 @@ class WaveformTeacher:
         pcm, mask = inputs.pcm, sounding(inputs.pcm)
         if self.normalises:
             pcm = standardised(pcm, mask)
-        with mixed_precision():
-            outputs = self.model(
+        with mixed_precision(self.network.device):
+            outputs = self.network(
                 pcm, attention_mask=mask.long() if self.masks else None, output_hidden_states=True
             )
         features = outputs.hidden_states[-1].float().mean(dim=1)
@@ -119,7 +120,7 @@ class PictureTeacher:
         self.mean, self.spread = picture_norm(settings)
         self.places = emotion_places(config)
         kind = AutoModel if self.places is None else AutoModelForImageClassification
-        self.model = hub_model(name, OPTION, kind)
+        self.network = hub_model(name, OPTION, kind)
         self.width = self(torch.zeros(1, 48, 48)).features.shape[1]
 
     @torch.no_grad()
@@ -127,9 +128,10 @@ class PictureTeacher:
         grey = interpolate(
             inputs[:, None] / 255, (self.side, self.side), mode="bilinear", antialias=True
         )
-        pixels = (grey - self.mean) / self.spread
-        with mixed_precision():
-            outputs = self.model(pixels, output_hidden_states=True)
+        mean, spread = moved((self.mean, self.spread), grey.device)
+        pixels = (grey - mean) / spread
+        with mixed_precision(self.network.device):
+            outputs = self.network(pixels, output_hidden_states=True)
         hidden = outputs.hidden_states[-1].float()
         # Pictures (N, width, h, w) of convolutions, or patches (N, n, width) of transformers.
         features = hidden.mean(dim=(2, 3)) if hidden.ndim == 4 else hidden.mean(dim=1)
@@ -159,7 +161,7 @@ def emotion_places(config: PretrainedConfig) -> list[int] | None:
 
 def sounding(pcm: Tensor) -> Tensor:
     """Mark all up to the last sample that is not 0, and all of silence: (N, n) -> bool (N, n)."""
-    place = torch.arange(pcm.shape[1])
+    place = torch.arange(pcm.shape[1], device=pcm.device)
     last = torch.where(pcm != 0, place, -1).amax(dim=1, keepdim=True)
     return (place <= last) | (last < 0)
 

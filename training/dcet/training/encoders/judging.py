@@ -13,6 +13,7 @@ from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import Faces
 from dcet.training.corpora.speech import Speech, earlier_voice
+from dcet.training.device import device_of
 from dcet.training.network.audio_encoder import AudioEncoder, encode_levels
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.network.text_batches import encode_texts
@@ -52,7 +53,10 @@ def judge_faces(
 ) -> dict[str, Any]:
     """Judge a face encoder on single faces, but for `impossible` emotions."""
     model.eval()
-    features = torch.cat([model.encode(part.float()) for part in faces.grey.split(AT_ONCE)])
+    device = device_of(model)
+    features = torch.cat(
+        [model.encode(part.to(device).float()) for part in faces.grey.split(AT_ONCE)]
+    )
     each = torch.arange(len(faces.emotion))
     return emotion_figures(model.head(features), faces.emotion, impossible, group=each)
 
@@ -64,8 +68,8 @@ def emotion_figures(
     *,
     group: Tensor | None = None,
 ) -> dict[str, Any]:
-    """Return the metrics of (n, 7) logits on (n,) labels; with intervals where `group` has (n,)
-    numbers of who or what an example is of.
+    """Return the metrics of (n, 7) logits, on any device, on (n,) labels; with intervals where
+    `group` has (n,) numbers of who or what an example is of.
 
     Emotions that are `impossible` in a corpus are no answer, and examples of them not counted.
     Raises DataError where no example is left.
@@ -74,7 +78,7 @@ def emotion_figures(
     counted = ~excluded[emotion]
     if not counted.any():
         raise DataError(f"nothing is left to judge without {', '.join(sorted(impossible))}")
-    probabilities = logits[counted].masked_fill(excluded, -torch.inf).softmax(dim=-1)
+    probabilities = logits.cpu()[counted].masked_fill(excluded, -torch.inf).softmax(dim=-1)
     groups = None
     if group is not None:
         groups = group[counted].unique(return_inverse=True)[1].numpy()

@@ -86,7 +86,7 @@ def _begun(
             f"--student: encoder: expected a first --teacher of DCET's own to go on from, got "
             f"{name}; give the student a shape instead"
         )
-    return cast(Network, copy.deepcopy(first.model))
+    return cast(Network, copy.deepcopy(first.network))
 
 
 def _source_of_shape(teachers: Mapping[str, Teacher]) -> str:

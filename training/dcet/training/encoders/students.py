@@ -13,6 +13,7 @@ from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import Faces
 from dcet.training.corpora.registry import NEVER_THERE
 from dcet.training.corpora.speech import Speech
+from dcet.training.device import device_of
 from dcet.training.dialogue.forward import first_turn_logits, text_alone
 from dcet.training.dialogue.temperature import calibrate
 from dcet.training.encoders.datasets import AudioBatch, Dataset
@@ -147,7 +148,7 @@ class _SingleInputStudent(ABC, Generic[Network, Split]):
         self.width = network.config.width
 
     def __call__(self, inputs: Any) -> StudentAnswer:
-        with mixed_precision():
+        with mixed_precision(device_of(self.network)):
             features = self._encode(inputs)
             logits = self.network.head(features)
         return StudentAnswer(features.float(), logits.float())

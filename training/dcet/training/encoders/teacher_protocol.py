@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class TeacherAnswer(NamedTuple):
@@ -19,5 +19,10 @@ class Teacher(Protocol):
     width: int  # of its features
     ours: bool  # a student of the same width can take its place
     licences: Mapping[str, str]
+
+    @property
+    def network(self) -> nn.Module:
+        """What answers, wherever it lies; the inputs lie there too."""
+        ...
 
     def __call__(self, inputs: Any) -> TeacherAnswer: ...

@@ -28,6 +28,7 @@ class CheckpointTeacher:
 
     def __init__(self, loaded: Checkpoint) -> None:
         self.loaded = loaded
+        self.network = loaded.model
         self.width = loaded.model.config.text_width
         self.licences = loaded.licences
 
@@ -45,17 +46,17 @@ class EncoderTeacher:
 
     def __init__(self, run: EncoderRun) -> None:
         assert not isinstance(run.model, SpeechDetector)  # which knows no emotion
-        self.model, self.tokenizer = run.model, run.tokenizer
+        self.network, self.tokenizer = run.model, run.tokenizer
         self.width = run.model.head.in_features
         self.licences = run.licences
 
     @torch.no_grad()
     def __call__(self, inputs: Any) -> TeacherAnswer:
         features = self._features(inputs)
-        return TeacherAnswer(features, self.model.head(features))
+        return TeacherAnswer(features, self.network.head(features))
 
     def _features(self, inputs: Any) -> Tensor:
-        model = self.model
+        model = self.network
         if isinstance(model, AudioEncoder):
             return model.encode(inputs.level, inputs.voice)
         if isinstance(model, FaceEncoder):

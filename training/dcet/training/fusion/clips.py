@@ -18,6 +18,7 @@ from dcet.training.augment.speech import add_noise, noise_level
 from dcet.training.corpora.faces import Faces
 from dcet.training.corpora.sounds import levels_of
 from dcet.training.corpora.speech import Speech
+from dcet.training.device import device_of
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder, encode_levels, sums
 from dcet.training.network.face_encoder import FaceEncoder
 
@@ -31,7 +32,7 @@ AT_ONCE = 256
 class Clips:
     """A set of n encoded clips or faces; most occur several times, in several conditions."""
 
-    features: Tensor  # (n, width)
+    features: Tensor  # (n, width), on the CPU
     quality: Tensor  # (n,) as the runtime would measure it
     emotion: Tensor  # (n,)
     speaker: Tensor  # (n,) numbers from 0; all 0 for faces, whose people are unknown
@@ -68,7 +69,7 @@ def encode_speech(encoder: AudioEncoder, speech: Speech) -> Clips:
             if low is not None and high is not None:
                 level, quality = _noisy(speech, low + (high - low) * torch.rand(len(speech)))
             voice = _voices(speech.speaker, sums_of_clips, known)
-            features = encode_levels(encoder, level, voice)
+            features = encode_levels(encoder, level, voice).cpu()
             kinds = torch.full((len(speech),), kind)
             parts.append(Clips(features, quality, speech.emotion, speech.speaker, kinds))
     return _joined(parts)
@@ -78,7 +79,7 @@ def encode_speech(encoder: AudioEncoder, speech: Speech) -> Clips:
 def encode_unacted(encoder: AudioEncoder, speech: Speech) -> Tensor:
     """Encode windows of people of whom nothing is known yet: (n, width)."""
     encoder.eval()
-    return encode_levels(encoder, speech.level, torch.zeros(len(speech), *VOICE_SHAPE))
+    return encode_levels(encoder, speech.level, torch.zeros(len(speech), *VOICE_SHAPE)).cpu()
 
 
 def _noisy(speech: Speech, snr: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,12 +103,14 @@ def _voices(speaker: Tensor, sums_of_clips: Tensor, known: float) -> Tensor:
 def encode_faces(encoder: FaceEncoder, faces: Faces) -> Clips:
     """Encode every face clean, blurred, in the dark, and partly hidden."""
     encoder.eval()
-    grey = faces.grey.float()
+    grey, device = faces.grey.float(), device_of(encoder)
     changes: tuple[Callable[[Tensor], Tensor], ...] = (lambda x: x, _blurred, _dark, cover)
     parts = []
     for kind, change in enumerate(changes):
         changed = change(grey)
-        features = torch.cat([encoder.encode(part) for part in changed.split(AT_ONCE)])
+        features = torch.cat(
+            [encoder.encode(part.to(device)).cpu() for part in changed.split(AT_ONCE)]
+        )
         quality = torch.from_numpy(face_quality(changed.numpy()))
         kinds = torch.full((len(faces),), kind)
         parts.append(Clips(features, quality, faces.emotion, torch.zeros_like(kinds), kinds))

@@ -17,7 +17,7 @@ WORD_ERROR_RATES = (0.0, 0.15, 0.35)
 
 @dataclass(frozen=True, slots=True)
 class EncodedDialogues:
-    """Dialogues and their text features at every word error rate."""
+    """Dialogues and their text features at every word error rate, on the CPU."""
 
     items: list[Example]
     features: list[Tensor]  # for each dialogue (len(WORD_ERROR_RATES), T, text_width)
@@ -34,7 +34,7 @@ def encode_dialogues(base: Checkpoint, corpus: Corpus, seed: int) -> EncodedDial
     for rate in WORD_ERROR_RATES:
         texts = [misheard(turn.text, rate, words, random) for turn in turns]
         ids = [tuple(encoding.ids) for encoding in base.tokenizer.encode_batch(texts)]
-        variants.append(encode_tokens(base.model, ids))
+        variants.append(encode_tokens(base.model, ids).cpu())
     items = examples(corpus, base.tokenizer)
     lengths = [len(item.emotion) for item in items]
     features = torch.stack(variants).split(lengths, dim=1)

@@ -9,7 +9,8 @@ import torch
 
 from dcet.data.metrics import emotion_metrics
 from dcet.runtime.labels import MODALITIES
-from dcet.training.dialogue.batches import collate
+from dcet.training.device import CPU, device_of, moved
+from dcet.training.dialogue.batches import Batch, collate
 from dcet.training.dialogue.forward import DIALOGUES_AT_ONCE, Outputs, converse
 from dcet.training.fusion.encoded_dialogues import WORD_ERROR_RATES, EncodedDialogues
 from dcet.training.fusion.generator import Generator
@@ -17,14 +18,13 @@ from dcet.training.fusion.outcomes import CORRUPT, MISSING, WRONG, Outcomes, ran
 from dcet.training.network.model import Dcet, FusionInputs
 
 
-def forward_constructed(
-    model: Dcet,
+def construct(
     dialogues: EncodedDialogues,
     chunk: Sequence[int],
     generator: Generator,
     outcomes_for: Callable[[int], Outcomes],
-) -> Outputs:
-    """Construct conversations of the dialogues with the numbers in `chunk` and run them."""
+) -> tuple[Batch, FusionInputs]:
+    """Construct conversations of the dialogues with the numbers in `chunk`."""
     parts = []
     for i in chunk:
         item, features = dialogues.items[i], dialogues.features[i]
@@ -34,7 +34,7 @@ def forward_constructed(
         text = features[variant, torch.arange(len(variant))]
         parts.append(generator.inputs(item, text, outcomes))
     inputs = FusionInputs(*map(torch.cat, zip(*parts, strict=True)))
-    return converse(model, collate([dialogues.items[i] for i in chunk]), inputs)
+    return collate([dialogues.items[i] for i in chunk]), inputs
 
 
 @torch.inference_mode()
@@ -45,21 +45,17 @@ def run_constructed(
     outcomes_for: Callable[[int], Outcomes] = random_outcomes,
     seed: int = 0,
 ) -> list[Outputs]:
-    """Run conversations of all dialogues, in order."""
+    """Run conversations of all dialogues, in order. The outputs lie on the CPU."""
     model.eval()
-    count = len(dialogues.items)
+    count, device = len(dialogues.items), device_of(model)
+    outputs = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return [
-            forward_constructed(
-                model,
-                dialogues,
-                range(start, min(start + DIALOGUES_AT_ONCE, count)),
-                generator,
-                outcomes_for,
-            )
-            for start in range(0, count, DIALOGUES_AT_ONCE)
-        ]
+        for start in range(0, count, DIALOGUES_AT_ONCE):
+            chunk = range(start, min(start + DIALOGUES_AT_ONCE, count))
+            made = construct(dialogues, chunk, generator, outcomes_for)
+            outputs.append(moved(converse(model, *moved(made, device)), CPU))
+    return outputs
 
 
 def judge_constructed(

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +22,15 @@ from dcet.training.corpora.classes import check_classes
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import read_ferplus
 from dcet.training.corpora.speech import read_speech, read_unacted
-from dcet.training.dialogue.batches import collate, shuffled_chunks
-from dcet.training.dialogue.forward import first_turn_logits
+from dcet.training.device import CPU
+from dcet.training.dialogue.batches import Batch, shuffled_chunks
+from dcet.training.dialogue.forward import converse, first_turn_logits
 from dcet.training.dialogue.objective import Objective
 from dcet.training.fusion.clips import Clips, encode_faces, encode_speech, encode_unacted, halves
 from dcet.training.fusion.encoded_dialogues import encode_dialogues
 from dcet.training.fusion.figures import (
+    construct,
     constructed_figures,
-    forward_constructed,
     judge_constructed,
 )
 from dcet.training.fusion.generator import Generator, by_itself
@@ -37,7 +38,7 @@ from dcet.training.fusion.outcomes import random_outcomes
 from dcet.training.fusion.set_calibration import calibrate_sets
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
-from dcet.training.network.model import Dcet
+from dcet.training.network.model import Dcet, FusionInputs
 from dcet.training.network.speech_detector import SpeechDetector
 from dcet.training.run.loop import Judgement, Training, train
 from dcet.training.run.progress import Progress
@@ -82,26 +83,41 @@ class FuseConfig(RunConfig):
     turns_by_itself: Count = 64  # of each, per batch
 
 
-def fuse(config: FuseConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
+def fuse(
+    config: FuseConfig, run: Path, progress: Progress, device: torch.device = CPU
+) -> Mapping[str, Any]:
     """Train the fusion; write or resume `run`. Returns its figures on constructed dev dialogues.
 
     Raises CheckpointError, ConfigError, DataError or WriteError.
     """
     check_run(run, config)
-    training = FusionTraining(config, run / "checkpoint", progress)
-    train(training, config, run, progress)
+    training = FusionTraining(config, run / "checkpoint", progress, device)
+    train(training, config, run, progress, device)
     figures: Mapping[str, Any] = training.notes["figures"]
     return figures
 
 
-class FusionTraining(Training[list[int]]):
-    """Training on constructed conversations; the weights of the last epoch are kept."""
+class Constructed(NamedTuple):
+    """Constructed conversations, and first turns of one voice or one face."""
 
-    def __init__(self, config: FuseConfig, kept: Path, progress: Progress) -> None:
+    dialogues: Batch
+    inputs: FusionInputs
+    alone: FusionInputs
+
+
+class FusionTraining(Training[Constructed]):
+    """Training on constructed conversations; the weights of the last epoch are kept.
+
+    Clips, faces and dialogues are encoded once, on `device`.
+    """
+
+    def __init__(
+        self, config: FuseConfig, kept: Path, progress: Progress, device: torch.device
+    ) -> None:
         self.config, self.kept = config, kept
         torch.manual_seed(config.seed)
         self.base = assemble(config)
-        self.model = self.base.model
+        self.model = self.base.model.to(device)
         meld = Path(config.data) / "meld"
         splits = Corpus.of_meld(meld, "train"), Corpus.of_meld(meld, "dev")
         progress.advance(0, 1, "encoding the clips and faces of the dev split")
@@ -131,20 +147,21 @@ class FusionTraining(Training[list[int]]):
         self.batches_per_epoch = math.ceil(len(self.dialogues.items) / config.dialogues_per_batch)
         self.notes = {"figures": {}}
 
-    def batches(self, seed: int) -> Iterator[list[int]]:
+    def batches(self, seed: int) -> Iterator[Constructed]:
         order = torch.Generator().manual_seed(seed)
-        return shuffled_chunks(self.dialogues.items, self.config.dialogues_per_batch, order)
+        size = self.config.dialogues_per_batch
+        for chunk in shuffled_chunks(self.dialogues.items, size, order):
+            made = construct(self.dialogues, chunk, self.generator, random_outcomes)
+            alone, _ = self.generator.alone(self.config.turns_by_itself)
+            yield Constructed(*made, alone)
 
-    def loss(self, batch: list[int]) -> Tensor:
-        outputs = forward_constructed(
-            self.model, self.dialogues, batch, self.generator, random_outcomes
-        )
-        loss: Tensor = self.objective(outputs, collate([self.dialogues.items[i] for i in batch]))
-        return loss + self.config.by_itself * self._by_itself()
+    def loss(self, batch: Constructed) -> Tensor:
+        outputs = converse(self.model, batch.dialogues, batch.inputs)
+        loss: Tensor = self.objective(outputs, batch.dialogues)
+        return loss + self.config.by_itself * self._by_itself(batch.alone)
 
-    def _by_itself(self) -> Tensor:
+    def _by_itself(self, inputs: FusionInputs) -> Tensor:
         """Return how far first turns of one voice or one face are from their encoders' heads."""
-        inputs, _ = self.generator.alone(self.config.turns_by_itself)
         answer = log_softmax(first_turn_logits(self.model.step, inputs), dim=-1)
         return kl_div(answer, by_itself(self.model, inputs), reduction="batchmean")
 
@@ -233,9 +250,15 @@ def all_but_text(model: Dcet) -> list[nn.Parameter]:
     trained += [fusion.question, fusion.trust_in_quality, fusion.kind]
     for parameter in trained:
         parameter.requires_grad_(True)
-    not_text = torch.tensor([[0.0], [1.0], [1.0]])
-    fusion.kind.register_hook(lambda gradient: gradient * not_text)
+    fusion.kind.register_hook(_without_text)
     return trained
+
+
+def _without_text(gradient: Tensor) -> Tensor:
+    """Return the gradient of `Fusion.kind` with none for text, the first of the modalities."""
+    others = gradient.clone()
+    others[0] = 0
+    return others
 
 
 def generators(model: Dcet, config: FuseConfig) -> tuple[Generator, Generator]:

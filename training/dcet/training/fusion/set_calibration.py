@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from dcet.runtime.labels import MODALITIES
+from dcet.training.device import device_of, moved
 from dcet.training.dialogue.fit_judgements import fit_confidence
 from dcet.training.dialogue.forward import first_turn_logits
 from dcet.training.dialogue.minimise import minimise
@@ -45,9 +46,10 @@ def calibrate_sets(model: Dcet, dialogues: EncodedDialogues, generator: Generato
 @torch.no_grad()
 def _calibrate_alone(model: Dcet, generator: Generator) -> None:
     inputs, emotion = generator.alone(TURNS_ALONE)
-    said = by_itself(model, inputs)
-    logits = first_turn_logits(model.step, inputs)
-    trust = inputs.quality * model.step.fusion(inputs).familiarity
+    there = moved(inputs, device_of(model))
+    said = by_itself(model, there).cpu()
+    logits = first_turn_logits(model.step, there).cpu()
+    trust = inputs.quality * model.step.fusion(there).familiarity.cpu()
     for modality in (1, 2):
         rows = inputs.modality_mask[:, modality] == 1
         _fit(
@@ -83,12 +85,12 @@ def _fit(
     """Fit the set of modalities of turns, all of one mask (n, 3), of which logits (n, 7) were made:
     the logits to `target`, labels (n,) or distributions (n, 7), then the confidence to `emotion`.
     """
-    heads = model.step.heads
+    heads, shared_scale = model.step.heads, float(model.step.heads.calibration_scale)
     bias = torch.zeros(logits.shape[1], requires_grad=True)
     log_scale = torch.zeros((), requires_grad=True)
 
     def calibrated() -> Tensor:
-        return (logits + bias * heads.calibration_scale) * log_scale.exp()
+        return (logits + bias * shared_scale) * log_scale.exp()
 
     def loss() -> Tensor:
         stiff = STIFFNESS * (bias.square().sum() + log_scale.square())

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS
+from dcet.training.device import device_of, moved
 from dcet.training.network.log_mel import MELS, STEPS, LogMel, power_of
 from dcet.training.network.residual import residual_stages, smooth
 from dcet.training.settings import Count, Settings, Share
@@ -121,9 +122,13 @@ class AudioEncoder(nn.Module):
 
 
 def encode_levels(encoder: AudioEncoder, level: Tensor, voice: Tensor) -> Tensor:
-    """Encode any number of level (n, 64, 94) with voice (n, 3, 64), some at once: (n, width)."""
+    """Encode any number of level (n, 64, 94) with voice (n, 3, 64), some at once: (n, width).
+
+    What goes in may lie anywhere; what comes out lies where the encoder does.
+    """
     parts = zip(level.split(AT_ONCE), voice.split(AT_ONCE), strict=True)
-    return torch.cat([encoder.encode(*part) for part in parts])
+    device = device_of(encoder)
+    return torch.cat([encoder.encode(*moved(part, device)) for part in parts])
 
 
 def overall_statistics(normed: Tensor, weight: Tensor) -> Tensor:

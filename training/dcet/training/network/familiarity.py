@@ -51,6 +51,7 @@ class Familiarity(nn.Module):
     def fit(self, features: Tensor, known: Tensor) -> None:
         """Learn the features (m, width) of training, and of examples kept aside (k, width) how far
         away is still usual."""
+        features, known = (part.to(self.mean.device) for part in (features, known))
         directed = _of_length_one(features)
         self.mean.copy_(directed.mean(dim=0))
         apart = directed - self.mean

@@ -1,4 +1,4 @@
-"""bfloat16 in training, where the processor computes it."""
+"""bfloat16 in training, where the device computes it."""
 
 import torch
 
@@ -7,11 +7,14 @@ import torch
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
-def mixed_precision(*, enabled: bool = True) -> torch.autocast:
-    """Return a context in which matrix products and convolutions run in bfloat16.
+def mixed_precision(device: torch.device, *, enabled: bool = True) -> torch.autocast:
+    """Return a context in which matrix products and convolutions on `device` run in bfloat16.
 
-    They run in float where the processor has no instructions for it.
+    They run in float where the device has no instructions for it.
     """
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.autocast("cuda", dtype=torch.bfloat16, enabled=enabled and native)
     capabilities = torch.cpu.get_capabilities()
     native = any(capabilities.get(name, False) for name in BF16_INSTRUCTIONS)
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled and native)

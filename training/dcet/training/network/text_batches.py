@@ -7,6 +7,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from dcet.training.device import device_of
 from dcet.training.network.mixed_precision import mixed_precision
 from dcet.training.network.model import TextEncoder
 
@@ -40,9 +41,9 @@ def encode_tokens(
     fast: bool = False,
 ) -> Tensor:
     """Encode N token sequences: features (N, text_width). See `encode_texts`."""
-    device = next(model.text.parameters()).device
+    device = device_of(model.text)
     # One autocast for all groups: it casts the weights once.
-    with mixed_precision(enabled=model.training or fast):
+    with mixed_precision(device, enabled=model.training or fast):
         return by_length(model.text, tokens, at_once, device)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dcet.runtime.errors import ConfigError
+from dcet.training.device import CPU, device_of, moved
 from dcet.training.run.progress import Progress
 from dcet.training.run.resume import load_resume, save_resume
 from dcet.training.run.run_config import RunConfig
@@ -31,6 +32,7 @@ class Training(ABC, Generic[B]):
 
     network: nn.Module  # whose running average is judged and kept
     modules: Mapping[str, nn.Module]  # all that is resumed, the network included, by name
+    others: Sequence[nn.Module] = ()  # what else `loss` asks, such as teachers
     optimizer: torch.optim.Optimizer
     clipped: Sequence[nn.Parameter]  # whose gradients are clipped together
     clip_norm: float | None = 1.0
@@ -40,14 +42,15 @@ class Training(ABC, Generic[B]):
 
     @abstractmethod
     def batches(self, seed: int) -> Iterator[B]:
-        """Yield the batches of an epoch, in an order drawn from `seed`.
+        """Yield the batches of an epoch, on the CPU, in an order drawn from `seed`.
 
-        Torch's global generator has just been seeded with it, too.
+        Torch's global generator has just been seeded with it, too: whatever noise the data gets is
+        drawn here, so that it is the same on every device.
         """
 
     @abstractmethod
     def loss(self, batch: B) -> Tensor:
-        """Return the loss of a batch, which draws noise from torch's global generator."""
+        """Return the loss of a batch, which lies where the network does."""
 
     @abstractmethod
     def judge(self, epoch: int) -> Judgement:
@@ -57,13 +60,22 @@ class Training(ABC, Generic[B]):
         """
 
 
-def train(training: Training[B], config: RunConfig, run: Path, progress: Progress) -> None:
-    """Run all epochs that `run` lacks; what was killed ends as if it had never been.
+def train(
+    training: Training[B],
+    config: RunConfig,
+    run: Path,
+    progress: Progress,
+    device: torch.device = CPU,
+) -> None:
+    """Run on `device` all epochs that `run` lacks; what was killed ends as if it had never been.
 
     Order and noise depend on seed and epoch alone, so a resumed run sees what an unbroken one sees.
-    Raises ConfigError where the loss is no longer finite, and as `claim`.
+    It may be resumed on another device, which differs in rounding and dropout. Raises ConfigError
+    where the loss is no longer finite, and as `claim`.
     """
     claim(run, config)
+    for module in (*training.modules.values(), *training.others):
+        module.to(device)  # parameters stay the objects that the optimizer knows
     rates = [group["lr"] for group in training.optimizer.param_groups]
     average = snapshot(training.network)
     resumed = load_resume(run / "resume", training.modules, training.optimizer, average)
@@ -103,7 +115,7 @@ def _train_epoch(
         factor = schedule(update / updates, config.warmup)
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor
-        loss = training.loss(batch)
+        loss = training.loss(moved(batch, device_of(training.network)))
         if not math.isfinite(value := loss.item()):
             raise ConfigError(
                 f"epoch {epoch + 1}: the loss is {value}, training has diverged; begin another run "

@@ -78,7 +78,7 @@ def _load(
         notes: dict[str, Any] = json.loads(opened.metadata()["notes"])
     for name, module in modules.items():
         module.load_state_dict(parts.get(name, {}))  # not every module has weights
-    average.update(parts["average"])
+    average.update({key: value.to(average[key].device) for key, value in parts["average"].items()})
     state = optimizer.state_dict()
     for key, value in parts["optimizer"].items():
         number, _, name = key.partition("/")

@@ -24,6 +24,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from dcet.runtime.errors import ConfigError, DcetError
 from dcet.runtime.files import atomic_folder, read_json
+from dcet.training.device import CPU
 from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.network.model import Dcet, ModelConfig
@@ -151,8 +152,10 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
         raise CheckpointError(f"{folder}: weights and config.json disagree: {error}") from error
 
 
-def load(name: str | Path) -> Checkpoint:
+def load(name: str | Path, device: torch.device = CPU) -> Checkpoint:
     """Load a checkpoint folder, a run folder that holds one, or `default`, the one that ships.
+
+    Its model lies on `device`.
 
     Raises CheckpointError.
     """
@@ -186,7 +189,7 @@ def load(name: str | Path) -> Checkpoint:
     model = Dcet(config, without_pooler(backbone), audio, face, speech)
     fill(model, weights, folder)
     return Checkpoint(
-        model=model.eval(),
+        model=model.eval().to(device),
         tokenizer=tokenizer,
         metrics=metrics,
         trained=trained,

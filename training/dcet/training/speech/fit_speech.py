@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from dcet.runtime.arrays import HOP_SAMPLES, Floats
+from dcet.training.device import CPU, device_of
 from dcet.training.network.speech_detector import SpeechConfig, SpeechDetector
 from dcet.training.run.loop import Judgement, Training, train
 from dcet.training.run.parameter_groups import decayed_matrices
@@ -53,7 +54,9 @@ class FitSpeechConfig(RunConfig):
     licences: Mapping[str, str] = field(default_factory=dict)
 
 
-def fit_speech(config: FitSpeechConfig, run: Path, progress: Progress) -> Mapping[str, Any]:
+def fit_speech(
+    config: FitSpeechConfig, run: Path, progress: Progress, device: torch.device = CPU
+) -> Mapping[str, Any]:
     """Train the detector; write or resume `run`. Returns its dev figures beside its teacher's.
 
     Raises ConfigError, DataError or WriteError.
@@ -62,7 +65,7 @@ def fit_speech(config: FitSpeechConfig, run: Path, progress: Progress) -> Mappin
     torch.manual_seed(config.seed)
     detector = SpeechDetector(settings_from(SpeechConfig, config.shape, "--config"))
     training = SpeechTraining(config, detector, run / "checkpoint", progress)
-    train(training, config, run, progress)
+    train(training, config, run, progress, device)
     figures: Mapping[str, Any] = training.notes["figures"]
     return figures
 
@@ -99,7 +102,7 @@ class SpeechTraining(Training[Batch]):
             yield Batch(pcm, voice)
 
     def loss(self, batch: Batch) -> Tensor:
-        fresh = torch.zeros(len(batch.pcm), self.detector.state_size)
+        fresh = batch.pcm.new_zeros(len(batch.pcm), self.detector.state_size)
         logits, _ = self.detector.hear(batch.pcm, fresh)
         known = ~batch.voice.isnan()
         return binary_cross_entropy_with_logits(logits[known], batch.voice[known])
@@ -124,6 +127,7 @@ class SpeechTraining(Training[Batch]):
     @torch.inference_mode()
     def _detect(self, pcm: Floats) -> Floats:
         hops = torch.from_numpy(pcm[: len(pcm) // HOP_SAMPLES * HOP_SAMPLES])[None]
-        heard, _ = self.detector(hops, torch.zeros(1, self.detector.state_size))
-        probabilities: Floats = heard[0].numpy()
+        hops = hops.to(device_of(self.detector))
+        heard, _ = self.detector(hops, hops.new_zeros(1, self.detector.state_size))
+        probabilities: Floats = heard[0].cpu().numpy()
         return probabilities
