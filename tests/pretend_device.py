@@ -4,9 +4,12 @@ Its tensors stay in the memory of the host, but it is known which of them are `T
 and what CUDA refuses, to compute with tensors of both or to give one to NumPy, is refused here.
 """
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
+import pytest
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -118,3 +121,28 @@ class _Checked(TorchDispatchMode):
                 if isinstance(leaf, Tensor):
                     self.device.put(leaf)
         return made
+
+
+@pytest.fixture
+def pretend_device(monkeypatch: pytest.MonkeyPatch) -> PretendDevice:
+    """A device that computes as this processor does, in float."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    return PretendDevice()
+
+
+def losses(run: Path) -> list[float]:
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def same_as_on_the_cpu(
+    train: Callable[[Path, torch.device], Any], pretended: PretendDevice, folder: Path
+) -> None:
+    """Train on the CPU and on the pretended device, and compare what was learned."""
+    train(folder / "here", CPU)
+    with pretended:
+        train(folder / "there", THERE)
+    assert pretended.operations > 1000
+    here, there = losses(folder / "here"), losses(folder / "there")
+    assert there == pytest.approx(here, rel=1e-3)

@@ -3,10 +3,11 @@
 import pytest
 
 from dcet.dvcea.settings import BuildConfig
+from tests.pretend_device import pretend_device
 from tests.tiny_senses import write_resnet, write_wav2vec2
 from tests.tiny_training import one_thread, write_bert
 
-__all__ = ["one_thread"]  # a fixture: pytest finds it by its name here
+__all__ = ["one_thread", "pretend_device"]  # fixtures: pytest finds them by their names here
 
 
 @pytest.fixture(scope="session")

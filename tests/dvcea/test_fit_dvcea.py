@@ -27,6 +27,7 @@ from dcet.training.saved import checkpoint
 from dcet.training.saved.text_encoders import load_text
 from dcet.training.saved.weights import weights_sha256
 from tests.dvcea.test_annotations import MELD, table
+from tests.pretend_device import PretendDevice, same_as_on_the_cpu
 from tests.tiny_dvcea import ABOUT, utterances
 from tests.tiny_training import TINY, quiet
 
@@ -80,6 +81,15 @@ def test_what_can_be_heard_and_seen_is_learned(
     assert (kept.model.audio, kept.model.face) == (None, None)
     again = fit_dvcea(settings(features, config), tmp_path / "run", quiet)  # done already
     assert again["dev"]["weighted_f1"] == figures["dev"]["weighted_f1"]
+
+
+def test_features_are_learned_on_a_device_as_on_the_cpu(
+    features: Path, config: BuildConfig, pretend_device: PretendDevice, tmp_path: Path
+) -> None:
+    once = settings(features, config, epochs=1)
+    same_as_on_the_cpu(
+        lambda run, where: fit_dvcea(once, run, quiet, where), pretend_device, tmp_path
+    )
 
 
 def test_turns_without_labels_are_context_alone(config: BuildConfig, tmp_path: Path) -> None:

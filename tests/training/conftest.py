@@ -7,6 +7,7 @@ import pytest
 from dcet.training.dialogue.fit import fit
 from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
 from dcet.training.saved.checkpoint import Checkpoint
+from tests.pretend_device import pretend_device
 from tests.tiny_senses import SHAPE, write_senses
 from tests.tiny_training import (
     one_thread,
@@ -18,7 +19,7 @@ from tests.tiny_training import (
     write_roberta,
 )
 
-__all__ = ["one_thread"]  # a fixture: pytest finds it by its name here
+__all__ = ["one_thread", "pretend_device"]  # fixtures: pytest finds them by their names here
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Where a training runs: every training on a device of its own, and what is said where it fails."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,48 +19,29 @@ from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
 from dcet.training.evaluate import evaluate
 from dcet.training.fusion.fuse import FuseConfig, fuse
 from dcet.training.saved import checkpoint
-from tests.pretend_device import THERE, Elsewhere, PretendDevice
+from tests.pretend_device import (
+    THERE,
+    Elsewhere,
+    PretendDevice,
+    losses,
+    same_as_on_the_cpu,
+)
 from tests.tiny_senses import SHAPE, write_bert_classifier, write_resnet, write_wav2vec2
 from tests.tiny_training import Killed, KillIn, quiet, tiny_config, wordpiece, write_bert
 
-Train = Callable[[Path, torch.device], Any]
 
-
-@pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> PretendDevice:
-    """A device that computes as this processor does."""
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    return PretendDevice()
-
-
-def losses(run: Path) -> list[float]:
-    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line)["loss"] for line in lines]
-
-
-def same_as_on_the_cpu(train: Train, device: PretendDevice, folder: Path) -> None:
-    """Train on both, and on the device go on with what the CPU began, and the other way round."""
-    train(folder / "here", CPU)
-    with device:
-        train(folder / "there", THERE)
-    assert device.operations > 1000
-    here, there = losses(folder / "here"), losses(folder / "there")
-    assert there == pytest.approx(here, rel=1e-3)
-
-
-def test_dialogues(device: PretendDevice, meld: Path, bert: Path, tmp_path: Path) -> None:
+def test_dialogues(pretend_device: PretendDevice, meld: Path, bert: Path, tmp_path: Path) -> None:
     config = tiny_config(meld, bert)
-    same_as_on_the_cpu(lambda run, where: fit(config, run, quiet, where), device, tmp_path)
+    same_as_on_the_cpu(lambda run, where: fit(config, run, quiet, where), pretend_device, tmp_path)
     with pytest.raises(Killed):
         fit(config, tmp_path / "begun", KillIn(2))
-    with device:
+    with pretend_device:
         fit(config, tmp_path / "begun", quiet, THERE)
         figures = evaluate(str(tmp_path / "begun"), "meld", meld / "dev_sent_emo.csv", device=THERE)
     assert losses(tmp_path / "begun") == pytest.approx(losses(tmp_path / "here"), rel=1e-3)
     there = evaluate(str(tmp_path / "here"), "meld", meld / "dev_sent_emo.csv")
     assert figures["nll"] == pytest.approx(there["nll"], abs=0.02)
-    with device, pytest.raises(Killed):
+    with pretend_device, pytest.raises(Killed):
         fit(config, tmp_path / "back", KillIn(2), THERE)
     fit(config, tmp_path / "back", quiet)
     assert losses(tmp_path / "back") == pytest.approx(losses(tmp_path / "here"), rel=1e-3)
@@ -76,7 +56,7 @@ def test_dialogues(device: PretendDevice, meld: Path, bert: Path, tmp_path: Path
     ],
 )
 def test_encoders(
-    device: PretendDevice,
+    pretend_device: PretendDevice,
     data: Path,
     bert: Path,
     tmp_path: Path,
@@ -87,7 +67,9 @@ def test_encoders(
     shape = {"encoder": str(bert)} if modality == "text" else SHAPE
     options = {"shape": shape, "data": str(data), "corpora": [corpus], "epochs": 1, "batch": 12}
     config = FitEncoderConfig.of(modality, **options, **changes)
-    same_as_on_the_cpu(lambda run, where: fit_encoder(config, run, quiet, where), device, tmp_path)
+    same_as_on_the_cpu(
+        lambda run, where: fit_encoder(config, run, quiet, where), pretend_device, tmp_path
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +81,7 @@ def test_encoders(
     ],
 )
 def test_students_of_two_teachers(
-    device: PretendDevice,
+    pretend_device: PretendDevice,
     encoders: dict[str, Path],
     run: Path,
     data: Path,
@@ -118,11 +100,13 @@ def test_students_of_two_teachers(
         epochs=1,
         batch=16,
     )
-    same_as_on_the_cpu(lambda run, where: distill(config, run, quiet, where), device, tmp_path)
+    same_as_on_the_cpu(
+        lambda run, where: distill(config, run, quiet, where), pretend_device, tmp_path
+    )
 
 
 def test_fusion(
-    device: PretendDevice, encoders: dict[str, Path], run: Path, data: Path, tmp_path: Path
+    pretend_device: PretendDevice, encoders: dict[str, Path], run: Path, data: Path, tmp_path: Path
 ) -> None:
     config = FuseConfig(
         checkpoint=str(run),
@@ -132,13 +116,13 @@ def test_fusion(
         epochs=1,
         dialogues_per_batch=8,
     )
-    same_as_on_the_cpu(lambda run, where: fuse(config, run, quiet, where), device, tmp_path)
+    same_as_on_the_cpu(lambda run, where: fuse(config, run, quiet, where), pretend_device, tmp_path)
 
 
-def test_what_is_forgotten_on_the_cpu_is_noticed(device: PretendDevice) -> None:
+def test_what_is_forgotten_on_the_cpu_is_noticed(pretend_device: PretendDevice) -> None:
     """The pretended device is as strict as the real one."""
     layer = nn.Linear(3, 3)
-    with device:
+    with pretend_device:
         layer.to(THERE)
         with pytest.raises(Elsewhere, match="addmm"):
             layer(torch.ones(2, 3))
@@ -147,9 +131,9 @@ def test_what_is_forgotten_on_the_cpu_is_noticed(device: PretendDevice) -> None:
         assert layer(torch.ones(2, 3).to(THERE)).device == THERE
 
 
-def test_everything_in_a_batch_is_moved(device: PretendDevice, meld: Path) -> None:
+def test_everything_in_a_batch_is_moved(pretend_device: PretendDevice, meld: Path) -> None:
     (batch,) = list(in_order(examples(Corpus.of_meld(meld, "dev"), wordpiece())[:3], 3))
-    with device:
+    with pretend_device:
         there = moved((batch, [batch.emotion]), THERE)
         assert isinstance(there[0], Batch)
         assert there[0].tokens == batch.tokens

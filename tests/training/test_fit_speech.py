@@ -27,6 +27,7 @@ from dcet.training.speech.mixing import draw
 from dcet.training.speech.recordings import burst, read_recordings
 from dcet.training.speech.silero import Silero
 from dcet.training.speech.unvoiced import MAKERS
+from tests.pretend_device import PretendDevice, same_as_on_the_cpu
 from tests.tiny_training import Killed, KillIn, quiet
 
 TABLE = ("file", "split", "label", "speaker")
@@ -111,6 +112,15 @@ def config(data: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch) -> FitSpe
         hops=32,
         batch=4,
         licences={"ami": "CC-BY-4.0"},
+    )
+
+
+def test_it_learns_on_a_device_what_it_learns_on_the_cpu(
+    config: FitSpeechConfig, pretend_device: PretendDevice, tmp_path: Path
+) -> None:
+    once = dataclasses.replace(config, epochs=1)
+    same_as_on_the_cpu(
+        lambda run, where: fit_speech(once, run, quiet, where), pretend_device, tmp_path
     )
 
 
