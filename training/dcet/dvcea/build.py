@@ -23,6 +23,7 @@ from dcet.dvcea.persons import Mask2FormerPersons
 from dcet.dvcea.prepare import Prepared, read_prepared
 from dcet.dvcea.ray_workers import RayWorkers
 from dcet.dvcea.settings import BuildConfig
+from dcet.dvcea.stopwatch import Stopwatch
 from dcet.dvcea.workers import Workers
 from dcet.dvcea.writer import About, write_dvcea
 from dcet.runtime.errors import ConfigError, DataError
@@ -55,6 +56,8 @@ class Build:
     engine: that prepares clips: `local`, processes of this machine, or `ray`
     strict: raise for the first clip that would be set aside
 
+    `watch` has how long the encoders took, and how long they had to `wait` for clips.
+
     Raises ConfigError, CheckpointError or MissingExtra.
     """
 
@@ -78,8 +81,14 @@ class Build:
         self._encoders = Encoders(config, device)
         self._about = self._describe(device)
         self._parts = Parts.of(output)
+        self.watch = Stopwatch()
         size, clips = config.utterances_at_once, annotations.clips
         self._chunks = [clips[start : start + size] for start in range(0, len(clips), size)]
+
+    @property
+    def waits(self) -> bool:
+        """Whether the encoders waited for clips for most of the time."""
+        return self.watch.took_s["wait"] > self.watch.took_s["encode"]
 
     def run(self, progress: Progress) -> Mapping[str, Any] | None:
         """Make what is missing; put the set together unless this is a shard.
@@ -99,6 +108,11 @@ class Build:
             if not self._parts.chunk(number).exists()
         ]
         self._encode_all(missing, progress)
+        if missing:
+            slower, faster = (
+                ("preparing clips", "encoders") if self.waits else ("encoding", "cores")
+            )
+            progress.say(f"{slower} limits how fast this goes: {faster} waited for it")
         if count > 1:
             return None
         progress.say("putting the set together")
@@ -122,11 +136,14 @@ class Build:
                 ]
                 parts = []
                 for file in files:
-                    ready(file)
+                    with self.watch.of("wait"):
+                        ready(file)
                     parts.append(self._expect_usable(read_prepared(file)))
                     done += 1
                     progress.advance(done, len(clips), "utterances")
-                write_chunk(self._parts.chunk(number), self._encoded(parts))
+                with self.watch.of("encode"):
+                    made = encode_together(self._encoders, parts)
+                write_chunk(self._parts.chunk(number), made)
                 for file in files:
                     file.unlink()
 
@@ -134,39 +151,6 @@ class Build:
         if self._strict and isinstance(part, SetAside):
             raise DataError(f"{part.reason} (stopped for --strict)")
         return part
-
-    def _encoded(self, parts: Sequence[Prepared | SetAside]) -> list[DvceaUtterance | SetAside]:
-        """Encode the clips of a chunk together."""
-        usable = [part for part in parts if isinstance(part, Prepared)]
-        seen = [part for part in usable if len(part.crops)]
-        visual: Iterator[Any] = iter(())
-        if seen:
-            features = self._encoders.faces(np.concatenate([part.crops for part in seen]))
-            ends = np.cumsum([len(part.crops) for part in seen])[:-1]
-            visual = iter(np.split(features, ends))
-        heard = [part.pcm for part in usable if len(part.pcm)]
-        audio = iter(self._encoders.sounds(heard) if heard else ())
-        texts = [part.said["text"] for part in usable if part.said["text"]]
-        text = iter(zip(*self._encoders.texts(texts), strict=True) if texts else ())
-        made: list[DvceaUtterance | SetAside] = []
-        for part in parts:
-            if isinstance(part, SetAside):
-                made.append(part)
-                continue
-            sound = next(audio) if len(part.pcm) else (None, None)
-            words = next(text) if part.said["text"] else (None, 0.0)
-            made.append(
-                DvceaUtterance(
-                    **part.said,
-                    visual=next(visual) if len(part.crops) else None,
-                    visual_us=part.crops_us if len(part.crops) else None,
-                    audio=sound[0],
-                    audio_us=sound[1],
-                    text_features=words[0],
-                    text_quality=words[1],
-                )
-            )
-        return made
 
     def _utterances(self) -> Iterator[DvceaUtterance]:
         for file in self._chunk_files():
@@ -213,6 +197,42 @@ class Build:
                 for name in ("settings", "encoders", "isolation", "toolchain")
             },
         }
+
+
+def encode_together(
+    encoders: Encoders, parts: Sequence[Prepared | SetAside]
+) -> list[DvceaUtterance | SetAside]:
+    """Encode prepared clips; those that are set aside stay so."""
+    usable = [part for part in parts if isinstance(part, Prepared)]
+    seen = [part for part in usable if len(part.crops)]
+    visual: Iterator[Any] = iter(())
+    if seen:
+        features = encoders.faces(np.concatenate([part.crops for part in seen]))
+        ends = np.cumsum([len(part.crops) for part in seen])[:-1]
+        visual = iter(np.split(features, ends))
+    heard = [part.pcm for part in usable if len(part.pcm)]
+    audio = iter(encoders.sounds(heard) if heard else ())
+    texts = [part.said["text"] for part in usable if part.said["text"]]
+    text = iter(zip(*encoders.texts(texts), strict=True) if texts else ())
+    made: list[DvceaUtterance | SetAside] = []
+    for part in parts:
+        if isinstance(part, SetAside):
+            made.append(part)
+            continue
+        sound = next(audio) if len(part.pcm) else (None, None)
+        words = next(text) if part.said["text"] else (None, 0.0)
+        made.append(
+            DvceaUtterance(
+                **part.said,
+                visual=next(visual) if len(part.crops) else None,
+                visual_us=part.crops_us if len(part.crops) else None,
+                audio=sound[0],
+                audio_us=sound[1],
+                text_features=words[0],
+                text_quality=words[1],
+            )
+        )
+    return made
 
 
 def expect_clips(annotations: Annotations, videos: Path) -> Sequence[Clip]:

@@ -23,6 +23,32 @@ from dcet.runtime.senses.face import spread
 
 DEVICES = ("auto", "cpu", "cuda")
 
+videos_option = click.option(
+    "--input",
+    "videos",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the videos, or of folders of them by split.",
+)
+settings_option = click.option(
+    "--config",
+    "settings",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON with encoders, layers and other settings; docs/dvcea-build.md lists them.",
+)
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    type=click.Choice(DEVICES),
+    help="Where encoders run; auto takes CUDA where there is one.",
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that decode videos here  [default: one for each core]",
+)
+
 
 @click.group(cls=Group)
 def main() -> None:
@@ -61,13 +87,7 @@ def _by_name(
 
 
 @main.command()
-@click.option(
-    "--input",
-    "videos",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the videos, or of folders of them by split.",
-)
+@videos_option
 @click.option(
     "--annotations",
     required=True,
@@ -76,12 +96,7 @@ def _by_name(
     help="CSV in MELD's format, or with the columns File, Start_s and End_s; repeatable.",
 )
 @click.option("--output", required=True, type=OutputFolder(), help="The set to write.")
-@click.option(
-    "--config",
-    "settings",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON with encoders, layers and other settings; docs/dvcea-build.md lists them.",
-)
+@settings_option
 @click.option("--visual-encoder", help="Hub id, folder, or encoder of DCET's own.")
 @click.option("--audio-encoder", help="Hub id, folder, or encoder of DCET's own.")
 @click.option("--text-encoder", help="Hub id, folder, or encoder of DCET's own.")
@@ -94,13 +109,7 @@ def _by_name(
     callback=_by_name,
     help="Licence of videos, annotations or encoders, kept in the manifest; repeatable.",
 )
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    type=click.Choice(DEVICES),
-    help="Where encoders run; auto takes CUDA where there is one.",
-)
+@device_option
 @click.option(
     "--engine",
     default="local",
@@ -108,11 +117,7 @@ def _by_name(
     type=click.Choice(["local", "ray"]),
     help="What decodes videos: processes here, or a Ray cluster.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Processes that decode videos here  [default: one for each core]",
-)
+@workers_option
 @click.option(
     "--shard",
     default="1/1",
@@ -182,6 +187,86 @@ def build(
             f"{counts['set_aside']} clips were set aside, see set_aside.jsonl"
         )
     output_json(json_path, manifest)
+
+
+@main.command()
+@videos_option
+@click.option(
+    "--annotations",
+    required=True,
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV as for `dcet-dvcea build`; repeatable.",
+)
+@settings_option
+@device_option
+@workers_option
+@click.option(
+    "--most",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Clips that are built, evenly spread.",
+)
+@json_option("Write all figures as JSON")
+def rate(
+    videos: Path,
+    annotations: tuple[Path, ...],
+    settings: Path | None,
+    device: str,
+    workers: int | None,
+    most: int,
+    json_path: Path | None,
+) -> None:
+    """Measure how fast a build is here, which stage limits it, and how long all clips will take.
+
+    The same clips go through a plain loop of the same steps, one utterance after the other; through
+    that loop where it searches whole pictures for faces as seldom as a build; and through a build.
+
+    \b
+    Example:
+      dcet-dvcea rate --input MELD.Raw --annotations MELD/dev_sent_emo.csv --json rate.json
+    """
+    _need_dvcea()
+    from dcet.dvcea.annotations import read_annotations
+    from dcet.dvcea.build import expect_clips
+    from dcet.dvcea.rate import measure_rate
+    from dcet.dvcea.settings import BuildConfig
+    from dcet.training.cli_output import progress_bar
+    from dcet.training.device import find_device
+    from dcet.training.settings import read_settings, settings_from
+
+    values = {} if settings is None else read_settings(settings)
+    config = settings_from(BuildConfig, values, str(settings or "the options"))
+    found = read_annotations(annotations, videos)
+    expect_clips(found, videos)
+    cores = workers or os.cpu_count() or 1
+    with progress_bar() as progress:
+        measured = measure_rate(
+            videos,
+            found,
+            config,
+            progress,
+            most=most,
+            device=find_device(device).type,
+            workers=cores,
+        )
+    output_json(json_path, measured.as_dict())
+    loop, same = measured.plain_loop, measured.same_search_loop
+    table = Table("", "utterances a minute", "CPU ms each", "ms each, by stage")
+    for name, per_minute, cpu_s, stages_s in (
+        ("plain loop", loop.per_minute, loop.cpu_s, loop.stages_s),
+        ("searching less", same.per_minute, same.cpu_s, same.stages_s),
+        ("build", measured.build_per_minute, measured.build_cpu_s, measured.build_stages_s),
+    ):
+        stages = ", ".join(f"{stage} {1000 * took_s:.0f}" for stage, took_s in stages_s.items())
+        table.add_row(name, f"{per_minute:.0f}", f"{1000 * cpu_s:.0f}", stages)
+    console = report_console(json_path)
+    console.print(table)
+    console.print(
+        f"{measured.times_plain_loop:.1f} times the plain loop, limited by: {measured.limit}. "
+        f"All {len(found.clips)} clips take {measured.all_hours:.1f} h at this rate."
+    )
 
 
 @main.command()

@@ -38,7 +38,8 @@ class Encoders:
     """
 
     def __init__(self, config: BuildConfig, device: str) -> None:
-        self._config, self._device = config, torch.device(device)
+        self._config, self.device = config, device
+        self._device = torch.device(device)
         self._precision = "bf16" if device == "cuda" else "fp32"
         faces, sound = config.visual_encoder, config.audio_encoder
         self._faces = OwnFaces(config) if is_own(faces) else HubFaces(config)

@@ -23,6 +23,7 @@ from dcet.dvcea.arrays_file import open_arrays, write_arrays
 from dcet.dvcea.clip_media import ClipMedia
 from dcet.dvcea.settings import BuildConfig
 from dcet.dvcea.speaker import Persons, find_speaker
+from dcet.dvcea.stopwatch import Stopwatch
 from dcet.runtime import Bundle
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
 from dcet.runtime.errors import DataError, InputError, UnusableMedia
@@ -43,10 +44,11 @@ class Prepared:
 
 
 class Preparer:
-    """Prepares clips, one after the other, in one process."""
+    """Prepares clips, one after the other, in one process. `watch` has how long that took."""
 
     def __init__(self, videos: Path, config: BuildConfig, device: str) -> None:
         self.videos, self._config = videos, config
+        self.watch = Stopwatch()
         self._finder = FaceFinder()
         bundle = Bundle.default()
         self._manifest, self._engine = bundle.manifest, bundle.engine("onnxruntime")
@@ -59,16 +61,20 @@ class Preparer:
     def prepare(self, clip: Clip) -> Prepared:
         """Decode a clip, tell the speaker. Raises DataError where it cannot be used."""
         path, config = self.videos / clip.source, self._config
-        media = ClipMedia(path, clip.part_us)
-        sound = media.sound()
+        with self.watch.of("decode"):
+            media = ClipMedia(path, clip.part_us)
+            sound = media.sound()
         pcm, audio_quality = _usable(sound.pcm)
         voice = None
         if len(pcm) and self._manifest.speech is not None:
-            voice = hear_voice(self._engine, self._manifest, pcm)
-        pictures = media.pictures(config.step_us // config.looks_per_step)
+            with self.watch.of("hear"):
+                voice = hear_voice(self._engine, self._manifest, pcm)
+        looks = media.pictures(config.step_us // config.looks_per_step)
+        pictures = self.watch.each("decode", looks)
         part_us = None if clip.part_us is None else clip.part_us[1] - clip.part_us[0]
         end_us = part_us or round(len(sound.pcm) * 1_000_000 / SAMPLE_RATE_HZ)
-        faces = find_speaker(pictures, voice, end_us, config, self._finder, self._persons)
+        with self.watch.of("faces"):
+            faces = find_speaker(pictures, voice, end_us, config, self._finder, self._persons)
         if faces.frames == 0 and sound.length_us == 0:
             why = "; ".join(media.damage) or "there is neither sound nor a picture in this part"
             raise UnusableMedia(f"{path}: nothing of it can be decoded ({why}); copy it again")

@@ -1,0 +1,64 @@
+"""How fast a build is, beside a plain loop: all figures in one report, and nothing left behind."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dcet.dvcea.cli import main
+from dcet.dvcea.settings import BuildConfig
+from dcet.dvcea.stopwatch import Stopwatch
+from tests.dvcea.test_annotations import MELD, table
+from tests.live.made_media import write_clip
+
+COUNT = 3
+
+
+def test_a_stage_within_another_counts_for_itself_alone() -> None:
+    watch = Stopwatch()
+
+    def slow() -> None:
+        time.sleep(0.02)
+
+    with watch.of("outer"):
+        for _ in watch.each("inner", (slow() for _ in range(3))):
+            pass
+    assert watch.took_s["inner"] >= 0.06
+    assert 0 < watch.took_s["outer"] < watch.took_s["inner"]
+
+
+def test_a_report_of_rates_by_stage(
+    config: BuildConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos, temporary = tmp_path / "videos", tmp_path / "tmp"
+    videos.mkdir()
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    for number in range(COUNT):
+        write_clip(videos / f"dia0_utt{number}.mp4", range(0, 400, 40), seconds=0.4)
+    rows = [("we are fine", "Ann", "joy", "positive", 0, number) for number in range(COUNT)]
+    annotations = table(tmp_path / "dev.csv", MELD, *rows)
+    (tmp_path / "config.json").write_text(json.dumps(asdict(config)), encoding="utf-8")
+    command = ["rate", "--input", str(videos), "--annotations", str(annotations), "--most", "2"]
+    command += ["--config", str(tmp_path / "config.json"), "--workers", "1"]
+    report = tmp_path / "rate.json"
+    result = CliRunner().invoke(main, [*command, "--json", str(report)])
+    assert result.exit_code == 0, result.output
+    found = json.loads(report.read_text(encoding="utf-8"))
+    assert found["schema"] == "dcet-dvcea/rate/1"
+    assert (found["utterances"], found["workers"]) == (2, 1)
+    assert found["media_s"] == pytest.approx(0.8, abs=0.1)  # whole frames of sound
+    for loop in ("plain_loop", "same_search_loop"):
+        assert set(found[loop]["stages_s"]) == {"decode", "hear", "faces", "encode", "write"}
+        by_stage_s = sum(found[loop]["stages_s"].values())
+        assert 0 < by_stage_s < 60 / found[loop]["per_minute"]
+    assert set(found["build_stages_s"]) == {"wait", "encode"}
+    ratio = found["build_per_minute"] / found["plain_loop"]["per_minute"]
+    assert found["times_plain_loop"] == pytest.approx(ratio)
+    assert found["all_hours"] == pytest.approx(COUNT / found["build_per_minute"] / 60)
+    assert found["limit"] in {*found["plain_loop"]["stages_s"], *found["build_stages_s"]}
+    assert f"limited by: {found['limit']}" in " ".join(result.output.split())
+    assert list(temporary.iterdir()) == []
