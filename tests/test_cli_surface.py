@@ -213,7 +213,7 @@ def test_an_output_does_not_take_the_place_of_an_input(report: Path, tmp_path: P
 def test_a_bundle_does_not_take_the_place_of_its_checkpoint_or_target(tmp_path: Path) -> None:
     target = tmp_path / "board.toml"
     shipped = files("dcet.targets") / "devices" / "cpu.toml"
-    target.write_text(shipped.read_text("utf-8", encoding="utf-8"), encoding="utf-8")
+    target.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
     line = message(run("dcet-export", "--target", target, "--output", target))
     assert f"take the place of {target}, which is read" in line
 

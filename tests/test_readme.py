@@ -54,7 +54,7 @@ def test_a_command_exists_with_its_options(line: str) -> None:
         return
     if name == "make":
         assert re.search(
-            rf"^{words[0]}:", (REPO / "Makefile").read_text("utf-8", encoding="utf-8"), re.MULTILINE
+            rf"^{words[0]}:", (REPO / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
         )
         return
     module, _, function = PROJECT["scripts"][name].partition(":")

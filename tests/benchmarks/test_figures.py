@@ -65,7 +65,7 @@ def test_a_row_has_machine_precision_engine_date_and_file(tmp_path: Path) -> Non
 
 def test_every_table_has_as_many_cells_in_every_line(tmp_path: Path) -> None:
     recorded = json.loads(
-        (REPO / "benchmarks" / "results" / "recorded.json").read_text("utf-8", encoding="utf-8")
+        (REPO / "benchmarks" / "results" / "recorded.json").read_text(encoding="utf-8")
     )
     assert recorded["schema"] == RECORDED_SCHEMA
     for table in recorded["tables"]:

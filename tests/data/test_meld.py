@@ -178,8 +178,7 @@ def test_meld_itself_joined_is_named(csv: Path) -> None:
         pytest.skip("DCET_DATA is not set, so there is no MELD to read")
     folder = Path(os.environ["DCET_DATA"], "meld")
     train, dev = (
-        (folder / f"{split}_sent_emo.csv").read_text("utf-8", encoding="utf-8")
-        for split in ("train", "dev")
+        (folder / f"{split}_sent_emo.csv").read_text(encoding="utf-8") for split in ("train", "dev")
     )
     csv.write_text(train.rstrip("\n") + "\n" + dev.partition("\n")[2], encoding="utf-8")
     with pytest.raises(errors.DuplicateTurn, match=r"line 9991: .*joined"):

@@ -37,7 +37,7 @@ def corpus(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Read]:
 
 
 def rewrite(file: Path, change: Callable[[str], str]) -> None:
-    file.write_bytes(change(file.read_text("utf-8", encoding="utf-8")).encode())
+    file.write_bytes(change(file.read_text(encoding="utf-8")).encode())
 
 
 def test_a_byte_order_mark_and_capitals_change_nothing(corpus: tuple[Path, Read]) -> None:
@@ -96,7 +96,7 @@ def test_names_of_files_are_checked(tmp_path: Path, reader: str, name: str) -> N
     folder, read = READERS[reader]
     write = write_recordings if reader == "actors" else write_senses
     file = write(tmp_path / "data") / folder / "labels.csv"
-    header, first, *rest = file.read_text("utf-8", encoding="utf-8").splitlines()
+    header, first, *rest = file.read_text(encoding="utf-8").splitlines()
     _, _, cells = first.partition(",")
     file.write_text("\n".join([header, f"{name},{cells}", *rest]), encoding="utf-8")
     expected = errors.PathOutside if "/" in name else errors.MalformedTable

@@ -22,7 +22,7 @@ def test_some_turns_and_all_trajectories_are_drawn(tiny: Path, tmp_path: Path) -
     for name in ("Mara", "Ilya", "Noor", "trajectories", "⋮ 4 turns before", "⋮ 18 more turns"):
         assert name in shown
     assert not re.search(
-        r"@font-face|@import|(url\(|href=)[\"']?http", file.read_text("utf-8", encoding="utf-8")
+        r"@font-face|@import|(url\(|href=)[\"']?http", file.read_text(encoding="utf-8")
     )
     CliRunner().invoke(demo.main, [str(tiny), "--svg", str(tmp_path / "again.svg")])
     assert (tmp_path / "again.svg").read_bytes() == file.read_bytes()

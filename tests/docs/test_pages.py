@@ -12,7 +12,7 @@ PAGES = [DOCS / "index.md", DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_python_blocks_run(page: Path) -> None:
     block = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-    blocks = block.findall(page.read_text("utf-8", encoding="utf-8"))
+    blocks = block.findall(page.read_text(encoding="utf-8"))
     assert blocks
     names: dict[str, object] = {}
     for code in blocks:

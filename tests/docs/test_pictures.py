@@ -20,10 +20,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_picture_in_the_repository_is_up_to_date(name: str, drawn: Path) -> None:
-    kept = (REPO / "docs" / "images" / f"{name}.svg").read_text("utf-8", encoding="utf-8")
-    assert kept == (drawn / f"{name}.svg").read_text("utf-8", encoding="utf-8"), (
-        "run: python docs/pictures"
-    )
+    kept = (REPO / "docs" / "images" / f"{name}.svg").read_text(encoding="utf-8")
+    assert kept == (drawn / f"{name}.svg").read_text(encoding="utf-8"), "run: python docs/pictures"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,12 +20,12 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     built = subprocess.run(command, cwd=REPO, capture_output=True, encoding="utf-8", check=False)
     assert built.returncode == 0, built.stderr
     reference = (tmp_path / "site" / "reference" / "runtime" / "index.html").read_text(
-        "utf-8", encoding="utf-8"
+        encoding="utf-8"
     )
     for name in ("Bundle", "Conversation", "Estimate", "Trajectory", "Features", "FaceFinder"):
         assert f'id="dcet.runtime.{name}"' in reference
     commands = (tmp_path / "site" / "reference" / "commands" / "index.html").read_text(
-        "utf-8", encoding="utf-8"
+        encoding="utf-8"
     )
     assert "<pre><code>dcet-finalize companion.dcet</code></pre>" in commands
     assert "Sentinel" not in commands

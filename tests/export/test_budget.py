@@ -96,7 +96,7 @@ def test_what_a_limit_leaves_out_is_named(
     bundle = Bundle.open(tmp_path / "x.dcet")
     rows = bundle.manifest.to_json()["modalities"]
     assert {name: row["limit"] for name, row in rows.items() if "limit" in row} == limits
-    schema = json.loads(Path("docs/bundle.schema.json").read_text("utf-8", encoding="utf-8"))
+    schema = json.loads(Path("docs/bundle.schema.json").read_text(encoding="utf-8"))
     Draft202012Validator(schema).validate(bundle.manifest.to_json())
     estimate = Conversation(bundle).turn("Ann", **fullest_turn(bundle))
     expected = {"audio": f"audio: the last {3 * wanted['audio']} s of 24 s are used"}

@@ -12,7 +12,7 @@ from dcet.runtime import Bundle
 from tests.live.scenes import push, sound, taken
 
 SCHEMA = json.loads(
-    (Path(__file__).parents[2] / "docs" / "events.schema.json").read_text("utf-8", encoding="utf-8")
+    (Path(__file__).parents[2] / "docs" / "events.schema.json").read_text(encoding="utf-8")
 )
 
 

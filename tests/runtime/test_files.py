@@ -45,7 +45,7 @@ def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     write_json(path, {"n": 1})
     write_json(path, {"name": "Zoë"})
-    assert json.loads(path.read_text("utf-8", encoding="utf-8")) == {"name": "Zoë"}
+    assert json.loads(path.read_text(encoding="utf-8")) == {"name": "Zoë"}
     assert names(tmp_path) == ["report.json"]
 
 
@@ -262,7 +262,7 @@ def test_no_other_module_makes_temporary_folders() -> None:
     sources = [
         path
         for path in repo.glob("*/dcet/**/*.py")
-        if "tempfile" in path.read_text("utf-8", encoding="utf-8")
+        if "tempfile" in path.read_text(encoding="utf-8")
     ]
     assert [path.name for path in sources] == ["files.py"]
 

@@ -20,7 +20,7 @@ SCHEMA = Path(__file__).parents[2] / "docs" / "bundle.schema.json"
 
 @pytest.fixture(scope="session")
 def schema() -> Any:
-    found = json.loads(SCHEMA.read_text("utf-8", encoding="utf-8"))
+    found = json.loads(SCHEMA.read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(found)
     return found
 

@@ -43,7 +43,7 @@ FULL_SCALE = 2**15 - 1
 def default_turns() -> Turns:
     """Make all 25 conversations, with audio and faces in most turns; this takes a few seconds."""
     conversations: dict[str, list[LabelledTurn]] = defaultdict(list)
-    script = files(__package__).joinpath("default_turns.jsonl").read_text("utf-8", encoding="utf-8")
+    script = files(__package__).joinpath("default_turns.jsonl").read_text(encoding="utf-8")
     for number, line in enumerate(script.splitlines()):
         row = json.loads(line)
         conversations[row.pop("conversation")].append(_turn(row, number))

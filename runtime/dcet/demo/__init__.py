@@ -17,7 +17,5 @@ def scripted_conversation() -> tuple[ScriptedTurn, ...]:
     For some turns the camera is in the dark or off, for others the room is loud or the microphone
     off.
     """
-    lines = json.loads(
-        files(__name__).joinpath("conversation.json").read_text("utf-8", encoding="utf-8")
-    )
+    lines = json.loads(files(__name__).joinpath("conversation.json").read_text(encoding="utf-8"))
     return tuple(ScriptedTurn(**line) for line in lines)
