@@ -12,7 +12,8 @@ import torch
 from click.testing import CliRunner, Result
 
 from dcet.training.cli import main
-from dcet.training.evaluate import evaluate_meld
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.evaluate_text import evaluate_dialogues
 from dcet.training.saved import encoder_run
 from dcet.training.saved.checkpoint import load, save
 from tests.tiny_senses import SHAPE
@@ -99,7 +100,7 @@ def test_evaluate_writes_the_agreed_keys(run: Path, dev: Path, tmp_path: Path) -
     assert set(figures["shift"]) == SHIFT_KEYS
     assert set(figures["confidence"]) == {"ece", "auc"}
     assert np.array(figures["confusion"]).sum() == figures["n"]
-    assert figures == json.loads(json.dumps(evaluate_meld(load(run), dev)))
+    assert figures == json.loads(json.dumps(evaluate_dialogues(load(run), dev, Corpus.read(dev))))
     assert "weighted_f1" in result.stdout
 
 

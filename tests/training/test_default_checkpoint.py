@@ -13,7 +13,8 @@ from dcet.training.corpora.faces import read_ferplus
 from dcet.training.corpora.speech import read_speech
 from dcet.training.dialogue.batches import examples
 from dcet.training.dialogue.forward import predict
-from dcet.training.evaluate import evaluate, evaluate_meld
+from dcet.training.evaluate import evaluate
+from dcet.training.evaluate_text import evaluate_dialogues
 from dcet.training.fusion.clips import encode_faces, encode_speech, halves
 from dcet.training.fusion.encoded_dialogues import encode_dialogues
 from dcet.training.fusion.figures import constructed_figures
@@ -89,7 +90,10 @@ def test_it_is_as_good_as_it_says(default: Checkpoint, remember: bool, part: str
     if "DCET_DATA" not in os.environ:
         pytest.skip("DCET_DATA is not set, so there is no MELD to measure it on")
     csv = Path(os.environ["DCET_DATA"], "meld", "dev_sent_emo.csv")
-    found, stated = evaluate_meld(default, csv, remember=remember), default.metrics[part]
+    found, stated = (
+        evaluate_dialogues(default, csv, Corpus.read(csv), remember=remember),
+        default.metrics[part],
+    )
     for key in ("weighted_f1", "macro_f1", "accuracy"):
         assert found[key] == pytest.approx(stated[key], abs=1e-3)
     assert found["n"] == stated["n"]

@@ -13,11 +13,12 @@ import torch
 from torch import nn
 
 from dcet.runtime.errors import ConfigError, DataError
+from dcet.training.corpora.corpus import Corpus
 from dcet.training.encoders.distill import DistillConfig, disagreement, distill
 from dcet.training.encoders.students import StudentAnswer
 from dcet.training.encoders.teacher_protocol import TeacherAnswer
 from dcet.training.encoders.teachers import find_teacher
-from dcet.training.evaluate import evaluate_meld
+from dcet.training.evaluate_text import evaluate_dialogues
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.text_classifier import TextClassifier
 from dcet.training.saved import checkpoint, encoder_run
@@ -63,7 +64,7 @@ def test_a_student_replaces_the_encoder_of_a_checkpoint(
             assert torch.equal(student.model.step.state_dict()[name], value)
     assert student.metrics == json.loads(json.dumps(figures))
     csv = data / "meld" / "dev_sent_emo.csv"
-    found = evaluate_meld(student, csv)
+    found = evaluate_dialogues(student, csv, Corpus.read(csv))
     assert found["nll"] == pytest.approx(figures["dev"]["nll"], abs=1e-3)
     with pytest.raises(Killed):
         distill(config, tmp_path / "other", KillIn(2))

@@ -16,7 +16,7 @@ from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.batches import Batch, collate, examples
 from dcet.training.dialogue.fit import drop_tokens, fit, new_model, parameter_groups
 from dcet.training.dialogue.objective import Objective
-from dcet.training.evaluate import evaluate_meld
+from dcet.training.evaluate_text import evaluate_dialogues
 from dcet.training.run import resume
 from dcet.training.run.loop import schedule
 from dcet.training.saved import checkpoint
@@ -126,7 +126,9 @@ def test_training_learns_what_there_is_to_learn(meld: Path, bert: Path, tmp_path
     # What is kept is the best epoch, with the prior's bias added after training.
     loaded = checkpoint.load(tmp_path / "run")
     loaded.model.step.heads.calibration_bias.zero_()
-    kept = evaluate_meld(loaded, meld / "dev_sent_emo.csv")
+    kept = evaluate_dialogues(
+        loaded, meld / "dev_sent_emo.csv", Corpus.read(meld / "dev_sent_emo.csv")
+    )
     assert kept["weighted_f1"] == pytest.approx(best, abs=0.03)  # weights are kept in FP16
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,11 +19,10 @@ def batch(meld: Path) -> Batch:
     return collate(examples(Corpus.of_meld(meld, "dev"), wordpiece()))
 
 
-def objective(**changes: float) -> Objective:
+def objective(**changes: Any) -> Objective:
     torch.manual_seed(0)
-    return Objective(
-        8, **({"smoothing": 0.1, "soft_share": 0.5, "contrast": 0.1, "alone": 0.5} | changes)
-    )
+    weights = {"smoothing": 0.1, "soft_share": 0.5, "contrast": 0.1, "alone": 0.5}
+    return Objective(8, **(weights | changes))
 
 
 def outputs(batch: Batch, *, sure: float = 0.0) -> Outputs:
@@ -95,3 +95,14 @@ def test_contrast_without_a_pair_is_nought_and_can_be_differentiated() -> None:
     assert loss.item() == 0
     assert points.grad is not None
     assert not points.grad.any()
+
+
+def test_a_habit_is_part_of_the_loss_and_only_the_first_corpus_has_sentiment(batch: Batch) -> None:
+    habits = torch.zeros(2, 7)
+    habits[1, 3] = 2.0
+    learner = objective(habits=habits, contrast=0.0, alone=0.0)
+    wrong = replace(outputs(batch, sure=1.0), sentiment=batch.sentiment + 1)
+    other = replace(batch, source=torch.ones_like(batch.emotion))
+    shifted = replace(wrong, logits=wrong.logits + habits[1], sentiment=batch.sentiment)
+    assert torch.allclose(learner(wrong, other), learner(shifted, batch))
+    assert "habits" not in learner.state_dict()  # runs begun before can be resumed

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from dcet.runtime.errors import ConfigError
+from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.fit import fit
 from dcet.training.dialogue.select import select
-from dcet.training.evaluate import evaluate_meld
+from dcet.training.evaluate_text import evaluate_dialogues
 from dcet.training.saved import checkpoint
 from tests.tiny_training import TINY, quiet, tiny_config
 
@@ -64,7 +65,9 @@ def test_the_average_is_kept_where_it_is_best(
     name = "step.memory.write.weight"
     mean = (states[0][name] + states[1][name]) / 2
     assert torch.allclose(kept.model.state_dict()[name], mean, atol=1e-3)
-    figures = evaluate_meld(kept, meld / "dev_sent_emo.csv")
+    figures = evaluate_dialogues(
+        kept, meld / "dev_sent_emo.csv", Corpus.read(meld / "dev_sent_emo.csv")
+    )
     assert figures["nll"] == pytest.approx(metrics["dev"]["nll"], abs=1e-3)
 
 

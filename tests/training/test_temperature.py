@@ -12,7 +12,7 @@ from dcet.data.meld import Dialogue, Utterance
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.temperature import calibrate, fit_temperature, prior_bias
-from dcet.training.evaluate import evaluate_meld
+from dcet.training.evaluate_text import evaluate_dialogues
 from dcet.training.saved.checkpoint import load
 
 
@@ -63,13 +63,13 @@ def test_calibration_lowers_the_loss_and_is_kept(folder: Path, meld: Path) -> No
     heads = loaded.model.step.heads
     heads.calibration_bias.zero_()
     heads.calibration_scale.fill_(9.0)
-    worse = evaluate_meld(loaded, csv)
+    worse = evaluate_dialogues(loaded, csv, dev)
     figures = calibrate(folder, dev, torch.zeros(7))
     assert figures["dev"]["nll"] < worse["nll"]
     assert figures["dev"]["confusion"] == worse["confusion"]  # a scale changes no decision
     kept = load(folder)
     assert kept.metrics == json.loads(json.dumps(figures))
-    again = evaluate_meld(kept, csv)
+    again = evaluate_dialogues(kept, csv, dev)
     assert again["nll"] == pytest.approx(figures["dev"]["nll"], abs=1e-3)  # kept in FP16
-    reset = evaluate_meld(kept, csv, remember=False)
+    reset = evaluate_dialogues(kept, csv, dev, remember=False)
     assert reset["nll"] == pytest.approx(figures["dev_memory_reset"]["nll"], abs=1e-3)

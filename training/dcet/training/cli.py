@@ -17,7 +17,7 @@ from dcet.runtime.extras import need
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.cli_device import need_training, on_device
 from dcet.training.cli_output import number, progress_bar, show
-from dcet.training.corpora.registry import MODALITY_OF
+from dcet.training.corpora.registry import MODALITY_OF, TALK
 from dcet.training.settings import read_settings, settings_from
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--text-encoder",
                 required=True,
                 type=MODEL,
-                help="Hugging Face encoder, by hub id or folder.",
+                help="Hugging Face encoder, by hub id or folder; or a checkpoint (a folder, a "
+                "run, or `default`), to go on from its encoder and memory.",
             ),
             click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP),
             click.option("--epochs", default=5, show_default=True, type=EPOCHS, help=EPOCHS_HELP),
@@ -88,6 +89,22 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+CONFIG = click.option(
+    "--config",
+    "changes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON with other settings to change; config.json of a run names them all.",
+)
+LICENCE = click.option(
+    "--licence",
+    "licences",
+    multiple=True,
+    metavar="NAME=LICENCE",
+    callback=_by_name,
+    help="Licence of the data, kept with the weights; repeatable.",
+)
+
+
 MELD = click.Path(exists=True, file_okay=False)
 MELD_HELP = "Folder of {train,dev}_sent_emo.csv."
 
@@ -101,7 +118,15 @@ MELD_HELP = "Folder of {train,dev}_sent_emo.csv."
     "are trained; --text-encoder is the one that made those of the text.",
 )
 @fit_options
+@click.option(
+    "--also",
+    multiple=True,
+    type=click.Choice(list(TALK)),
+    help="Corpus of talk at large to train on besides MELD; repeatable.",
+)
+@click.option("--texts", type=MELD, help="Folder of the files of --also, such as xed.csv.")
 @click.option("--output", required=True, type=RUN, help=RUN_HELP)
+@CONFIG
 @click.option(
     "--soft-labels",
     type=click.Path(dir_okay=False),
@@ -125,6 +150,9 @@ def fit(
     dvcea: str | None,
     soft_labels: str | None,
     device: "torch.device",
+    also: tuple[str, ...],
+    texts: str | None,
+    changes: Path | None,
     **options: Any,
 ) -> None:
     """Train text encoder, fusion and memory together; keep the best epoch on dev.
@@ -138,19 +166,24 @@ def fit(
     """
     if (meld is None) == (dvcea is None):
         raise click.UsageError("expected one of --meld and --dvcea")
-    if dvcea is not None and soft_labels is not None:
-        raise click.UsageError("--soft-labels is for --meld")
+    if dvcea is not None and (soft_labels is not None or also):
+        raise click.UsageError("--soft-labels and --also are for --meld")
     # torch takes seconds: only when asked for
     from dcet.training.dialogue.fit import FitConfig
     from dcet.training.dialogue.fit import fit as fit_text
     from dcet.training.dialogue.fit_dvcea import FitDvceaConfig, fit_dvcea
 
+    options |= {} if changes is None else read_settings(changes)
     with vocabulary_advice(KEEP_ALL_WORDS), progress_bar() as progress:
         if dvcea is not None:
-            figures = fit_dvcea(FitDvceaConfig(dvcea=dvcea, **options), output, progress, device)
+            options |= {"dvcea": dvcea}
+            features_config = settings_from(FitDvceaConfig, options, "--config")
+            figures = fit_dvcea(features_config, output, progress, device)
         else:
             options |= {"meld": meld, "soft_labels": soft_labels, "vocabulary": vocabulary or None}
-            figures = fit_text(FitConfig(**options), output, progress, device)
+            options |= {"also": also, "texts": texts}
+            config = settings_from(FitConfig, options, "--config")
+            figures = fit_text(config, output, progress, device)
     show(figures, json_path)
 
 
@@ -263,22 +296,6 @@ def calibrate(
         status(f"{checkpoint} on dev")
         figures = recalibrate(checkpoint, meld, output, device)
     show(figures, json_path)
-
-
-CONFIG = click.option(
-    "--config",
-    "changes",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON with other settings to change; config.json of a run names them all.",
-)
-LICENCE = click.option(
-    "--licence",
-    "licences",
-    multiple=True,
-    metavar="NAME=LICENCE",
-    callback=_by_name,
-    help="Licence of the data, kept with the weights; repeatable.",
-)
 
 
 def run_options(command: Callable[..., None]) -> Callable[..., None]:

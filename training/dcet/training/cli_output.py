@@ -13,7 +13,9 @@ from dcet.runtime.cli.output import STDOUT, make_console, output_json
 from dcet.runtime.labels import EMOTIONS
 
 ROWS = ("n", "weighted_f1", "macro_f1", "accuracy", "uar", "ece", "nll")
+TALK_ROWS = ("micro_f1_without_neutral",)
 GROUPS = (
+    ("same_label", ("recogniser_a", "recogniser_b")),
     ("confidence", ("ece", "auc")),
     ("sentiment", ("mae", "pearson", "ccc")),
     ("shift", ("f1", "always_yes_f1", "auc", "average_precision", "ece", "base_rate")),
@@ -57,7 +59,7 @@ def show(figures: Mapping[str, Any], json_path: Path | None) -> None:
         return
     parts = figures.values()
     table = Table("", *figures)
-    for row in ROWS:
+    for row in ROWS + tuple(row for row in TALK_ROWS if all(row in part for part in parts)):
         table.add_row(row, *(_with_interval(part, row) for part in parts))
     for emotion in EMOTIONS:
         table.add_row(f"f1 {emotion}", *(number(part["per_class_f1"][emotion]) for part in parts))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from dcet.data.meld import Dialogue, Utterance, read_meld
 from dcet.runtime.errors import DataError
 from dcet.runtime.labels import EMOTIONS
+from dcet.training.corpora.registry import TALK, folder_of
+from dcet.training.corpora.talk import read_talk
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class Corpus:
 
     dialogues: Sequence[Dialogue]
     soft: NDArray[np.float32]  # (n, 7) probabilities of other models; zeros where there are none
+    source: int = 0  # which of several corpora that are trained on together
 
     @classmethod
     def read(cls, csv: Path, *, soft_labels: Path | None = None) -> "Corpus":
@@ -36,6 +39,27 @@ class Corpus:
     def of_meld(cls, folder: Path, split: str, *, soft_labels: Path | None = None) -> "Corpus":
         """Read `split`_sent_emo.csv in MELD's folder."""
         return cls.read(folder / f"{split}_sent_emo.csv", soft_labels=soft_labels)
+
+    @classmethod
+    def of_talk(
+        cls, name: str, folder: Path, split: str, *, source: int = 0, column: str = "text"
+    ) -> "Corpus":
+        """Read a split of a corpus of talk at large, as `read_talk`."""
+        dialogues = read_talk(name, folder, split, column)
+        rows = 1 + max(turn.row for dialogue in dialogues for turn in dialogue.turns)
+        return cls(dialogues, np.zeros((rows, len(EMOTIONS)), np.float32), source)
+
+    @classmethod
+    def of_text(cls, name: str, data: Path, split: str) -> "Corpus":
+        """Read a split of any corpus of text in `data`, the folder that holds their folders."""
+        if name in TALK:
+            return cls.of_talk(name, folder_of(data, "text"), split)
+        return cls.of_meld(folder_of(data, name), split)
+
+    @property
+    def turns(self) -> list[Utterance]:
+        """All utterances, in order."""
+        return [turn for dialogue in self.dialogues for turn in dialogue.turns]
 
     def only(self, dialogues: Sequence[Dialogue]) -> "Corpus":
         """Return the corpus with some of its dialogues; their rows stay as they are."""

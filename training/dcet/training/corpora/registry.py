@@ -5,11 +5,16 @@ from pathlib import Path
 
 MODALITY_OF = {
     "meld": "text",
+    "goemotions": "text",
+    "xed": "text",
+    "dailydialog": "text",
+    "topical_chat": "text",
     "crema_d": "audio",
     "ravdess": "audio",
     "emogator": "audio",
     "ferplus": "face",
 }
+TALK = ("goemotions", "xed", "dailydialog", "topical_chat")  # text from outside MELD
 NEVER_THERE: Mapping[str, Collection[str]] = {"crema_d": ("surprise",)}  # not among those acted
 
 

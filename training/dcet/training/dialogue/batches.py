@@ -1,5 +1,6 @@
 """Dialogues as tensors, for training and evaluation."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ class Example:
     sentiment: Tensor  # (T,)
     previous: Tensor  # (T,) place of the speaker's previous turn, or NONE
     soft: Tensor  # (T, 7)
+    texts: tuple[str, ...] = ()  # T, where they are known
+    source: int = 0  # of its corpus, where several are trained on
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Batch:
     sentiment: Tensor  # (N,)
     previous: Tensor  # (N,) place of the speaker's previous turn in the N, or NONE
     soft: Tensor  # (N, 7)
+    texts: list[str]  # N, or none
+    source: Tensor  # (N,)
 
 
 def examples(corpus: Corpus, tokenizer: Tokenizer) -> list[Example]:
@@ -61,6 +66,8 @@ def examples(corpus: Corpus, tokenizer: Tokenizer) -> list[Example]:
                 sentiment=torch.tensor([float(turn.sentiment) for turn in turns]),
                 previous=torch.tensor(previous),
                 soft=torch.from_numpy(corpus.soft[rows]),
+                texts=tuple(turn.text for turn in turns),
+                source=corpus.source,
             )
         )
     return made
@@ -90,6 +97,8 @@ def collate(items: Sequence[Example]) -> Batch:
             name: torch.cat([getattr(item, name) for item in items])
             for name in ("emotion", "sentiment", "soft")
         },
+        texts=[text for item in items for text in item.texts],
+        source=torch.tensor([item.source for item in items]).repeat_interleave(lengths),
     )
 
 
@@ -110,6 +119,45 @@ def shuffled_chunks(
     chunks = [order[start : start + size] for start in range(0, len(order), size)]
     for chunk in torch.randperm(len(chunks), generator=generator).tolist():
         yield chunks[chunk]
+
+
+def mixed_batches(
+    items: Sequence[Example], size: int, share: float, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Yield batches of one source each, in random order, of about as many turns.
+
+    size: dialogues of a batch of source 0, all of which are used
+    share: of the batches of each other source that are used, drawn anew each time
+    """
+    chunks = []
+    for places, dialogues in zip(*_by_source(items, size), strict=True):
+        some = list(shuffled_chunks([items[i] for i in places], dialogues, generator))
+        used = len(some) if items[places[0]].source == 0 else math.ceil(share * len(some))
+        chunks += [[places[i] for i in chunk] for chunk in some[:used]]
+    for chosen in torch.randperm(len(chunks), generator=generator).tolist():
+        yield collate([items[i] for i in chunks[chosen]])
+
+
+def count_mixed_batches(items: Sequence[Example], size: int, share: float) -> int:
+    """Return how many batches `mixed_batches` yields."""
+    counts = [
+        math.ceil(len(places) / dialogues)
+        for places, dialogues in zip(*_by_source(items, size), strict=True)
+    ]
+    return counts[0] + sum(math.ceil(share * count) for count in counts[1:])
+
+
+def _by_source(items: Sequence[Example], size: int) -> tuple[list[list[int]], list[int]]:
+    """Return the places of each source's dialogues, and how many of them make a batch."""
+    places: dict[int, list[int]] = {}
+    for place, item in enumerate(items):
+        places.setdefault(item.source, []).append(place)
+    turns = [
+        sum(len(items[i].tokens) for i in places[source]) / len(places[source])
+        for source in sorted(places)
+    ]
+    sizes = [max(1, round(size * turns[0] / mean)) for mean in turns]
+    return [places[source] for source in sorted(places)], sizes
 
 
 def in_order(items: Sequence[Example], size: int) -> Iterator[Batch]:

@@ -1,11 +1,11 @@
 """Training of text encoder, fusion and memory together, over whole dialogues."""
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
@@ -14,15 +14,22 @@ from torch import Tensor, nn
 
 from dcet.data.meld import Dialogue
 from dcet.data.metrics import conversation_metrics
+from dcet.runtime.errors import ConfigError
+from dcet.training.augment.text_errors import Recogniser
 from dcet.training.corpora.classes import check_classes
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.device import CPU
-from dcet.training.dialogue.batches import Batch, examples, shuffled_batches
+from dcet.training.dialogue.batches import (
+    Batch,
+    count_mixed_batches,
+    examples,
+    mixed_batches,
+)
 from dcet.training.dialogue.forward import forward, predict
 from dcet.training.dialogue.keep_best import keep_best
-from dcet.training.dialogue.objective import Objective
+from dcet.training.dialogue.objective import Objective, label_habits
 from dcet.training.dialogue.temperature import calibrate, prior_bias
-from dcet.training.network.model import Dcet, ModelConfig
+from dcet.training.network.model import Dcet, Heads, ModelConfig
 from dcet.training.network.vocabulary import prune_vocabulary
 from dcet.training.run.loop import Judgement, Training, train
 from dcet.training.run.parameter_groups import layer_groups
@@ -30,6 +37,7 @@ from dcet.training.run.progress import Progress
 from dcet.training.run.run_config import RunConfig
 from dcet.training.run.run_folder import check_run
 from dcet.training.saved import checkpoint
+from dcet.training.saved.encoder_run import kind_of
 from dcet.training.settings import Count, Seed, Share, Weight
 
 
@@ -38,7 +46,11 @@ class FitConfig(RunConfig):
     """The settings of a run of `fit`. Written into the run as config.json."""
 
     meld: str  # folder of {train,dev}_sent_emo.csv
-    text_encoder: str
+    text_encoder: str  # Hugging Face id or folder, or a checkpoint to go on from
+    also: Sequence[str] = ()  # corpora of talk at large
+    texts: str | None = None  # folder of their files
+    also_share: Share = 1.0  # of their batches that an epoch takes, drawn anew each time
+    recognised: Share = 0.3  # share of the utterances that are as a speech recogniser writes them
     initial_seed: Seed = 0  # of the first weights; the same for runs that are to be averaged
     epochs: Count = 5
     dialogues_per_batch: Count = 8
@@ -83,8 +95,10 @@ def fit_split(
     progress: Progress,
     device: torch.device = CPU,
 ) -> Mapping[str, Any]:
-    """Do as `fit`, on any two sets of dialogues."""
+    """Do as `fit`, on any two sets of dialogues, and on `config.also`."""
     check_run(run, config)
+    if config.also and config.texts is None:
+        raise ConfigError(f"--also {config.also[0]}: expected --texts, the folder of its files")
     emotions = [turn.emotion for dialogue in train_split.dialogues for turn in dialogue.turns]
     check_classes(torch.tensor(emotions), "meld, train")
     training = DialogueTraining(config, run / "checkpoint", train_split, dev)
@@ -104,7 +118,11 @@ class DialogueTraining(Training[Batch]):
         self.config, self.kept, self.dev = config, kept, dev
         torch.manual_seed(config.initial_seed)
         self.network, self.tokenizer = new_model(config, train_split.dialogues)
-        self.items = examples(train_split, self.tokenizer)
+        splits = [train_split]
+        for source, name in enumerate(config.also, start=1):
+            splits.append(Corpus.of_talk(name, Path(config.texts or ""), "train", source=source))
+        self.items = [item for split in splits for item in examples(split, self.tokenizer)]
+        self.recogniser = Recogniser(text for item in self.items for text in item.texts)
         self.dev_items = examples(dev, self.tokenizer)
         self.objective = Objective(
             self.network.config.width,
@@ -112,25 +130,43 @@ class DialogueTraining(Training[Batch]):
             soft_share=config.soft_share,
             contrast=config.contrast,
             alone=config.alone,
+            habits=label_habits(
+                [torch.tensor([turn.emotion for turn in split.turns]) for split in splits]
+            ),
         )
         self.modules = {"model": self.network, "objective": self.objective}
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.network, self.objective, config), weight_decay=config.weight_decay
         )
         self.clipped = list(self.network.parameters())
-        self.batches_per_epoch = math.ceil(len(self.items) / config.dialogues_per_batch)
+        self.batches_per_epoch = count_mixed_batches(
+            self.items, config.dialogues_per_batch, config.also_share
+        )
         self.notes = {"best": {}}
         masks = (self.tokenizer.token_to_id(token) for token in ("[MASK]", "<mask>"))
         self.mask_id = next((id for id in masks if id is not None), None)
 
     def batches(self, seed: int) -> Iterator[Batch]:
         order = torch.Generator().manual_seed(seed)
-        return shuffled_batches(self.items, self.config.dialogues_per_batch, order)
+        return mixed_batches(
+            self.items, self.config.dialogues_per_batch, self.config.also_share, order
+        )
 
     def loss(self, batch: Batch) -> Tensor:
-        noisy = drop_tokens(batch, self.config.token_dropout, self.mask_id)
+        heard = self._heard(batch)
+        noisy = drop_tokens(heard, self.config.token_dropout, self.mask_id)
         loss: Tensor = self.objective(forward(self.network, noisy), noisy)
         return loss
+
+    def _heard(self, batch: Batch) -> Batch:
+        """Write some of the utterances as a speech recogniser does."""
+        random = Random(int(torch.randint(2**31, ())))
+        tokens = list(batch.tokens)
+        for place, text in enumerate(batch.texts):
+            if random.random() < self.config.recognised:
+                written = self.recogniser.write(text, random)
+                tokens[place] = tuple(self.tokenizer.encode(written).ids)
+        return dataclasses.replace(batch, tokens=tokens)
 
     def judge(self, epoch: int) -> Judgement:
         predictions = predict(self.network, self.dev_items)
@@ -150,6 +186,8 @@ class DialogueTraining(Training[Batch]):
 
 def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, Tokenizer]:
     """Make the untrained network around its text encoder, its vocabulary cut to size."""
+    if config.text_encoder == "default" or kind_of(Path(config.text_encoder)) == "checkpoint":
+        return _begun(config.text_encoder)
     model, tokenizer = checkpoint.from_encoder(config.text_encoder, config.model)
     if config.vocabulary and config.vocabulary < tokenizer.get_vocab_size():
         backbone = model.text.backbone
@@ -164,6 +202,17 @@ def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, T
         backbone.set_input_embeddings(embeddings)
         backbone.config.vocab_size = embeddings.num_embeddings
     return model, tokenizer
+
+
+def _begun(name: str) -> tuple[Dcet, Tokenizer]:
+    """Take text encoder and step of a checkpoint, without what was fitted to dev."""
+    loaded = checkpoint.load(name)
+    model = Dcet(loaded.model.config, loaded.model.text.backbone)
+    model.step = loaded.model.step
+    fitted = dict(model.step.heads.named_buffers())
+    for buffer, neutral in Heads(model.config).named_buffers():
+        fitted[buffer].copy_(neutral)
+    return model, loaded.tokenizer
 
 
 def parameter_groups(model: Dcet, objective: Objective, config: FitConfig) -> list[dict[str, Any]]:

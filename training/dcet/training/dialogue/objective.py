@@ -1,5 +1,7 @@
 """The loss that training on dialogues minimises."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax, one_hot
@@ -16,21 +18,40 @@ class Objective(nn.Module):
     (deep supervision); it is not part of the model. Labels are smoothed, and where `batch.soft`
     holds out-of-fold predictions, mixed with them: annotators of
     MELD agree only fairly (its paper reports a Fleiss' kappa of 0.43).
+
+    Corpora have label habits of their own. Where several are trained on, the logits of each are
+    shifted by how often it names each emotion against how often the first does (logit adjustment,
+    Menon et al., ICLR 2021); the shift is part of the loss alone. Sentiment is labelled in the
+    first alone.
     """
 
+    habits: Tensor  # (sources, 7)
+
     def __init__(
-        self, width: int, *, smoothing: float, soft_share: float, contrast: float, alone: float
+        self,
+        width: int,
+        *,
+        smoothing: float,
+        soft_share: float,
+        contrast: float,
+        alone: float,
+        habits: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.alone = nn.Linear(width, len(EMOTIONS))
         self.smoothing, self.soft_share = smoothing, soft_share
         self.contrast_weight, self.alone_weight = contrast, alone
+        self.register_buffer(
+            "habits", torch.zeros(1, len(EMOTIONS)) if habits is None else habits, persistent=False
+        )
 
     def forward(self, outputs: Outputs, batch: Batch) -> Tensor:
-        target = self.targets(batch)
-        loss = cross_entropy(outputs.logits, target)
-        loss = loss + self.alone_weight * cross_entropy(self.alone(outputs.utterances), target)
-        loss = loss + 0.5 * (outputs.sentiment - batch.sentiment).square().mean()
+        target, habit = self.targets(batch), self.habits[batch.source]
+        loss = cross_entropy(outputs.logits + habit, target)
+        alone = self.alone(outputs.utterances) + habit
+        loss = loss + self.alone_weight * cross_entropy(alone, target)
+        apart = (outputs.sentiment - batch.sentiment).square() * (batch.source == 0)
+        loss = loss + 0.5 * apart.mean()
         if self.contrast_weight:
             loss = loss + self.contrast_weight * supervised_contrast(
                 outputs.utterances, batch.emotion
@@ -54,3 +75,12 @@ def supervised_contrast(embeddings: Tensor, labels: Tensor, temperature: float =
     pairs = positive.sum(dim=-1)
     pulled = (log_softmax(logits, dim=-1) * positive).sum(dim=-1)[pairs > 0] / pairs[pairs > 0]
     return -pulled.mean() if len(pulled) else embeddings.sum() * 0
+
+
+def label_habits(emotions: Sequence[Tensor]) -> Tensor:
+    """Return the `habits` of an Objective from the labels (n,) of each corpus: (sources, 7)."""
+    shares = torch.stack(
+        [torch.bincount(labels, minlength=len(EMOTIONS)) / len(labels) for labels in emotions]
+    )
+    logs = shares.clamp_min(1e-3).log()
+    return logs - logs[0]

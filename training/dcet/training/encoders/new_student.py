@@ -101,18 +101,16 @@ def _text_student(
 ) -> Student:
     text_config = settings_from(TextConfig, shape, _source_of_shape(teachers))
     dataset: CorruptedTexts | PlainTexts
-    dev = None
+    data = Path(config.data)
+    dev = {name: Corpus.of_text(name, data, "dev") for name in config.corpora}
     if config.corpora:
-        folder = folder_of(Path(config.data), "meld")
-        corpus = Corpus.of_meld(folder, "train")
-        turns = [turn for dialogue in corpus.dialogues for turn in dialogue.turns]
+        turns = [t for name in config.corpora for t in Corpus.of_text(name, data, "train").turns]
         texts = [turn.text for turn in turns]
         emotion = torch.tensor([turn.emotion for turn in turns])
-        check_classes(emotion, "meld, train")
+        check_classes(emotion, f"{', '.join(config.corpora)}, train")
         dataset = CorruptedTexts(texts, emotion) if teachers else PlainTexts(texts, emotion)
-        dev = Corpus.of_meld(folder, "dev")
     else:
-        texts = read_lines(Path(config.data))
+        texts = read_lines(data)
         dataset = CorruptedTexts(texts)
     if text_config.encoder != "teacher":
         option = "--student: encoder" if teachers else "--text-encoder"

@@ -65,7 +65,7 @@ class CheckpointStudent:
         encoder: TextEncoder,
         tokenizer: Tokenizer,
         dataset: Dataset,
-        dev: Corpus | None,
+        dev: Mapping[str, Corpus],  # by the corpus's name
         licences: Mapping[str, str],
     ) -> None:
         self.network = copy.deepcopy(teacher.model).requires_grad_(False)
@@ -81,7 +81,7 @@ class CheckpointStudent:
         return StudentAnswer(features, first_turn_logits(self.network.step, first_turns))
 
     def keep(self, folder: Path) -> Figures:
-        """Write a whole checkpoint, its calibration fitted anew where there is a dev split."""
+        """Write a whole checkpoint, its calibration fitted anew to the first dev split there is."""
         checkpoint.save(
             folder,
             Checkpoint(
@@ -92,9 +92,10 @@ class CheckpointStudent:
                 licences=self.licences,
             ),
         )
-        if self.dev is None:
+        if not self.dev:
             return {}
-        return calibrate(folder, self.dev, self.teacher.model.step.heads.calibration_bias)
+        first = next(iter(self.dev.values()))
+        return calibrate(folder, first, self.teacher.model.step.heads.calibration_bias)
 
 
 class TextStudent:
@@ -105,7 +106,7 @@ class TextStudent:
         network: TextClassifier,
         tokenizer: Tokenizer,
         dataset: Dataset,
-        dev: Corpus | None,
+        dev: Mapping[str, Corpus],  # by the corpus's name
         licences: Mapping[str, str],
     ) -> None:
         self.network, self.tokenizer, self.dataset, self.dev = network, tokenizer, dataset, dev
@@ -117,9 +118,10 @@ class TextStudent:
         return StudentAnswer(features, self.network.head(features))
 
     def keep(self, folder: Path) -> Figures:
-        figures = {}
-        if self.dev is not None:
-            figures["meld"] = judge_texts(self.network, self.tokenizer, self.dev)
+        figures = {
+            corpus: judge_texts(self.network, self.tokenizer, split)
+            for corpus, split in self.dev.items()
+        }
         encoder_run.save(
             folder,
             EncoderRun(

@@ -3,8 +3,9 @@
 import torch
 
 # By the names of `torch.cpu.get_capabilities`. Anywhere else bfloat16 is emulated, and a
-# convolution takes ten times what it takes in float.
-BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
+# convolution takes ten times what it takes in float. AVX-512's instructions alone do not pay: a
+# text encoder learns in 1.5 s there with them, in 0.8 s without.
+BF16_INSTRUCTIONS = ("amx_bf16", "bf16")
 
 
 def mixed_precision(device: torch.device, *, enabled: bool = True) -> torch.autocast:

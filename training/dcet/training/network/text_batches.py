@@ -11,7 +11,7 @@ from dcet.training.device import device_of
 from dcet.training.network.mixed_precision import mixed_precision
 from dcet.training.network.model import TextEncoder
 
-UTTERANCES_AT_ONCE = 40  # of similar length: short ones do not pay for the padding of long ones
+UTTERANCES_AT_ONCE = 20  # of similar length: short ones do not pay for the padding of long ones
 TEXTS_AT_ONCE = 16  # single texts of a batch differ in length more than those of dialogues
 
 

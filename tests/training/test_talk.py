@@ -1,0 +1,233 @@
+"""Talk at large: reading it, and training and judging on it beside MELD."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from dcet.runtime.errors import DataError, MissingColumn, UnknownLabel
+from dcet.runtime.labels import EMOTIONS
+from dcet.training.cli import main
+from dcet.training.corpora.corpus import Corpus
+from dcet.training.corpora.talk import read_talk
+from dcet.training.dialogue.batches import (
+    Example,
+    collate,
+    count_mixed_batches,
+    examples,
+    mixed_batches,
+)
+from dcet.training.dialogue.fit import DialogueTraining
+from dcet.training.dialogue.objective import label_habits
+from dcet.training.evaluate_text import micro_f1_without_neutral
+from dcet.training.saved import checkpoint
+from tests.tiny_training import tiny_config, untrained, wordpiece, write_bert
+
+LINES = {
+    "goemotions_train.csv": "text,labels,labels_raw",
+    "goemotions_dev.csv": "text,labels,labels_raw",
+    "xed.csv": "text,labels,labels_raw",
+}
+TURNS = {
+    "dailydialog_part1k.csv": "dialogue,turn,speaker,text,emotion",
+    "dailydialog_dev.csv": "dialogue,turn,speaker,text,emotion",
+    "topical_chat_dev.csv": "dialogue,turn,speaker,text,emotion,label_raw",
+    "topical_chat_recognised.csv": "dialogue,turn,speaker,text,recogniser_a,recogniser_b,emotion",
+}
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "text"
+    folder.mkdir()
+    for name, header in LINES.items():
+        rows = [f"i am so {feeling} {n},{feeling},x" for n in range(6) for feeling in EMOTIONS]
+        (folder / name).write_text("\n".join([header, *rows]), encoding="utf-8")
+    for name, header in TURNS.items():
+        extra = ",we are" * (header.count(",") - 4)
+        rows = [
+            f"{dialogue},{turn},{'AB'[turn % 2]},are you {feeling}{extra},{feeling}"
+            for dialogue in range(12)
+            for turn, feeling in enumerate(EMOTIONS[dialogue % 3 : dialogue % 3 + 4])
+        ]
+        if name == "topical_chat_dev.csv":
+            rows = [row.replace(",we are", "") + ",raw" for row in rows]
+        (folder / name).write_text("\n".join([header, *rows]), encoding="utf-8")
+    return folder
+
+
+def rows_of(folder: Path, rows: str, name: str = "xed.csv") -> Path:
+    (folder / name).write_text(f"text,labels,labels_raw\n{rows}\n", encoding="utf-8")
+    return folder
+
+
+def test_a_line_is_a_dialogue_and_what_has_two_labels_or_no_letter_is_left_out(
+    tmp_path: Path,
+) -> None:
+    lines = '"oh, no",fear,x\nboth,joy|anger,x\n"...",anger,x\nyes,joy,x\n'
+    found = read_talk("xed", rows_of(tmp_path, "first,joy,x\n" + lines), "train")
+    assert [[(turn.text, EMOTIONS[turn.emotion]) for turn in d.turns] for d in found] == [
+        [("oh no", "fear")],  # xed's neutral lines have no commas, so none has
+        [("yes", "joy")],
+    ]
+
+
+def test_commas_stay_where_they_mean_nothing(tmp_path: Path) -> None:
+    folder = rows_of(tmp_path, '"oh, no",fear,x', "goemotions_train.csv")
+    (dialogue,) = read_talk("goemotions", folder, "train")
+    assert dialogue.turns[0].text == "oh, no"
+
+
+def test_turns_of_a_dialogue_stay_together_and_have_speakers(texts: Path) -> None:
+    first = read_talk("dailydialog", texts, "train")[0]
+    assert [turn.speaker for turn in first.turns] == ["A", "B", "A", "B"]
+    assert [EMOTIONS[turn.emotion] for turn in first.turns] == list(EMOTIONS[:4])
+
+
+@pytest.mark.parametrize("corpus", ["xed", "topical_chat"])
+def test_a_corpus_in_one_file_is_split_without_overlap(corpus: str, texts: Path) -> None:
+    splits = [
+        {turn.row for dialogue in read_talk(corpus, texts, split) for turn in dialogue.turns}
+        for split in ("train", "dev")
+    ]
+    assert not splits[0] & splits[1]
+    assert splits[0] | splits[1] == set(range(len(splits[0]) + len(splits[1])))
+
+
+def test_what_is_wrong_with_a_corpus_is_named(tmp_path: Path, texts: Path) -> None:
+    with pytest.raises(UnknownLabel, match=r"xed\.csv, line 2: labels is 'glee'"):
+        read_talk("xed", rows_of(tmp_path, "hurray,glee,x"), "train")
+    (tmp_path / "xed.csv").write_text("text,emotion\nyes,joy\n", encoding="utf-8")
+    with pytest.raises(MissingColumn, match="columns labels are missing"):
+        read_talk("xed", tmp_path, "train")
+    with pytest.raises(DataError, match="expected text with a label, got none"):
+        read_talk("xed", rows_of(tmp_path, "!,joy,x"), "train")
+    with pytest.raises(DataError, match="xed has no split 'test'; expected train or dev"):
+        read_talk("xed", texts, "test")
+
+
+def mixed(texts: Path, meld: Path) -> list[Example]:
+    splits = [
+        Corpus.of_meld(meld, "train"),
+        Corpus.of_talk("goemotions", texts, "train", source=1),
+        Corpus.of_talk("dailydialog", texts, "train", source=2),
+    ]
+    return [item for split in splits for item in examples(split, wordpiece())]
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_batch_is_of_one_source_and_all_of_the_first_is_used(
+    share: float, texts: Path, meld: Path
+) -> None:
+    items = mixed(texts, meld)
+    batches = list(mixed_batches(items, 4, share, torch.Generator().manual_seed(0)))
+    assert len(batches) == count_mixed_batches(items, 4, share)
+    assert all(len(batch.source.unique()) == 1 for batch in batches)
+    seen = [sum(int((b.source == source).sum()) for b in batches) for source in range(3)]
+    there = [sum(len(i.tokens) for i in items if i.source == source) for source in range(3)]
+    assert seen[0] == there[0]
+    if share == 1:
+        assert seen == there
+    else:
+        assert all(0 < some < every for some, every in zip(seen[1:], there[1:], strict=True))
+
+
+def test_batches_of_other_sources_are_drawn_anew(texts: Path, meld: Path) -> None:
+    items, generator = mixed(texts, meld), torch.Generator().manual_seed(0)
+    one, other = (
+        {t for batch in mixed_batches(items, 4, 0.3, generator) for t in batch.texts}
+        for _ in range(2)
+    )
+    assert one != other
+
+
+def test_a_batch_keeps_its_texts_in_order(texts: Path, meld: Path) -> None:
+    items = mixed(texts, meld)[:3]
+    batch = collate(items)
+    assert [tuple(wordpiece().encode(text).ids) for text in batch.texts] == batch.tokens
+
+
+def test_habits_are_how_much_likelier_a_corpus_names_an_emotion() -> None:
+    every, joyful = torch.arange(7), torch.tensor([3, 3, 3, 3, 3, 4, 4])
+    first, second = label_habits([every, joyful])
+    assert torch.equal(first, torch.zeros(7))
+    assert second[3] == pytest.approx(torch.tensor(5.0).log())
+    assert second[4] == pytest.approx(torch.tensor(2.0).log())
+    assert torch.isfinite(second).all()  # of emotions that it never names
+
+
+def test_micro_f1_leaves_neutral_out() -> None:
+    confusion = torch.zeros(7, 7, dtype=torch.long)
+    confusion[4, 4] = 90
+    assert micro_f1_without_neutral(confusion) == 0
+    confusion[3, 3], confusion[3, 4], confusion[4, 0] = 6, 2, 4
+    assert micro_f1_without_neutral(confusion) == pytest.approx(2 * 6 / (8 + 10))
+
+
+def test_a_checkpoint_is_gone_on_from_without_what_was_fitted_to_dev(
+    tmp_path: Path, meld: Path
+) -> None:
+    begun = untrained(write_bert(tmp_path / "bert"))
+    begun.model.step.heads.calibration_bias.fill_(2.0)
+    checkpoint.save(tmp_path / "begun", begun)
+    config = tiny_config(meld, tmp_path / "begun")
+    corpus = Corpus.of_meld(meld, "train")
+    network = DialogueTraining(config, tmp_path / "kept", corpus, corpus).network
+    assert not network.step.heads.calibration_bias.any()
+    for name, value in begun.model.text.state_dict().items():
+        assert torch.allclose(network.text.state_dict()[name], value, atol=1e-3)
+
+
+def test_talk_is_trained_and_judged_on_from_the_command_line(
+    tmp_path: Path, texts: Path, meld: Path
+) -> None:
+    bert, run = write_bert(tmp_path / "bert"), tmp_path / "run"
+    (tmp_path / "half.json").write_text('{"also_share": 0.5}', encoding="utf-8")
+    arguments: list[object] = [
+        "fit",
+        "--meld",
+        meld,
+        "--text-encoder",
+        bert,
+        "--epochs",
+        1,
+        "--output",
+        run,
+    ]
+    arguments += ["--vocabulary", 0, "--also", "goemotions", "--also", "dailydialog"]
+    done = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert done.exit_code == 2
+    assert "--also goemotions: expected --texts" in done.stderr
+    arguments += ["--texts", texts, "--config", tmp_path / "half.json"]
+    done = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert done.exit_code == 0, done.output
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    assert (config["also"], config["also_share"]) == (["goemotions", "dailydialog"], 0.5)
+    for corpus, split in (("dailydialog", "dev"), ("topical_chat", "recognised")):
+        arguments = ["evaluate", run, "--corpus", corpus, "--split", split]
+        arguments += ["--data", texts.parent, "--json", "-"]
+        done = CliRunner().invoke(main, [str(a) for a in arguments])
+        assert done.exit_code == 0, done.output
+        figures = json.loads(done.stdout)
+        assert figures["n"] == 48
+        assert "sentiment" not in figures
+    assert set(figures["same_label"]) == {"recogniser_a", "recogniser_b"}
+
+
+def test_an_encoder_learns_from_several_corpora_of_text(tmp_path: Path, texts: Path) -> None:
+    bert, run = write_bert(tmp_path / "bert"), tmp_path / "run"
+    arguments: list[object] = [
+        "encoder",
+        "--modality",
+        "text",
+        "--corpus",
+        "xed",
+        "--corpus",
+        "dailydialog",
+    ]
+    arguments += ["--data", texts.parent, "--text-encoder", bert, "--output", run, "--epochs", 1]
+    done = CliRunner().invoke(main, [str(a) for a in [*arguments, "--json", "-"]])
+    assert done.exit_code == 0, done.output
+    assert set(json.loads(done.stdout)) == {"xed", "dailydialog"}
