@@ -1,6 +1,7 @@
 """Persons by a Mask2Former, small and random, and the crops without everyone else."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation,
 
 from dcet.dvcea.annotations import Annotations, Clip
 from dcet.dvcea.build import Build
+from dcet.dvcea.person_tracks import Person, PersonTracks
 from dcet.dvcea.persons import Mask2FormerPersons
 from dcet.dvcea.settings import BuildConfig
-from dcet.dvcea.speaker import BLANK, Masks, find_speaker
+from dcet.dvcea.speaker import BLANK, find_speaker
+from dcet.live.people.face_tracker import TrackedFace
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.senses.face import Pixels
-from dcet.runtime.senses.face_finder import FaceFinder, FoundFace
+from dcet.runtime.senses.face_finder import FaceFinder, FoundFace, cut_out
 from tests.live.made_media import write_clip
+from tests.live.scenes import picture
 from tests.tiny_training import quiet
 
 
@@ -67,16 +71,17 @@ def mask2former(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_masks_have_the_size_of_the_picture(mask2former: Path) -> None:
     persons = Mask2FormerPersons(str(mask2former), "cpu")
     frame = np.random.default_rng(0).integers(0, 255, (50, 90, 3)).astype(np.uint8)
-    masks = persons.masks(frame)
-    assert len(masks) == 6  # each of its queries is sure of a person
-    assert all(mask.shape == (50, 90) and mask.dtype == bool for mask in masks)
-    again = persons.masks(frame)
-    assert all(np.array_equal(one, two) for one, two in zip(masks, again, strict=True))
+    found = persons.find(frame)
+    assert len(found) == 6  # each of its queries is sure of a person
+    assert all(each.mask.shape == (50, 90) and each.mask.dtype == bool for each in found)
+    assert all(0.9 < each.sure <= 1 for each in found)
+    again = persons.find(frame)
+    assert all(np.array_equal(a.mask, b.mask) for a, b in zip(found, again, strict=True))
 
 
 def test_what_is_no_person_has_no_mask(tmp_path: Path) -> None:
     folder = write_mask2former(tmp_path / "cats", {0: "cat", 1: "person"})
-    assert len(Mask2FormerPersons(str(folder), "cpu").masks(np.zeros((40, 40, 3), np.uint8))) == 0
+    assert len(Mask2FormerPersons(str(folder), "cpu").find(np.zeros((40, 40, 3), np.uint8))) == 0
     with pytest.raises(ConfigError, match="expected a model with the label 'person'"):
         Mask2FormerPersons(str(write_mask2former(tmp_path / "none", {0: "a", 1: "b"})), "cpu")
 
@@ -101,11 +106,11 @@ class Halves:
     def __init__(self, own: slice) -> None:
         self.own = own
 
-    def masks(self, frame: Pixels) -> Masks:
+    def find(self, frame: Pixels) -> list[Person]:
         masks: list[NDArray[np.bool_]] = [np.zeros((100, 160), bool) for _ in range(2)]
         masks[0][:, self.own] = True
         masks[1][:, 70:] = True
-        return masks
+        return [Person(mask, 0.9) for mask in masks]
 
 
 @pytest.mark.parametrize(("own", "blank"), [(slice(0, 70), 10), (slice(0, 75), 5)])
@@ -121,6 +126,49 @@ def test_other_people_are_blanked_out(config: BuildConfig, own: slice, blank: in
     np.testing.assert_array_equal(faces.crops[0][:, :-blank], 200)
     assert (faces.frames, faces.face_frames, faces.confidence) == (2, 2, 0.5)
     assert faces.reason.startswith("the only person seen; ")
+
+
+def tracks_of(people: Sequence[int], times_us: Sequence[int]) -> list[int]:
+    """The tracks of the faces of people who are seen one after the other, at one place, each of
+    them a new one to the tracker of faces."""
+    tracks, found = PersonTracks(), []
+    for number, (person, at_us) in enumerate(zip(people, times_us, strict=True)):
+        frame = picture(person)
+        face = TrackedFace(number, cut_out(frame, np.array([0, 0, 60, 60], np.float32), 0.9), at_us)
+        mask = np.zeros(frame.shape[:2], bool)
+        mask[:110, :70] = True
+        (named,) = tracks.update(at_us, [face], [Person(mask, 0.9)], frame)
+        found.append(named.track_id)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("people", "times_us", "tracks"),
+    [
+        ((1, 1, 1), (0, 200_000, 400_000), [0, 0, 0]),  # the same person
+        ((1, 2, 2), (0, 200_000, 400_000), [0, 1, 1]),  # a cut to somebody else
+    ],
+)
+def test_faces_in_one_person_are_of_one_track(
+    people: Sequence[int], times_us: Sequence[int], tracks: list[int]
+) -> None:
+    pytest.importorskip("edgefirst.tracker")
+    assert tracks_of(people, times_us) == tracks
+
+
+@pytest.mark.parametrize("step_us", [40_000, 400_000])
+def test_a_person_is_lost_after_a_second_however_many_pictures_that_is(step_us: int) -> None:
+    pytest.importorskip("edgefirst.tracker")
+    tracks, mask, named = PersonTracks(), np.zeros((120, 240), bool), list[TrackedFace]()
+    mask[:110, :70] = True
+    for at_us in range(0, 4_000_001, step_us):
+        if at_us not in (0, 800_000, 4_000_000):
+            tracks.update(at_us, [], [], picture())
+            continue
+        found = cut_out(picture(1), np.array([0, 0, 60, 60], np.float32), 0.9)
+        face = TrackedFace(len(named), found, at_us)
+        named += tracks.update(at_us, [face], [Person(mask, 0.9)], picture(1))
+    assert [face.track_id for face in named] == [0, 0, 2]
 
 
 def test_the_manifest_says_which_persons_were_told_apart(
@@ -146,5 +194,6 @@ def test_the_manifest_says_which_persons_were_told_apart(
         assert manifest is not None
         persons = manifest["isolation"]["persons"]
         assert (persons is None) == (settings is without)
+        assert ("ByteTrack" in manifest["isolation"]["tracker"]) == (settings is given)
     assert persons["name"] == "tiny"
     assert len(persons["sha256"]) == 64

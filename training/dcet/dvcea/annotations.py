@@ -28,6 +28,19 @@ _CLOCK = re.compile(r"(\d{1,3}):([0-5]?\d):([0-5]?\d)[,.](\d{1,3})")  # MELD's 0
 K = TypeVar("K")
 
 
+Sight = tuple[int, float, float]  # of a face: time in the clip; x and y, in shares of the picture
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who speaks in a clip, as it was told from the whole video that it is a part of."""
+
+    speaker: str  # as in dcet.live: a person, a voice that has no face, or `unknown`
+    confidence: float
+    reason: str
+    sights: tuple[Sight, ...]  # of their face; none where it is not seen or not known
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
     """One utterance to be made from a video."""
@@ -43,6 +56,7 @@ class Clip:
     part_us: tuple[int, int] | None  # of the source; None: all of it
     start_us: int | None  # of the recording that the dialogue is from; None: nobody noted it
     end_us: int | None
+    told: Told | None = None  # None: the clip itself tells who speaks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +89,7 @@ class Annotations:
 
     clips: list[Clip] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
+    turns: str | None = None  # what cut the turns, where no annotations say them
 
 
 def read_annotations(files: Sequence[Path], videos: Path, *, strict: bool = False) -> Annotations:
@@ -120,6 +135,12 @@ def read_annotations(files: Sequence[Path], videos: Path, *, strict: bool = Fals
             )
         )
     return Annotations(_in_order(found.clips), found.set_aside)
+
+
+def sources_in(videos: Path) -> list[str]:
+    """List the videos of a folder and of those in it, sorted, relative to it."""
+    paths = (path for path in videos.rglob("*") if path.suffix.lower() in VIDEOS)
+    return sorted(path.relative_to(videos).as_posix() for path in paths if path.is_file())
 
 
 def _rows(file: Path) -> Iterator[Row]:
@@ -232,9 +253,7 @@ def _row_set_aside(row: Row, error: DataError, videos: Path) -> SetAside:
 
 def _unnamed(videos: Path, named: set[str]) -> list[str]:
     """List the videos of the folder that no row names."""
-    paths = (path for path in videos.rglob("*") if path.suffix.lower() in VIDEOS)
-    sources = (path.relative_to(videos).as_posix() for path in paths if path.is_file())
-    return sorted(source for source in sources if source not in named)
+    return [source for source in sources_in(videos) if source not in named]
 
 
 def _in_order(clips: Sequence[Clip]) -> list[Clip]:

@@ -19,6 +19,7 @@ from dcet.data.dvcea_manifest import MANIFEST
 from dcet.dvcea.annotations import Annotations, Clip, SetAside
 from dcet.dvcea.encoders import Encoders
 from dcet.dvcea.parts import Parts, read_set_aside, read_utterances, write_chunk
+from dcet.dvcea.person_tracks import tracker_name
 from dcet.dvcea.persons import Mask2FormerPersons
 from dcet.dvcea.prepare import Prepared, read_prepared
 from dcet.dvcea.ray_workers import RayWorkers
@@ -42,6 +43,7 @@ PACKAGES = (
     "torch",
     "transformers",
 )
+TOLD = "whom dcet.live.people tells from the whole video; the only person seen where it cannot"
 SPEAKER = (
     "the face whose mouth moves while the voice sounds (dcet.live.people.attribution); the only "
     "person seen where mouths say nothing; nobody else"
@@ -96,10 +98,7 @@ class Build:
         Returns the manifest, None of a shard. Raises DataError where `strict`, where nothing could
         be used, ConfigError or WriteError.
         """
-        if (self._output / MANIFEST).exists():
-            raise ConfigError(
-                f"{self._output}: holds a set already; name another --output, or remove it"
-            )
+        expect_no_set(self._output)
         self._parts.claim(self._plan())
         index, count = self._shard
         missing = [
@@ -174,14 +173,23 @@ class Build:
             dtype=config.dtype,
             widths=self._encoders.widths,
             encoders=self._encoders.rows(),
-            isolation={"faces": FaceFinder().detector, "persons": persons, "speaker": SPEAKER},
+            isolation={
+                "faces": FaceFinder().detector,
+                "persons": persons,
+                "tracker": tracker_name(with_persons=persons is not None),
+                "speaker": SPEAKER if self._annotations.turns is None else TOLD,
+                "turns": self._annotations.turns,
+            },
             settings={
                 **asdict(config),
                 **{
                     f"{name}_encoder": short_name(getattr(config, f"{name}_encoder"))
                     for name in ("visual", "audio", "text")
                 },
-                "persons": None if config.persons is None else short_name(config.persons),
+                **{
+                    name: None if given is None else short_name(given)
+                    for name, given in (("persons", config.persons), ("asr", config.asr))
+                },
             },
             licences={**self._encoders.licences, **config.licences},
             toolchain={name: metadata.version(name) for name in PACKAGES},
@@ -235,11 +243,15 @@ def encode_together(
     return made
 
 
+def expect_no_set(output: Path) -> None:
+    """Raise ConfigError where a set is already."""
+    if (output / MANIFEST).exists():
+        raise ConfigError(f"{output}: holds a set already; name another --output, or remove it")
+
+
 def expect_clips(annotations: Annotations, videos: Path) -> Sequence[Clip]:
     """Return the clips. Raises DataError where there are none."""
     if not annotations.clips:
         reasons = [part.reason for part in annotations.set_aside[:3]]
-        raise DataError(
-            f"{videos}: no row names a video that is there; set aside: {'; '.join(reasons)}"
-        )
+        raise DataError(f"{videos}: nothing of it can be used; set aside: {'; '.join(reasons)}")
     return annotations.clips

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.exceptions import Exit
@@ -20,6 +20,10 @@ from dcet.runtime.cli.output import (
 from dcet.runtime.cli.paths import OutputFile, OutputFolder
 from dcet.runtime.extras import need
 from dcet.runtime.senses.face import spread
+
+if TYPE_CHECKING:
+    from dcet.dvcea.annotations import Annotations
+    from dcet.dvcea.settings import BuildConfig
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -90,11 +94,13 @@ def _by_name(
 @videos_option
 @click.option(
     "--annotations",
-    required=True,
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV in MELD's format, or with the columns File, Start_s and End_s; repeatable.",
+    help="CSV in MELD's format, or with the columns File, Start_s and End_s; repeatable. Without "
+    "any, turns are cut and people told apart as by dcet-live, and nothing is labelled.",
 )
+@click.option("--split", help="The split of videos without annotations  [default: train]")
+@click.option("--asr", help="Whisper for CTranslate2 by folder or id, for words of such videos.")
 @click.option("--output", required=True, type=OutputFolder(), help="The set to write.")
 @settings_option
 @click.option("--visual-encoder", help="Hub id, folder, or encoder of DCET's own.")
@@ -130,6 +136,7 @@ def _by_name(
 def build(
     videos: Path,
     annotations: tuple[Path, ...],
+    split: str | None,
     output: Path,
     settings: Path | None,
     device: str,
@@ -140,7 +147,8 @@ def build(
     json_path: Path | None,
     **changes: Any,
 ) -> None:
-    """Make a set of videos and their annotations; one that was stopped goes on where it was.
+    """Make a set of videos, and their annotations if there are any; one that was stopped goes on
+    where it was.
 
     What is not done yet lies in OUTPUT.parts. Clips that cannot be used are set aside with their
     reasons, in set_aside.jsonl.
@@ -149,10 +157,13 @@ def build(
     Example:
       dcet-dvcea build --input MELD.Raw --annotations MELD/dev_sent_emo.csv --output dev.dvcea
     """
+    if annotations:
+        for name, given in (("--split", split), ("--asr", changes["asr"])):
+            if given:
+                raise click.UsageError(f"{name} is for videos without --annotations, which say it")
     _need_dvcea()
     # torch takes seconds: only when asked for
-    from dcet.dvcea.annotations import read_annotations
-    from dcet.dvcea.build import Build, expect_clips
+    from dcet.dvcea.build import Build, expect_no_set
     from dcet.dvcea.settings import BuildConfig
     from dcet.training.cli_output import progress_bar
     from dcet.training.device import find_device
@@ -161,18 +172,11 @@ def build(
     values = {} if settings is None else read_settings(settings)
     values |= {name: value for name, value in changes.items() if value}
     config = settings_from(BuildConfig, values, str(settings or "the options"))
-    found = read_annotations(annotations, videos, strict=strict)
-    expect_clips(found, videos)
+    how: Any = {"workers": workers or os.cpu_count() or 1, "shard": shard, "strict": strict}
+    expect_no_set(output)
+    found = _clips(videos, annotations, split or "train", output, config, **how)
     made = Build(
-        videos,
-        found,
-        output,
-        config,
-        device=find_device(device).type,
-        workers=workers or os.cpu_count() or 1,
-        engine=engine,
-        shard=shard,
-        strict=strict,
+        videos, found, output, config, device=find_device(device).type, engine=engine, **how
     )
     with progress_bar() as progress:
         manifest = made.run(progress)
@@ -364,6 +368,31 @@ def inspect(dvcea: Path, html: Path, videos: Path | None, split: str | None, mos
             status(f"utterance {number + 1} of {min(most, len(chosen))}")
             shown.append((said, None if looks is None else looks.at(said)))
     output_text(html, render_page(opened, shown, findings))
+
+
+def _clips(
+    videos: Path,
+    annotations: tuple[Path, ...],
+    split: str,
+    output: Path,
+    config: "BuildConfig",
+    **how: Any,
+) -> "Annotations":
+    """Read what annotations say of the videos, or cut them into turns where there are none."""
+    from dcet.dvcea.annotations import read_annotations
+    from dcet.dvcea.build import expect_clips
+    from dcet.dvcea.cutting import FOLDER, cut_videos
+    from dcet.dvcea.parts import Parts
+    from dcet.training.cli_output import progress_bar
+
+    if annotations:
+        found = read_annotations(annotations, videos, strict=how["strict"])
+    else:
+        kept = Parts.of(output).folder / FOLDER
+        with progress_bar() as progress:
+            found = cut_videos(videos, split, kept, config, progress, **how)
+    expect_clips(found, videos)
+    return found
 
 
 def _need_dvcea() -> None:

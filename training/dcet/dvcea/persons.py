@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 from transformers import Mask2FormerForUniversalSegmentation
 
+from dcet.dvcea.person_tracks import Person
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.senses.face import Pixels
 from dcet.training.saved.hub_models import hub_model, hub_settings, picture_norm
@@ -43,8 +43,8 @@ class Mask2FormerPersons:
         self.model = model.to(device)  # type: ignore[arg-type]  # transformers wraps it
 
     @torch.inference_mode()
-    def masks(self, frame: Pixels) -> Sequence[NDArray[np.bool_]]:
-        """Return the mask (height, width) of each person in an RGB frame (height, width, 3)."""
+    def find(self, frame: Pixels) -> Sequence[Person]:
+        """Return each person in an RGB frame (height, width, 3)."""
         size = frame.shape[:2]
         pixels = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float() / 255
         wanted = _wanted_size(size, self._settings)
@@ -57,7 +57,11 @@ class Mask2FormerPersons:
         if not len(logits):
             return ()
         masks = interpolate(logits[None].float(), size, mode="bilinear")[0] > 0
-        return list(masks.cpu().numpy())
+        sure = share[is_person, self._person].float().cpu().tolist()
+        return [
+            Person(mask, certainty)
+            for mask, certainty in zip(masks.cpu().numpy(), sure, strict=True)
+        ]
 
 
 def _wanted_size(size: tuple[int, ...], settings: Mapping[str, Any]) -> tuple[int, int]:

@@ -32,6 +32,8 @@ from dcet.runtime.senses.face_finder import FaceFinder
 from dcet.runtime.senses.speech import hear_voice
 from dcet.runtime.turn import Unusable
 
+NOT_SAID = ("part_us", "told")  # of a clip, as the index says it
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
@@ -66,7 +68,7 @@ class Preparer:
             sound = media.sound()
         pcm, audio_quality = _usable(sound.pcm)
         voice = None
-        if len(pcm) and self._manifest.speech is not None:
+        if len(pcm) and self._manifest.speech is not None and clip.told is None:
             with self.watch.of("hear"):
                 voice = hear_voice(self._engine, self._manifest, pcm)
         looks = media.pictures(config.step_us // config.looks_per_step)
@@ -74,12 +76,14 @@ class Preparer:
         part_us = None if clip.part_us is None else clip.part_us[1] - clip.part_us[0]
         end_us = part_us or round(len(sound.pcm) * 1_000_000 / SAMPLE_RATE_HZ)
         with self.watch.of("faces"):
-            faces = find_speaker(pictures, voice, end_us, config, self._finder, self._persons)
+            faces = find_speaker(
+                pictures, voice, end_us, config, self._finder, self._persons, clip.told
+            )
         if faces.frames == 0 and sound.length_us == 0:
             why = "; ".join(media.damage) or "there is neither sound nor a picture in this part"
             raise UnusableMedia(f"{path}: nothing of it can be decoded ({why}); copy it again")
         said = {
-            **{key: value for key, value in asdict(clip).items() if key != "part_us"},
+            **{key: value for key, value in asdict(clip).items() if key not in NOT_SAID},
             "part_start_us": None if clip.part_us is None else clip.part_us[0],
             "part_end_us": None if clip.part_us is None else clip.part_us[1],
             "source_sha256": _sha256(path, path.stat().st_mtime_ns),

@@ -33,6 +33,9 @@ class BuildConfig(Settings):
     text_layer: int = -1
     text_pooling: str = "mean"
     persons: str | None = None  # a Mask2Former of transformers, to blank out everyone else
+    asr: str | None = (
+        None  # a Whisper for CTranslate2, for the words of turns that nobody annotated
+    )
     steps_per_s: Count = 5  # of the visual and the audio sequences
     looks_per_step: Count = 2  # pictures: faces are searched in one, mouths are looked at in all
     steps_per_search: Count = 5  # of whole pictures; in between, faces are searched where they were
