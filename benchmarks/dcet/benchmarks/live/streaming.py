@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from dcet.runtime.senses.face import Pixels
 FRAME_RATE = 30.0
 WARM_S = 8.0  # at first, that do not count: graphs are compiled, costs are learnt
 IDLE_S = 10.0
+CAMERA_NOISE = 3.0  # of 255, in each pixel of a still room
+WALLS = 7  # pictures of it, again and again
 WATCH_S = 1.0  # between two steps of the progress bar
 
 
@@ -100,13 +102,16 @@ def measure_streaming(
 def measure_idle(
     bundle: Bundle, engine: str, finder: FaceFinder, picture: Pixels, track: Track
 ) -> IdleRoom:
-    """Stream a still room: noise of -60 dBFS and pictures without a face."""
+    """Stream a still room: noise of -60 dBFS, and pictures of a wall with a camera's noise."""
     rng = np.random.default_rng(0)
     samples = round(BLOCK_S * SAMPLE_RATE_HZ)
     noise = rng.normal(0, 1e-3, (50, samples)).astype(np.float32)
     blocks = ((round(n * BLOCK_S * 1e6), noise[n % 50]) for n in range(10**6))
-    wall = np.full_like(picture, 120)
-    frames = ((round(n * 1e6 / FRAME_RATE), each) for n, each in enumerate(repeat(wall)))
+    walls = [
+        np.clip(rng.normal(120, CAMERA_NOISE, picture.shape), 0, 255).astype(np.uint8)
+        for _ in range(WALLS)
+    ]
+    frames = ((round(n * 1e6 / FRAME_RATE), each) for n, each in enumerate(cycle(walls)))
     run = _Run(bundle, engine, finder, 50.0)
     run.stream(blocks, frames, WARM_S + IDLE_S, WARM_S, track)
     return IdleRoom(seconds=IDLE_S, cpu_cores=run.cpu_cores, turns=len(run.finals))

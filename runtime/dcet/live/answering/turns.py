@@ -1,6 +1,6 @@
 """Cuts what microphones hear into turns, and has each encoded while it is spoken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from dcet.live.answering.answers import Answers
@@ -92,9 +92,7 @@ class Turns:
         before_us, self._last = self.now_us, ear
         if before_us is not None and abs(block.pts_us - before_us) > APART_US:
             self._counters.note(f"microphone {block.track!r}: its time is far from that before")
-        for heard in ear.hear(block):
-            self._people.hear(ear.track, heard.start_us, ear.hop_us, heard.voice)
-            self._heard(ear, heard)
+        self._listen_to(ear, ear.hear(block))
 
     def go_on_at(self, start_us: int, end_us: int) -> bool:
         """Return whether a turn that goes on was spoken at that time, too."""
@@ -114,6 +112,7 @@ class Turns:
     def begin(self, track: str, speaker: str | None, at_us: int | None) -> int:
         """Begin a turn where the host says so; it ends with `end`. Returns its number."""
         ear = self.ear(track)
+        self._listen_to(ear, ear.catch_up())
         self._heard(ear, ear.end())
         first = ear.cutter.now if at_us is None else ear.hop_at(at_us)
         ear.cutter.hold(first)
@@ -136,8 +135,7 @@ class Turns:
     def flush(self) -> None:
         """End all turns."""
         for ear in self._ears.values():
-            for heard in ear.flush():
-                self._heard(ear, heard)
+            self._listen_to(ear, ear.flush())
 
     def drop(self, speaker: str | None = None) -> None:
         """Drop the turns that go on, of a speaker or all, and what microphones heard last."""
@@ -167,6 +165,11 @@ class Turns:
                 longest_ms=LONGEST_MS,
             )
         return self._ears[track]
+
+    def _listen_to(self, ear: Ear, hops: Iterable[Heard]) -> None:
+        for heard in hops:
+            self._people.hear(ear.track, heard.start_us, ear.hop_us, heard.voice)
+            self._heard(ear, heard)
 
     def _heard(self, ear: Ear, heard: Heard) -> None:
         """Do what a hop asks for."""

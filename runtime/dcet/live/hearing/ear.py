@@ -14,6 +14,7 @@ from dcet.runtime.engines.engine import Engine, start
 from dcet.runtime.errors import EngineError
 
 KEPT_MS = 24_000  # of sound, as much as a turn may be made of
+QUIET_HOPS = 4  # heard at once while nobody speaks: the graph takes as long as for one
 UNHEARD = Speech(
     graph="", input="", output="", hop_samples=512, threshold=1.0, least_ms=0
 )  # of a bundle that cannot tell where a voice sounds
@@ -60,6 +61,7 @@ class Ear:
         )
         self._kept = np.zeros((round(KEPT_MS / self._hop_ms), self.hop_samples), np.float32)
         self._times_us = np.zeros(len(self._kept), np.int64)
+        self._waiting: list[Hops] = []  # to be heard; none while there is a turn
         self._state: Floats  # of the graph that hears a voice
         self._forget_stream()
 
@@ -69,18 +71,27 @@ class Ear:
         return self._sound.now_us
 
     def hear(self, block: AudioBlock) -> Iterator[Heard]:
-        """Listen to a block, hop by hop."""
+        """Listen to a block: hop by hop in a turn, a few at once where there is none."""
         for piece in self._sound.take(block):
             if isinstance(piece, Break):
+                yield from self.catch_up()
                 yield self.end()
                 self._forget_stream()
-            else:
-                yield from self._listen(piece)
+                continue
+            self._waiting.append(piece)
+            if self.cutter.span or sum(len(hops.pcm) for hops in self._waiting) >= QUIET_HOPS:
+                yield from self.catch_up()
+
+    def catch_up(self) -> Iterator[Heard]:
+        """Hear the hops that wait."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            yield from self._listen(waiting)
 
     def flush(self) -> Iterator[Heard]:
         """Hear what is held back, and end the turn."""
-        for hops in self._sound.flush():
-            yield from self._listen(hops)
+        self._waiting += self._sound.flush()
+        yield from self.catch_up()
         yield self.end()
 
     def end(self) -> Heard:
@@ -120,13 +131,17 @@ class Ear:
         pcm: Floats = self._kept[hops % len(self._kept)].reshape(-1)
         return pcm[first - hops[0] * size : end - hops[0] * size]
 
-    def _listen(self, hops: Hops) -> Iterator[Heard]:
-        voices = self._voices(hops.pcm)
-        powers = np.square(hops.pcm).mean(axis=1)
-        for i, (voice, power) in enumerate(zip(voices.tolist(), powers.tolist(), strict=True)):
+    def _listen(self, pieces: list[Hops]) -> Iterator[Heard]:
+        pcm = np.concatenate([hops.pcm for hops in pieces])
+        starts_us = [
+            hops.start_us + i * self.hop_us for hops in pieces for i in range(len(hops.pcm))
+        ]
+        voices = self._voices(pcm).tolist()
+        powers = np.square(pcm).mean(axis=1).tolist()
+        for hop, start_us, voice, power in zip(pcm, starts_us, voices, powers, strict=True):
             place = self.cutter.now % len(self._kept)
-            self._kept[place] = hops.pcm[i]
-            self._times_us[place] = start_us = hops.start_us + i * self.hop_us
+            self._kept[place] = hop
+            self._times_us[place] = start_us
             step, span = self.cutter.hop(voice, power)
             yield Heard(step, span, voice, start_us)
 

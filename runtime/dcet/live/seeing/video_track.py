@@ -2,8 +2,9 @@
 
 Frames are chosen on a grid of media time, so that 2 and 60 a second show the same. In one of each
 quarter of a second faces are searched, or of each half where there was none; in one of each half
-they are encoded; and in between the mouths of faces are watched, 15 times a second. No frame is
-kept.
+they are encoded; and in between the mouths of faces are watched, 15 times a second. Where nobody
+was seen for five seconds, a quarter's frame is compared with the last one that was searched, and
+where nothing moved, faces are searched every two seconds. No frame is kept.
 """
 
 import zlib
@@ -16,6 +17,7 @@ from dcet.live.counters import Counters
 from dcet.live.events import SeenFace, SeenFaces
 from dcet.live.people.face_tracker import TrackedFace
 from dcet.live.people.people import Encode, People, Sight
+from dcet.live.seeing.stillness import Stillness
 from dcet.live.timeline import SECOND_US, DriftClock
 from dcet.runtime.errors import DcetError
 from dcet.runtime.senses.face import Pixels, to_rgb
@@ -27,6 +29,8 @@ ENCODE_US = 500_000
 WATCH_US = 66_000
 SHARE = 0.25  # of one core that searching may take
 SLOWEST_US = 2_000_000  # between searches, however slow they are
+EMPTY_US = 5 * SECOND_US  # without a face, after which nobody is taken to be there
+STILL_US = 2 * SECOND_US  # between searches of a room in which nobody is and nothing moves
 FROZEN_US = 2 * SECOND_US  # of pictures that are equal bit for bit
 BLACK = 8  # of 255: the brightest pixel of a covered lens
 EVERY = 8  # of whose pixels, along each side, one is compared
@@ -82,7 +86,10 @@ class Eye:
         self._encode = encode
         self._seen = seen
         self._last_us: int | None = None
-        self._search_cell: int | None = None  # when it began
+        self._stillness = Stillness()
+        self._find_cell: int | None = None  # when it began
+        self._searched_us: int | None = None
+        self._faces_us: int | None = None  # when there was a face last
         self._encode_cell: int | None = None
         self._watched_us = 0
         self._tracked: list[TrackedFace] = []
@@ -102,8 +109,7 @@ class Eye:
                 self._counters.settle("frames", "late", why="a newer one was there")
                 return None
             self._counters.note("jumps of a camera's clock")
-        find_us = self.find_us if self._tracked else max(self.find_us, ENCODE_US)
-        searched = pts_us // find_us * find_us != self._search_cell
+        searched = self._is_searched(image, pts_us)
         encoded = searched and pts_us // ENCODE_US != self._encode_cell
         watched = bool(self._tracked) and abs(pts_us - self._watched_us) >= WATCH_US
         self._last_us = pts_us
@@ -112,7 +118,8 @@ class Eye:
             return None
         self._watched_us = pts_us
         if searched:
-            self._search_cell = pts_us // find_us * find_us
+            self._searched_us = pts_us
+            self._stillness.searched(image)
         if encoded:
             self._encode_cell = pts_us // ENCODE_US
         return Frame(self.camera, image, colors, pts_us, at_us, searched, encoded)
@@ -138,6 +145,20 @@ class Eye:
         while find_ms * 1000 > SHARE * self.find_us and self.find_us < SLOWEST_US:
             self.find_us *= 2
 
+    def _is_searched(self, image: Image, pts_us: int) -> bool:
+        """Say whether faces are to be searched in a frame."""
+        cell, self._find_cell = self._find_cell, pts_us // self.find_us * self.find_us
+        if self._find_cell == cell:
+            return False
+        before_us = self._searched_us
+        if self._tracked or before_us is None:
+            return True
+        if pts_us // ENCODE_US == before_us // ENCODE_US:
+            return False
+        is_empty = self._faces_us is None or abs(pts_us - self._faces_us) > EMPTY_US
+        is_recent = abs(pts_us - before_us) < STILL_US
+        return not (is_empty and is_recent and self._stillness.is_still(image))
+
     def _look(self, frame: Frame) -> str | None:
         """Return why there is nothing to see, if so."""
         rgb = to_rgb(frame.image, frame.colors)
@@ -152,6 +173,8 @@ class Eye:
         self._shape = rgb.shape
         found = [face for face in self._finder().find_all(rgb) if face.confidence >= SURE]
         self._tracked = self._people.track(self.camera, frame.at_us, found, rgb)
+        if self._tracked:
+            self._faces_us = frame.pts_us
         for face in self._tracked if frame.encoded else ():
             if (made := self._encode(face.found.pixels)) is not None:
                 features, quality = made
