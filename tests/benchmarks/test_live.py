@@ -63,12 +63,15 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "WARM_S", 0.5)
     monkeypatch.setattr(streaming, "IDLE_S", 1.0)
     monkeypatch.setattr(streaming, "WATCH_S", 0.2)
-    monkeypatch.setattr(measure, "made_stream", lambda film=None: stream())
+    monkeypatch.setattr(measure, "made_stream", lambda film=None, pause_s=1: stream())
 
 
 def stream() -> RoomStream:
     pictures = np.random.default_rng(0).integers(0, 256, (3, 90, 160, 3), np.uint8)
-    return RoomStream("noise", sound(9, VOICED), tuple(pictures))
+    lines = tuple(
+        (round(begin * RATE_HZ), round(end * RATE_HZ), "i am happy") for begin, end in VOICED
+    )
+    return RoomStream("noise", sound(9, VOICED), lines, tuple(pictures))
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +176,9 @@ def test_a_long_run_counts_all_that_it_pushed(hearing: Bundle) -> None:
     found = measure_long_run(hearing, "auto", FaceFinder(), stream(), 2, untracked)
     assert [minute.at for minute in found.minutes] == [1, 2]
     assert found.counters["samples"]["received"] == 2 * 60 * RATE_HZ
-    assert found.counters["frames"]["received"] == pytest.approx(240, abs=1)
+    assert found.counters["frames"]["received"] == pytest.approx(120, abs=1)
+    assert found.counters["texts"]["received"] == pytest.approx(40, abs=1)
+    assert found.counters["texts"]["used"] == found.counters["texts"]["received"]
     # The sound is repeated every 9 s, each time with three turns.
     assert sum(minute.turns for minute in found.minutes) == pytest.approx(40, abs=3)
     assert found.is_exact
@@ -228,6 +233,8 @@ def test_the_made_room_has_turns_and_pauses() -> None:
     level = np.abs(made.sound[: len(made.sound) // 1600 * 1600].reshape(-1, 1600)).max(axis=1)
     loud = level > 0.02
     assert np.count_nonzero(loud[1:] & ~loud[:-1]) >= len(room_stream.LINES)
+    first, end, _ = made.lines[0]
+    assert level[first // 1600 : end // 1600].max() > 0.02 >= level[: first // 1600].max()
     blocks = made.blocks()
     times_us = [next(blocks)[0] for _ in range(100)]
     assert times_us == list(range(0, 2_000_000, 20_000))

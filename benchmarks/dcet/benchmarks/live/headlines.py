@@ -28,7 +28,7 @@ KNOWN: Mapping[str, Known] = {
     "busy_f1_lost": Known(name="weighted F1 lost to busy cores, within 50 ms", unit="", bar=0.03),
     "stream_cpu": Known(name="cores that a room takes", unit="cores", bar=1),
     "idle_cpu": Known(name="cores that an empty room takes", unit="cores", bar=0.10),
-    "cut_error": Known(name="turns of meetings: time wrong", unit="", bar=0.12),
+    "cut_error": Known(name="turns of meetings: wrong, share of all time", unit="", bar=0.12),
     "cut_delay": Known(name="turns of meetings: end known after, p50", unit="ms", bar=350),
     "right_person": Known(name="right person, worst of all clips", unit="", bar=0.95, more=True),
     "wrong_person": Known(name="wrong person, worst of all clips", unit="", bar=0.02),

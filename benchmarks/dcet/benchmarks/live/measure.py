@@ -13,7 +13,7 @@ from dcet.benchmarks.identity import (
 from dcet.benchmarks.live.cutting import Cutting, measure_cutting
 from dcet.benchmarks.live.deadlines import Deadline, measure_deadlines
 from dcet.benchmarks.live.headlines import Headline, headlines
-from dcet.benchmarks.live.long_run import LongRun, measure_long_run
+from dcet.benchmarks.live.long_run import LONG_PAUSE_S, LongRun, measure_long_run
 from dcet.benchmarks.live.people import People, measure_people
 from dcet.benchmarks.live.room_stream import made_stream
 from dcet.benchmarks.live.streaming import IdleRoom, Streaming, measure_idle, measure_streaming
@@ -167,7 +167,8 @@ class _Parts:
     def long_run(self) -> LongRun | None:
         if "long" not in self._settings.parts:
             return None
+        stream = made_stream(pause_s=LONG_PAUSE_S)
         minutes = self._settings.minutes
         return measure_long_run(
-            self._bundle, self._engine, self._finder, made_stream(), minutes, self._track
+            self._bundle, self._engine, self._finder, stream, minutes, self._track
         )

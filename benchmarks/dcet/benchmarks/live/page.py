@@ -147,19 +147,26 @@ def _cutting(report: LiveReport) -> str:
     if found is None:
         return ""
     rows = [
-        ["recordings", f"{found.recordings}, {found.seconds:.0f} s"],
-        ["turns by the files", f"{found.speech_s:.0f} s"],
-        ["time that is missed", share(found.missed)],
-        ["time without a turn taken for one", share(found.false_alarm)],
-        ["ends of turns that are found", f"{share(found.ends_found)} of {found.ends}"],
+        ["recordings", f"{found.recordings}, {found.seconds:.0f} s", ""],
+        ["turns by the files", f"{found.speech_s:.0f} s", ""],
+        *(
+            [name, share(value), share(value * found.seconds / max(found.speech_s, 1e-9))]
+            for name, value in (
+                ("missed: a turn by the files alone", found.missed),
+                ("false: a turn by the session alone", found.false_alarm),
+                ("wrong: both", found.error),
+            )
+        ),
+        ["ends of turns that are found", f"{share(found.ends_found)} of {found.ends}", ""],
     ]
     for name, value in (("p50", found.delay_p50_ms), ("p90", found.delay_p90_ms)):
         if value is not None:
-            rows.append([f"known after the end, {name}", f"{value:.0f} ms"])
+            rows.append([f"known after the end, {name}", f"{value:.0f} ms", ""])
     return (
         "<h2>Turns of meetings</h2>"
-        '<p class="note">Against the turns that people wrote down; shares are of all time.</p>'
-        + card("", table(["", "measured"], rows))
+        '<p class="note">Against the turns that people wrote down. The bar is for the share of all '
+        "time; the detection error rate of the literature is the share of the speech.</p>"
+        + card("", table(["", "of all time", "of the time in turns"], rows))
     )
 
 

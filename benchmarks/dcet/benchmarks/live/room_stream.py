@@ -35,15 +35,27 @@ class RoomStream:
 
     name: str  # of the pictures
     sound: Floats  # (n,) at 16 kHz
+    lines: tuple[tuple[int, int, str], ...]  # samples from which to before which they are said
     pictures: tuple[Pixels, ...]  # RGB of one size
 
-    def blocks(self) -> Iterator[tuple[int, Floats]]:
-        """Give blocks of 20 ms, each with the time of its first sample in microseconds."""
-        samples = round(BLOCK_S * SAMPLE_RATE_HZ)
+    def blocks(self, block_s: float = BLOCK_S) -> Iterator[tuple[int, Floats]]:
+        """Give blocks of sound, each with the time of its first sample in microseconds."""
+        samples = round(block_s * SAMPLE_RATE_HZ)
         whole = len(self.sound) // samples
         for number in count():
             start = number % whole * samples
-            yield round(number * BLOCK_S * 1e6), self.sound[start : start + samples]
+            yield round(number * block_s * 1e6), self.sound[start : start + samples]
+
+    def words(self, block_s: float = BLOCK_S) -> Iterator[tuple[int, int, str]]:
+        """Give what is said in such blocks, with its beginning and end in microseconds."""
+        samples = round(block_s * SAMPLE_RATE_HZ)
+        whole = len(self.sound) // samples * samples
+        for number in count():
+            for first, end, text in self.lines:
+                start_us, end_us = (
+                    round((number * whole + at) * 1e6 / SAMPLE_RATE_HZ) for at in (first, end)
+                )
+                yield start_us, end_us, text
 
     def frames(self, frame_rate: float) -> Iterator[tuple[int, Pixels]]:
         """Give pictures, each with its time in microseconds."""
@@ -52,24 +64,29 @@ class RoomStream:
             yield round(number * 1e6 / frame_rate), picture
 
 
-def made_stream(film: Path | None = None) -> RoomStream:
+def made_stream(film: Path | None = None, *, pause_s: float = PAUSE_S) -> RoomStream:
     """Make a conversation of three, with the first pictures of a film, or 1080p ones that are
     drawn: two faces that sway.
 
+    pause_s: of silence between turns
+
     Raises UnusableMedia or MissingExtra.
     """
-    pause = np.zeros(round(PAUSE_S * SAMPLE_RATE_HZ), np.float32)
+    pause = np.zeros(round(pause_s * SAMPLE_RATE_HZ), np.float32)
     parts: list[Floats] = [pause]
+    lines = []
     for seed, (name, text, emotion) in enumerate(LINES):
         heard = synthesise_audio(ScriptedTurn(name, text, emotion), ACTORS[name], seed)
         assert heard is not None
+        begin = sum(map(len, parts))
+        lines.append((begin, begin + len(heard), text))
         parts += [heard.astype(np.float32), pause]
     sound = np.concatenate(parts)
     room = np.random.default_rng(0).normal(0, NOISE, len(sound)).astype(np.float32)
     if film is None:
-        return RoomStream("drawn faces", sound + room, tuple(_drawn()))
+        return RoomStream("drawn faces", sound + room, tuple(lines), tuple(_drawn()))
     shown = (item.pixels for item in MediaFile(film) if isinstance(item, Picture))
-    return RoomStream(film.name, sound + room, tuple(islice(shown, PICTURES)))
+    return RoomStream(film.name, sound + room, tuple(lines), tuple(islice(shown, PICTURES)))
 
 
 def _drawn() -> Iterator[Pixels]:

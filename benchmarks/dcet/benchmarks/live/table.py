@@ -14,7 +14,7 @@ def print_live(report: LiveReport, console: Console) -> None:
     for line in not_measured(report):
         console.print(line)
     console.print()
-    for table in (_deadlines(report), _streaming(report), _people(report)):
+    for table in (_deadlines(report), _streaming(report), _cutting(report), _people(report)):
         if table.row_count:
             console.print(table)
     console.print(_headlines(report))
@@ -53,6 +53,20 @@ def _streaming(report: LiveReport) -> Table:
             found = [f"{value:.1f} ms" for value in shown]
         name = f"{row.pictures[1]}×{row.pictures[0]}, {beside(row.busy)}"
         table.add_row(name, f"{row.turns}", *found, share(row.on_time), f"{row.cpu_cores:.2f}")
+    return table
+
+
+def _cutting(report: LiveReport) -> Table:
+    columns = ("missed", "false", "wrong", "ends found")
+    table = new_table("turns of meetings", "", *columns)
+    found = report.cutting
+    if found is not None:
+        missed, false = found.missed, found.false_alarm
+        ends = f"{share(found.ends_found)} of {found.ends}"
+        table.add_row("share of all time", *map(share, (missed, false, found.error)), ends)
+        speech = found.seconds / max(found.speech_s, 1e-9)
+        of_speech = (share(speech * value) for value in (missed, false, found.error))
+        table.add_row("share of the time in turns", *of_speech, "")
     return table
 
 
