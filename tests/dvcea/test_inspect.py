@@ -31,6 +31,7 @@ def test_counts_faults_and_what_was_set_aside_are_shown(tmp_path: Path) -> None:
     assert '<td>dev</td><td class="number">3</td><td class="number">12</td>' in page
     assert "no-face: the only face" in page
     assert "<td>x.mp4</td><td></td><td>UnusableMedia</td>" in page
+    assert '<th class="number">not labelled</th>' in page
     assert "<img" not in page
 
 

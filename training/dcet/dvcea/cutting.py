@@ -30,7 +30,7 @@ from dcet.runtime.senses.text import normalise_text
 from dcet.training.run.progress import Progress
 
 FOLDER = "turns"  # in that of the parts of a build
-CUT_BY = "voice: dcet.live.hearing.turn_cutter; person: dcet.live.people, over the whole video"
+CUT_BY = "dcet.live.hearing.turn_cutter and dcet.live.people.attribution"
 
 
 def cut_videos(

@@ -22,9 +22,10 @@ MORE_CSS = """
 .frames figcaption { font-size: 12px; color: var(--muted); }
 .said { margin: 0 0 16px; }
 .said header { display: flex; flex-wrap: wrap; gap: 2px 14px; align-items: baseline; }
-.wave rect { fill: var(--ink); opacity: 0.55; }
+.wave { display: block; max-width: 100%; } .wave rect { fill: var(--ink); opacity: 0.55; }
 dl { display: flex; flex-wrap: wrap; gap: 2px 18px; margin: 8px 0 0; font-size: 13px; }
-dt { color: var(--muted); } dd { margin: 0 0 0 -12px; font-variant-numeric: tabular-nums; }
+dl div { display: flex; gap: 6px; } dt { color: var(--muted); }
+dd { margin: 0; font-variant-numeric: tabular-nums; }
 """
 
 
@@ -72,6 +73,8 @@ def _head(dvcea: Dvcea) -> str:
     told = f"Faces by {value['isolation']['faces']}; persons by " + (
         persons["name"] if persons else "nothing: the squares around faces as they are"
     )
+    if turns := value["isolation"].get("turns"):
+        told += f". Turns, which nobody annotated, by {turns}"
     return (
         f'<h1>{escape(str(value["name"]))}</h1><p class="lead">{escape(lead)}</p>'
         f'<p class="muted">{escape(told)}. Speaker: {escape(value["isolation"]["speaker"])}.</p>'
@@ -90,7 +93,8 @@ def _counts(splits: Mapping[str, Any]) -> str:
             for emotion, count in zip(EMOTIONS, labelled, strict=True)
             if count
         )
-        cells = "".join(f'<td class="number">{count:,}</td>' for count in labelled)
+        counts = (*labelled, split["utterances"] - sum(labelled))
+        cells = "".join(f'<td class="number">{count:,}</td>' for count in counts)
         rows.append(
             f'<tr><td>{escape(name)}</td><td class="number">{split["dialogues"]:,}</td>'
             f'<td class="number">{split["utterances"]:,}</td>{cells}'
@@ -100,6 +104,7 @@ def _counts(splits: Mapping[str, Any]) -> str:
         f'<th class="number"><i style="background:{COLOURS[name]}"></i>{name}</th>'
         for name in EMOTIONS
     )
+    heads += '<th class="number">not labelled</th>'
     return (
         '<h2>By split and emotion</h2><div class="card scroll"><table><thead><tr><th>split</th>'
         f'<th class="number">dialogues</th><th class="number">utterances</th>{heads}<th></th>'
@@ -129,12 +134,15 @@ def _utterance(said: DvceaUtterance, look: Look | str | None, faults: Sequence[F
         "track": "none" if said.track is None else f"{said.track}, {said.confidence:.0%} sure",
         "quality": f"face {said.visual_quality:.2f}, sound {said.audio_quality:.2f}, "
         f"text {said.text_quality:.2f}",
+        "of the video": _part(said),
         "pictures": f"{said.picture_us / 1e6:.2f} s",
         "sound": f"{said.sound_us / 1e6:.2f} s",
         "items": f"{0 if said.visual is None else len(said.visual)} visual, "
         f"{0 if said.audio is None else len(said.audio)} audio",
     }
-    listed = "".join(f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
+    listed = "".join(
+        f"<div><dt>{key}</dt><dd>{escape(value)}</dd></div>" for key, value in facts.items()
+    )
     wrong = "".join(
         f'<p class="alert">{escape(fault.kind)}: {escape(fault.detail)}</p>' for fault in faults
     )
@@ -147,6 +155,12 @@ def _utterance(said: DvceaUtterance, look: Look | str | None, faults: Sequence[F
         f"<p>{escape(said.text or '(no text)')}</p>{_look(look)}{wrong}"
         f'<p class="muted">{escape(said.reason)}</p><dl>{listed}</dl></div>'
     )
+
+
+def _part(said: DvceaUtterance) -> str:
+    if said.part_us is None:
+        return "all"
+    return f"{said.part_us[0] / 1e6:.2f} to {said.part_us[1] / 1e6:.2f} s"
 
 
 def _look(look: Look | str | None) -> str:
@@ -167,7 +181,8 @@ def _look(look: Look | str | None) -> str:
     )
     wave = (
         f'<svg class="wave" viewBox="0 0 {WAVE_WIDTH} {WAVE_HEIGHT}" width="{WAVE_WIDTH}" '
-        f'height="{WAVE_HEIGHT}" role="img" aria-label="Waveform">{bars}</svg>'
+        f'height="{WAVE_HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="Waveform">{bars}</svg>'
     )
     return f'<div class="frames">{figures}</div>' + (wave if bars else "")
 
