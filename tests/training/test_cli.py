@@ -15,7 +15,7 @@ from dcet.training.cli import main
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.evaluate_text import evaluate_dialogues
 from dcet.training.saved import encoder_run
-from dcet.training.saved.checkpoint import load, save
+from dcet.training.saved.checkpoint import Checkpoint, load, save
 from tests.tiny_senses import SHAPE
 
 KEYS = {
@@ -102,6 +102,26 @@ def test_evaluate_writes_the_agreed_keys(run: Path, dev: Path, tmp_path: Path) -
     assert np.array(figures["confusion"]).sum() == figures["n"]
     assert figures == json.loads(json.dumps(evaluate_dialogues(load(run), dev, Corpus.read(dev))))
     assert "weighted_f1" in result.stdout
+
+
+def test_evaluate_shows_the_spread_of_several_runs(
+    run: Path, fresh: Checkpoint, dev: Path, tmp_path: Path
+) -> None:
+    save(tmp_path / "other", fresh)
+    arguments = [run, tmp_path / "other", "--corpus", "meld", "--data", dev]
+    result = train("evaluate", *arguments, "--json", tmp_path / "spread.json")
+    assert result.exit_code == 0, result.output
+    written = json.loads((tmp_path / "spread.json").read_text(encoding="utf-8"))
+    one, two = (part["weighted_f1"] for part in written["runs"].values())
+    assert list(written["runs"]) == [str(run), str(tmp_path / "other")]
+    assert written["mean"]["weighted_f1"] == pytest.approx((one + two) / 2)
+    deviation = abs(one - two) / 2**0.5
+    assert written["standard_deviation"]["weighted_f1"] == pytest.approx(deviation)
+    assert written["mean"]["n"] == written["runs"][str(run)]["n"]
+    assert "joy" in written["standard_deviation"]["per_class_f1"]
+    assert "interval_95" not in written["mean"]
+    row = next(line for line in result.stdout.splitlines() if "weighted_f1" in line)
+    assert f"{(one + two) / 2:.4f} ± {deviation:.4f}" in row
 
 
 def test_calibrate_fits_anew_and_leaves_the_rest(run: Path, meld: Path, tmp_path: Path) -> None:

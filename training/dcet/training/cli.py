@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,7 @@ from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.labels import EMOTIONS, MODALITIES
 from dcet.training.cli_device import need_training, on_device
-from dcet.training.cli_output import number, progress_bar, show
+from dcet.training.cli_output import Spread, combined, number, progress_bar, show
 from dcet.training.corpora.registry import MODALITY_OF, TALK
 from dcet.training.settings import read_settings, settings_from
 
@@ -548,7 +549,7 @@ def fuse(
 
 
 @main.command()
-@click.argument("checkpoint", type=MODEL)
+@click.argument("checkpoints", nargs=-1, required=True, type=MODEL)
 @click.option(
     "--corpus",
     type=click.Choice(list(MODALITY_OF)),
@@ -572,8 +573,12 @@ def fuse(
 @click.option("--reset-memory", is_flag=True, help="Reset the memory before every turn (ablation).")
 @on_device
 @json_option("Write all figures as JSON")
-def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: Any) -> None:
-    """Show the figures of CHECKPOINT (a folder, a run, or `default`) on a corpus.
+def evaluate(
+    checkpoints: tuple[str, ...], corpus: str, json_path: Path | None, **options: Any
+) -> None:
+    """Show the figures of CHECKPOINTS (folders, runs, or `default`) on a corpus.
+
+    Of several, such as runs of several seeds: the mean and the standard deviation of each figure.
 
     MELD is evaluated as conversations, with the memory; clips and faces are classified one by one,
     by the head of the encoder. Clips are normalised by earlier ones of the same speaker alone.
@@ -585,12 +590,23 @@ def evaluate(checkpoint: str, corpus: str, json_path: Path | None, **options: An
     """
     from dcet.training.evaluate import evaluate as evaluate_on
 
+    runs: dict[str, Mapping[str, Any]] = {}
     with show_status() as status:
-        status(f"{checkpoint} on {corpus}, {options['split']}")
-        figures = evaluate_on(checkpoint, corpus, **options)
+        for checkpoint in checkpoints:
+            status(f"{checkpoint} on {corpus}, {options['split']}")
+            runs[checkpoint] = evaluate_on(checkpoint, corpus, **options)
+    shown, *others = parts = list(runs.values())
+    written, title = shown, f"{corpus} {options['split']}"
+    if others:
+        shown, title = combined(parts, Spread.of), f"{title}, mean of {len(parts)} ± deviation"
+        written = {
+            "runs": runs,
+            "mean": combined(parts, mean),
+            "standard_deviation": combined(parts, stdev),
+        }
     if json_path != STDOUT:
-        show({f"{corpus} {options['split']}": figures}, None)
-    output_json(json_path, figures)
+        show({title: shown}, None)
+    output_json(json_path, written)
 
 
 @main.command()

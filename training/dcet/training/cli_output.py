@@ -1,9 +1,10 @@
 """Output of `dcet-train`: progress on stderr, figures on stdout."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from statistics import mean, stdev
+from typing import Any, NamedTuple
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -77,6 +78,36 @@ def _with_interval(figures: Mapping[str, Any], name: str) -> str:
     return f"{number(figures[name])}{ends}"
 
 
-def number(value: float) -> str:
+class Spread(NamedTuple):
+    """A figure of several checkpoints, such as those of several seeds."""
+
+    mean: float
+    deviation: float  # standard, of a sample
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        return cls(mean(values), stdev(values))
+
+
+def combined(
+    parts: Sequence[Mapping[str, Any]], of: Callable[[Sequence[float]], Any]
+) -> dict[str, Any]:
+    """Combine the figures of several checkpoints on the same data, each by its name; counts are
+    the same in all, and intervals are left out."""
+    made: dict[str, Any] = {}
+    for name, first in parts[0].items():
+        values = [part.get(name) for part in parts]
+        if isinstance(first, Mapping) and name != "interval_95":
+            made[name] = combined([value or {} for value in values], of)
+        elif isinstance(first, float) and None not in values:
+            made[name] = of(values)
+        elif isinstance(first, int):
+            made[name] = first
+    return made
+
+
+def number(value: float | Spread) -> str:
     """Format a count, or a figure with four decimals."""
+    if isinstance(value, Spread):
+        return f"{value.mean:.4f} ± {value.deviation:.4f}"
     return str(value) if isinstance(value, int) else f"{value:.4f}"
