@@ -6,6 +6,7 @@ import torch
 from dcet.training.corpora.speech import Speech
 from dcet.training.dialogue.batches import Example
 from dcet.training.fusion.clips import Clips, halves
+from dcet.training.fusion.encoded_dialogues import WORD_ERROR_RATES, EncodedDialogues
 from dcet.training.fusion.generator import MISTAKEN, NEUTRAL, UNMOVED, Generator
 from dcet.training.fusion.outcomes import (
     CORRUPT,
@@ -15,7 +16,10 @@ from dcet.training.fusion.outcomes import (
     Outcomes,
     random_outcomes,
 )
-from tests.tiny_training import TINY
+from dcet.training.fusion.set_calibration import calibrate_sets
+from dcet.training.network.judgements import modality_sets
+from dcet.training.saved.checkpoint import Checkpoint
+from tests.tiny_training import TINY, with_senses
 
 ACTORS, EMOTIONS, KINDS = 4, 7, 3
 SURPRISE = 6
@@ -58,6 +62,30 @@ def generator(without: int | None = None) -> Generator:
         clips(TINY.face_width, speakers=1),
         TINY,
     )
+
+
+@pytest.mark.usefixtures("all_moved")
+def test_voices_and_faces_of_few_emotions_calibrate_what_they_can(fresh: Checkpoint) -> None:
+    """No turn has a voice and a face here, and one with neither keeps its text."""
+    model = with_senses(fresh).model
+    voices, faces = (
+        clips(width, speakers=1, without=None) for width in (TINY.audio_width, TINY.face_width)
+    )
+    angry, joyful = (
+        Clips(*(getattr(of, name)[of.emotion == emotion] for name in Clips.__slots__))
+        for of, emotion in ((voices, 0), (faces, 3))
+    )
+    made = dialogue([1, 2, 1, 2], [0, 3, 5, 5])
+    features = torch.randn(len(WORD_ERROR_RATES), 4, model.config.text_width)
+    calibrate_sets(
+        model, EncodedDialogues([made], [features]), Generator(angry, joyful, model.config)
+    )
+    heads = model.step.heads
+    assert heads.set_scale.isfinite().all()
+    place = int(modality_sets(torch.tensor([0.0, 1.0, 0.0])).argmax())
+    assert heads.set_scale[place] != 1
+    both = int(modality_sets(torch.tensor([0.0, 1.0, 1.0])).argmax())
+    assert heads.set_scale[both] == 1
 
 
 @pytest.fixture

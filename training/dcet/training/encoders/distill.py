@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, kl_div, log_softmax
 
+from dcet.runtime.errors import ConfigError
+from dcet.runtime.labels import EMOTIONS
 from dcet.training.device import CPU
 from dcet.training.encoders.encoder_config import EncoderConfig
 from dcet.training.encoders.encoder_training import Drawn, EncoderTraining
@@ -58,12 +60,28 @@ def distill(
     """
     check_run(run, config)
     teachers = {name: find_teacher(name, config.modality) for name in config.teachers}
+    _expect_emotions(teachers, config.corpora, progress)
     torch.manual_seed(config.seed)
     student = new_student(config, config.student, teachers)
     training = Distillation(config, student, list(teachers.values()), run / "checkpoint")
     train(training, config, run, progress, device)
     figures: Mapping[str, Any] = training.notes["figures"]
     return figures
+
+
+def _expect_emotions(
+    teachers: Mapping[str, Teacher], corpora: Sequence[str], progress: Progress
+) -> None:
+    """Say which teachers teach features alone. Raises ConfigError where nothing else is learned."""
+    silent = {name: teacher.silent for name, teacher in teachers.items() if teacher.silent}
+    if len(silent) == len(teachers) and not corpora:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in silent.items())
+        raise ConfigError(
+            f"--teacher: expected one that tells {', '.join(EMOTIONS)} apart, as nothing else says "
+            f"what is felt, got {reasons}; give such a teacher, too, or a --corpus with labels"
+        )
+    for name, reason in silent.items():
+        progress.say(f"--teacher {name} teaches its features alone: {reason}")
 
 
 class Distillation(EncoderTraining):

@@ -42,6 +42,7 @@ ALIASES = {
     "sad": "sadness",
     "surprised": "surprise",
 }
+SHOWN = 10  # labels, in an error
 OPTION = "--teacher"  # what names a model that cannot be used
 
 
@@ -53,7 +54,7 @@ class TextTeacher:
 
     def __init__(self, name: str) -> None:
         config = hub_config(name, OPTION)
-        self.places = emotion_places(config)
+        self.places, self.silent = emotion_places(config), why_silent(config)
         kind = AutoModel if self.places is None else AutoModelForSequenceClassification
         self.network, self.tokenizer = pretrained(name, OPTION, kind)
         self.network.eval()
@@ -88,7 +89,7 @@ class WaveformTeacher:
         expect_waveforms(name, OPTION, config, settings)
         self.normalises = settings.get("do_normalize", True)
         self.masks = settings.get("return_attention_mask", False)
-        self.places = emotion_places(config)
+        self.places, self.silent = emotion_places(config), why_silent(config)
         kind = AutoModel if self.places is None else AutoModelForAudioClassification
         self.network = hub_model(name, OPTION, kind)
         self.width: int = config.hidden_size
@@ -118,7 +119,7 @@ class PictureTeacher:
         config, settings = hub_config(name, OPTION), hub_settings(name, OPTION)
         self.side = picture_side(config, settings)
         self.mean, self.spread = picture_norm(settings)
-        self.places = emotion_places(config)
+        self.places, self.silent = emotion_places(config), why_silent(config)
         kind = AutoModel if self.places is None else AutoModelForImageClassification
         self.network = hub_model(name, OPTION, kind)
         self.width = self(torch.zeros(1, 48, 48)).features.shape[1]
@@ -157,6 +158,16 @@ def emotion_places(config: PretrainedConfig) -> list[int] | None:
     if not set(EMOTIONS) <= places.keys():
         return None
     return [places[emotion] for emotion in EMOTIONS]
+
+
+def why_silent(config: PretrainedConfig) -> str:
+    """Say why a model gives no logits of the seven emotions; nothing where it does."""
+    if emotion_places(config) is not None:
+        return ""
+    if not any("Classification" in name for name in config.architectures or ()):
+        return "it is no classifier"
+    labels = [str(label) for label in (config.id2label or {}).values()]
+    return f"its labels are {', '.join(labels[:SHOWN])}{', …' if len(labels) > SHOWN else ''}"
 
 
 def sounding(pcm: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ class Teacher(Protocol):
     """A network that answers a batch of the modality's dataset: texts, `AudioBatch` or faces."""
 
     width: int  # of its features
+    silent: str  # why it gives no logits; empty where it does
     ours: bool  # a student of the same width can take its place
     licences: Mapping[str, str]
 

@@ -24,7 +24,7 @@ from dcet.training.saved.encoder_run import EncoderRun
 class CheckpointTeacher:
     """A checkpoint on text alone; each utterance is judged as the first of a conversation."""
 
-    ours = True
+    ours, silent = True, ""
 
     def __init__(self, loaded: Checkpoint) -> None:
         self.loaded = loaded
@@ -42,7 +42,7 @@ class CheckpointTeacher:
 class EncoderTeacher:
     """An encoder of DCET's own, with its head."""
 
-    ours = True
+    ours, silent = True, ""
 
     def __init__(self, run: EncoderRun) -> None:
         assert not isinstance(run.model, SpeechDetector)  # which knows no emotion

@@ -4,7 +4,7 @@ A model that was calibrated on text is not calibrated on faces: what is usual th
 share of the emotions, and another sharpness. Text alone stays as it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Collection
 from functools import partial
 from itertools import combinations
 
@@ -39,8 +39,7 @@ def calibrate_sets(model: Dcet, dialogues: EncodedDialogues, generator: Generato
     _calibrate_alone(model, generator)
     for size in (2, 3):
         for kept in combinations(MODALITIES, size):
-            missing = {name: MISSING for name in MODALITIES if name not in kept}
-            _calibrate_together(model, dialogues, generator, partial(Outcomes.same, **missing))
+            _calibrate_together(model, dialogues, generator, kept)
 
 
 @torch.no_grad()
@@ -63,19 +62,21 @@ def _calibrate_alone(model: Dcet, generator: Generator) -> None:
 
 
 def _calibrate_together(
-    model: Dcet,
-    dialogues: EncodedDialogues,
-    generator: Generator,
-    outcomes_for: Callable[[int], Outcomes],
+    model: Dcet, dialogues: EncodedDialogues, generator: Generator, kept: Collection[str]
 ) -> None:
+    missing = {name: MISSING for name in MODALITIES if name not in kept}
     emotion = torch.cat([item.emotion for item in dialogues.items])
+    outcomes_for = partial(Outcomes.same, **missing)
     outputs = run_constructed(model, dialogues, generator, outcomes_for, seed=1)
     mask, trust, logits = (
         torch.cat([getattr(output, name) for output in outputs])
         for name in ("modality_mask", "trust", "logits")
     )
-    # An actor may lack an emotion: such a turn has fewer modalities.
-    whole = (mask == mask.amax(dim=0)).all(dim=1)
+    # An actor may lack an emotion: such a turn has other modalities.
+    asked = torch.tensor([float(name in kept) for name in MODALITIES])
+    whole = (mask == asked).all(dim=1)
+    if not whole.any():  # as of a few clips; the set stays neutral
+        return
     _fit(model, mask[whole], trust[whole], logits[whole], emotion[whole], target=emotion[whole])
 
 
