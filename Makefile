@@ -7,7 +7,7 @@ DEFAULT_BUNDLE := runtime/dcet/runtime/models/default.dcet
 TARGETS := $(patsubst targets/dcet/targets/devices/%.toml,%,$(wildcard targets/dcet/targets/devices/*.toml))
 PYTEST := $(BIN)/python -m pytest --quiet --durations=10 --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: help install demo export-demo default-bundle targets test test-fast check docs pictures wheel clean
+.PHONY: help install demo export-demo default-bundle targets test test-fast check gpu-check docs pictures wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -44,6 +44,9 @@ check: $(INSTALLED) ## Check format, lint, types and the direction of imports
 	$(BIN)/ruff check --preview --select PLW1514 . # text is UTF-8, whatever the locale
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+gpu-check: ## Try this machine's GPU for eight minutes: engines, latency, trainings; installs nothing
+	$(PYTHON) benchmarks/gpu_check $(GPU_CHECK)
 
 docs: $(INSTALLED) ## Build the documentation site, to build/site; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
