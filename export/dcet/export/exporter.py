@@ -342,7 +342,7 @@ def in_precision(target: Target, precision: str) -> Target:
 
 def documents(checkpoint: Checkpoint) -> dict[str, bytes]:
     """Return the model card and the licence. Raises ExportError where the licence is missing."""
-    licence = metadata.distribution("dcet").read_text("licenses/LICENSE", encoding="utf-8")
+    licence = metadata.distribution("dcet").read_text("licenses/LICENSE")  # as UTF-8
     if licence is None:
         raise ExportError("the licence of the installed dcet is missing; install it again")
     return {"MODEL_CARD.md": checkpoint.card.encode(), "LICENSES/dcet.txt": licence.encode()}
