@@ -58,7 +58,8 @@ def _rectangles(count: int, least: float, most: float) -> Tensor:
 def _turn(x: Tensor) -> Tensor:
     count = len(x)
     angle = math.radians(15) * (2 * torch.rand(count) - 1)
-    scale = 1 + 0.15 * (2 * torch.rand(count) - 1)
+    reach = torch.where(torch.rand(count) < 0.5, 0.15, 0.35)
+    scale = torch.exp(reach * (2 * torch.rand(count) - 1))
     mirrored = torch.where(torch.rand(count) < 0.5, -1.0, 1.0)
     move = 0.16 * (2 * torch.rand(count, 2) - 1)
     theta = torch.stack(
@@ -69,12 +70,16 @@ def _turn(x: Tensor) -> Tensor:
         dim=1,
     )
     grid = affine_grid(theta, list(x.shape), align_corners=False)
-    return grid_sample(x, grid, padding_mode="border", align_corners=False)
+    framed = grid_sample(x, grid, padding_mode="border", align_corners=False)
+    black = torch.rand(count) < 0.25  # beyond the edge, as around a picture
+    framed[black] = grid_sample(x[black], grid[black], padding_mode="zeros", align_corners=False)
+    return framed
 
 
 def _coarsen(x: Tensor) -> Tensor:
-    """Halve the resolution, as from further away."""
-    small = interpolate(x, scale_factor=0.5, mode="bilinear", antialias=True)
+    """Lower the resolution to a third at worst, as from further away."""
+    size = int(torch.randint(16, 37, ()))
+    small = interpolate(x, size=(size, size), mode="bilinear", antialias=True)
     return interpolate(small, size=(FACE_PIXELS, FACE_PIXELS), mode="bilinear")
 
 

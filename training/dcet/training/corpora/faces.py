@@ -1,5 +1,6 @@
 """FER+ faces, 48×48 grey, with the votes on them, to train and evaluate the face encoder on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dcet.data.recordings import TILE, read_labels, read_tiles
+from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS
 
 VOTES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")  # as EMOTIONS
@@ -25,7 +27,23 @@ class Faces:
 
     def only(self, chosen: Tensor) -> "Faces":
         """Return the faces for which `chosen` (n,) is true, in the same order."""
-        return Faces(self.grey[chosen], self.emotion[chosen], self.votes[chosen])
+        return self._rows(chosen)
+
+    def repeated(self, times: Mapping[str, int]) -> "Faces":
+        """Return the faces of each emotion as often as `times` says, once where it says nothing.
+
+        Raises ConfigError for an emotion that is none.
+        """
+        if unknown := [name for name in times if name not in EMOTIONS]:
+            raise ConfigError(
+                f"--config: repeat: expected some of {', '.join(EMOTIONS)}, got "
+                f"{', '.join(unknown)}"
+            )
+        often = torch.tensor([times.get(name, 1) for name in EMOTIONS])
+        return self._rows(torch.arange(len(self)).repeat_interleave(often[self.emotion]))
+
+    def _rows(self, rows: Tensor) -> "Faces":
+        return Faces(self.grey[rows], self.emotion[rows], self.votes[rows])
 
 
 def read_ferplus(folder: Path, split: str) -> Faces:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from dcet.data.meld import Dialogue
@@ -44,9 +45,33 @@ def prior_bias(dialogues: Sequence[Dialogue], strength: float) -> torch.Tensor:
     Post-hoc logit adjustment (Menon et al., ICLR 2021), `strength` times the log of each emotion's
     share in training: 0 leaves the logits alone, 1 treats all emotions as equally frequent.
     """
-    labels = torch.tensor([turn.emotion for dialogue in dialogues for turn in dialogue.turns])
+    return bias_of(
+        torch.tensor([turn.emotion for dialogue in dialogues for turn in dialogue.turns]), strength
+    )
+
+
+def bias_of(labels: torch.Tensor, strength: float) -> torch.Tensor:
+    """Return the same for labels (n,)."""
     share = torch.bincount(labels, minlength=len(EMOTIONS)) / len(labels)
     return -strength * share.clamp_min(1e-6).log()
+
+
+@torch.no_grad()
+def calibrate_head(
+    head: nn.Linear, features: torch.Tensor, labels: torch.Tensor, bias: torch.Tensor
+) -> None:
+    """Shift the logits of an encoder's head by `bias` (7,), then fit their scale to labels (n,).
+
+    features: (n, width) that the labels are of
+
+    Both become part of the head's weights.
+    """
+    head.bias += bias.to(head.bias.device)
+    logits = head(features).cpu()
+    with torch.enable_grad():
+        scale = fit_temperature(logits, labels)
+    head.weight *= scale
+    head.bias *= scale
 
 
 def calibrate(

@@ -29,6 +29,11 @@ class EncoderConfig(RunConfig):
     clip_norm: Positive | None = None
     judge_every: Count = 5  # epochs
     mixup: Weight = 0.2  # of audio and faces
+    repeat: Mapping[str, Count] = field(default_factory=dict)  # per epoch, faces of an emotion
+    # Encoders of faces whose answers, each at a temperature, have a share in the votes.
+    votes_from: Mapping[str, Positive] = field(default_factory=dict)
+    votes_share: Share = 0.4
+    prior_adjustment: Weight = 0.0  # of a face's logits, after training; see `prior_bias`
     licences: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -15,7 +15,9 @@ from dcet.training.encoders.encoder_config import EncoderConfig
 from dcet.training.encoders.encoder_training import Drawn, EncoderTraining
 from dcet.training.encoders.new_student import new_student
 from dcet.training.encoders.students import Student, TextStudent
-from dcet.training.run.loop import train
+from dcet.training.network.deepen import deepened
+from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.run.loop import Judgement, snapshot, train
 from dcet.training.run.parameter_groups import decayed_matrices, layer_groups
 from dcet.training.run.progress import Progress
 from dcet.training.run.run_folder import check_run
@@ -53,7 +55,9 @@ class FitEncoderConfig(EncoderConfig):
     layer_decay: Share = 0.85  # of text: each layer learns this much slower than the one above it
     head_learning_rate: Weight = 1e-3  # of text
     weight_decay: Weight = 0.05
-    begin: str | None = None  # run or checkpoint with an encoder of the same shape to go on from
+    # Run or checkpoint with an encoder of the same shape to go on from; a face's may be less deep
+    begin: str | None = None
+    begin_share: Share = 0.0  # of the weights it began with, in those that are judged and kept
     agreement: Weight = 0.0  # of what is said of the same examples, corrupted twice
     judge_every: Count = 3  # epochs
 
@@ -61,6 +65,8 @@ class FitEncoderConfig(EncoderConfig):
         EncoderConfig.__post_init__(self)
         if not self.corpora:
             raise ConfigError("expected at least one --corpus to learn from, got none")
+        if self.begin_share and self.begin is None:
+            raise ConfigError("begin_share: expected an encoder to begin with, got no `begin`")
 
 
 def fit_encoder(
@@ -86,12 +92,16 @@ class LabelTraining(EncoderTraining):
 
     With `agreement`, each example is corrupted twice, and what is said of one must be what is said
     of the other (the symmetric divergence of R-Drop, Liang et al., NeurIPS 2021).
+
+    The weights that the network begins with may have a share in what is judged and kept (Wortsman
+    et al., Robust fine-tuning of zero-shot models, CVPR 2022).
     """
 
     def __init__(self, config: FitEncoderConfig, student: Student, kept: Path) -> None:
         super().__init__(config, student, _optimizer(config, student), kept)
         self.agreement = config.agreement
         self.views = 2 if config.agreement else 1
+        self.begun, self.begin_share = snapshot(self.network), config.begin_share
 
     def loss(self, batch: Sequence[Drawn]) -> Tensor:
         first, loss = self._answer(batch[0])
@@ -101,6 +111,16 @@ class LabelTraining(EncoderTraining):
             apart = (first.softmax(-1) - second.softmax(-1)) * (first - second)
             loss = (loss + again) / 2 + self.agreement * apart.sum(dim=-1).mean() / 2
         return loss
+
+    def judge(self, epoch: int) -> Judgement:
+        self._mix_in_begun()
+        return super().judge(epoch)
+
+    @torch.no_grad()
+    def _mix_in_begun(self) -> None:
+        for name, value in self.network.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(self.begun[name].to(value.device), self.begin_share)
 
     def _answer(self, drawn: Drawn) -> tuple[Tensor, Tensor]:
         """Return the logits of corrupted examples, and their loss."""
@@ -112,6 +132,8 @@ class LabelTraining(EncoderTraining):
 def _begin_with(name: str, modality: str, student: Student) -> None:
     """Copy the weights of an encoder into the student. Raises ConfigError or CheckpointError."""
     begun = encoder_run.find_encoder(name, modality).model
+    if isinstance(begun, FaceEncoder) and isinstance(student.network, FaceEncoder):
+        begun = deepened(begun, student.network.config.depths)
     try:
         student.network.load_state_dict(begun.state_dict())
     except RuntimeError as error:

@@ -53,12 +53,15 @@ def judge_faces(
 ) -> dict[str, Any]:
     """Judge a face encoder on single faces, but for `impossible` emotions."""
     model.eval()
-    device = device_of(model)
-    features = torch.cat(
-        [model.encode(part.to(device).float()) for part in faces.grey.split(AT_ONCE)]
-    )
+    logits = model.head(encode_faces(model, faces.grey))
     each = torch.arange(len(faces.emotion))
-    return emotion_figures(model.head(features), faces.emotion, impossible, group=each)
+    return emotion_figures(logits, faces.emotion, impossible, group=each)
+
+
+def encode_faces(model: FaceEncoder, grey: Tensor) -> Tensor:
+    """Return the features (n, width) of grey faces (n, 48, 48) uint8."""
+    device = device_of(model)
+    return torch.cat([model.encode(part.to(device).float()) for part in grey.split(AT_ONCE)])
 
 
 def emotion_figures(

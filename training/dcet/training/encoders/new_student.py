@@ -1,6 +1,7 @@
 """A new student: an encoder of the shape asked for, with its dataset and its dev splits."""
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -19,9 +20,11 @@ from dcet.training.corpora.speech import (
     read_unlabelled,
 )
 from dcet.training.corpora.unlabelled import read_pictures
+from dcet.training.dialogue.temperature import bias_of
 from dcet.training.encoders.datasets import FaceDataset, SpeechDataset
 from dcet.training.encoders.encoder_config import EncoderConfig
 from dcet.training.encoders.smaller_encoder import TextConfig, smaller_encoder
+from dcet.training.encoders.soft_votes import with_answers_of
 from dcet.training.encoders.students import (
     AudioStudent,
     CheckpointStudent,
@@ -174,11 +177,14 @@ def _face_student(
     if folders:
         faces = read_ferplus(folders["ferplus"], "train")
         check_classes(faces.emotion, "ferplus, train")
+        votes = with_answers_of(config.votes_from, faces, config.votes_share)
+        faces = dataclasses.replace(faces, votes=votes).repeated(config.repeat)
     else:
         faces = read_pictures(Path(config.data))
     dev = {corpus: read_ferplus(folder, "dev") for corpus, folder in folders.items()}
     dataset = FaceDataset(faces, mixup=config.mixup, labelled=bool(folders))
-    return FaceStudent(network, dataset, dev, licences)
+    bias = bias_of(faces.emotion, config.prior_adjustment)
+    return FaceStudent(network, dataset, dev, licences, bias)
 
 
 def _folders(config: EncoderConfig) -> dict[str, Path]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -15,9 +16,9 @@ from dcet.training.corpora.registry import NEVER_THERE
 from dcet.training.corpora.speech import Speech
 from dcet.training.device import device_of
 from dcet.training.dialogue.forward import first_turn_logits, text_alone
-from dcet.training.dialogue.temperature import calibrate
+from dcet.training.dialogue.temperature import calibrate, calibrate_head
 from dcet.training.encoders.datasets import AudioBatch, Dataset
-from dcet.training.encoders.judging import judge_faces, judge_speech, judge_texts
+from dcet.training.encoders.judging import encode_faces, judge_faces, judge_speech, judge_texts
 from dcet.training.network.audio_encoder import AudioEncoder
 from dcet.training.network.face_encoder import FaceEncoder
 from dcet.training.network.mixed_precision import mixed_precision
@@ -137,6 +138,8 @@ class TextStudent:
 class _SingleInputStudent(ABC, Generic[Network, Split]):
     """An audio or a face encoder with its own head."""
 
+    half_on_cpu = True  # bfloat16, as `mixed_precision` has it
+
     def __init__(
         self,
         network: Network,
@@ -150,7 +153,8 @@ class _SingleInputStudent(ABC, Generic[Network, Split]):
         self.width = network.config.width
 
     def __call__(self, inputs: Any) -> StudentAnswer:
-        with mixed_precision(device_of(self.network)):
+        device = device_of(self.network)
+        with mixed_precision(device, enabled=self.half_on_cpu or device.type != "cpu"):
             features = self._encode(inputs)
             logits = self.network.head(features)
         return StudentAnswer(features.float(), logits.float())
@@ -183,7 +187,32 @@ class AudioStudent(_SingleInputStudent[AudioEncoder, Speech]):
 
 
 class FaceStudent(_SingleInputStudent[FaceEncoder, Faces]):
-    """A face encoder."""
+    """A face encoder. Its head is calibrated on the dev splits, where there are any.
+
+    bias: (7,) what the logits are shifted by when training has ended
+    """
+
+    # A CPU takes 4.5 ms a face where channels lie together, 5.6 ms in bfloat16, 6.2 ms otherwise.
+    half_on_cpu = False
+
+    def __init__(
+        self,
+        network: FaceEncoder,
+        dataset: Dataset,
+        dev: Mapping[str, Faces],
+        licences: Mapping[str, str],
+        bias: Tensor,
+    ) -> None:
+        self.bias = bias
+        super().__init__(network.to(memory_format=torch.channels_last), dataset, dev, licences)
+
+    def keep(self, folder: Path) -> Figures:
+        if self.dev:
+            with torch.no_grad():
+                features = [encode_faces(self.network, split.grey) for split in self.dev.values()]
+            emotion = torch.cat([split.emotion for split in self.dev.values()])
+            calibrate_head(self.network.head, torch.cat(features), emotion, self.bias)
+        return super().keep(folder)
 
     def _encode(self, inputs: Tensor) -> Tensor:
         return self.network.encode(inputs)

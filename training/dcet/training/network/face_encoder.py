@@ -18,6 +18,7 @@ class FaceConfig(Settings):
     """The shape of the face encoder."""
 
     channels: Sequence[Count] = (32, 64, 128)
+    blocks: Sequence[Count] | None = None  # of each number of channels; two where there is none
     width: Count = 128
     dropout: Share = 0.3
 
@@ -25,6 +26,16 @@ class FaceConfig(Settings):
         Settings.__post_init__(self)
         if not self.channels:
             raise ConfigError("channels: expected at least one number, got none")
+        if len(self.depths) != len(self.channels):
+            raise ConfigError(
+                f"blocks: expected a number for each of {len(self.channels)} channels, got "
+                f"{len(self.depths)}"
+            )
+
+    @property
+    def depths(self) -> Sequence[int]:
+        """The number of blocks of each stage."""
+        return self.blocks or (2,) * len(self.channels)
 
 
 class FaceEncoder(nn.Module):
@@ -41,7 +52,7 @@ class FaceEncoder(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(1, first, 3, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU()
         )
-        self.stages = residual_stages(config.channels, first_stride=2)
+        self.stages = residual_stages(config.channels, first_stride=2, blocks=config.depths)
         self.features = nn.Sequential(
             nn.Linear(last, config.width), nn.GELU(), nn.Dropout(config.dropout)
         )

@@ -40,15 +40,21 @@ class ResidualBlock(nn.Module):
 
 
 def residual_stages(
-    channels: Sequence[int], first_stride: int, *, steady: bool = False
+    channels: Sequence[int],
+    first_stride: int,
+    *,
+    blocks: Sequence[int] = (2, 2, 2),
+    steady: bool = False,
 ) -> nn.Sequential:
-    """Stack two blocks per number of channels; every stage but the first halves the image."""
-    blocks: list[nn.Module] = []
-    for stage, (before, after) in enumerate(zip((channels[0], *channels), channels, strict=False)):
+    """Stack `blocks` of each number of channels; every stage but the first halves the image."""
+    stacked: list[nn.Module] = []
+    before = channels[0]
+    for stage, (after, count) in enumerate(zip(channels, blocks, strict=True)):
         stride = first_stride if stage == 0 else 2
-        blocks.append(ResidualBlock(before, after, stride, steady=steady))
-        blocks.append(ResidualBlock(after, after))
-    return nn.Sequential(*blocks)
+        stacked.append(ResidualBlock(before, after, stride, steady=steady))
+        stacked += [ResidualBlock(after, after) for _ in range(count - 1)]
+        before = after
+    return nn.Sequential(*stacked)
 
 
 def smooth(x: Tensor) -> Tensor:

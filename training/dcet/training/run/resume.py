@@ -33,7 +33,10 @@ def save_resume(
     with atomic_folder(folder) as temporary:
         try:
             save_file(
-                {name: value.detach().clone() for name, value in tensors.items()},
+                {
+                    name: value.detach().clone(memory_format=torch.contiguous_format)
+                    for name, value in tensors.items()
+                },
                 temporary / "state.safetensors",
                 metadata={"notes": json.dumps(dict(notes))},
             )
