@@ -35,13 +35,13 @@ class PretendDevice(TorchFunctionMode):
         self._checked = _Checked(self)
 
     def __enter__(self) -> Self:
-        self._checked.__enter__()
-        super().__enter__()
+        self._checked.__enter__()  # type: ignore[no-untyped-call]
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *raised: object) -> None:
-        super().__exit__(*raised)
-        self._checked.__exit__(*raised)
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+        self._checked.__exit__(*raised)  # type: ignore[no-untyped-call]
 
     def has(self, tensor: Tensor) -> bool:
         return tensor.untyped_storage()._cdata in self._storages
@@ -68,7 +68,7 @@ class PretendDevice(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = dict(kwargs or {})
-        if func == Tensor.device.__get__:  # type: ignore[attr-defined]
+        if func == Tensor.device.__get__:
             return THERE if self.has(args[0]) else func(*args)
         if func is Tensor.cpu:
             return self._at(args[0], CPU)
@@ -97,7 +97,7 @@ class _Checked(TorchDispatchMode):
     """Every operation, those of the backward pass too."""
 
     def __init__(self, device: PretendDevice) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.device = device
 
     def __torch_dispatch__(

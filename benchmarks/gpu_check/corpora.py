@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _meld(file: Path, dialogues: int, rng: np.random.Generator) -> None:
-    rows = []
+    rows: list[dict[str, object]] = []
     for dialogue in range(dialogues):
         for turn in range(int(rng.integers(4, 12))):
             place = int(rng.integers(len(EMOTIONS)))

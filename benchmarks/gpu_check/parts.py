@@ -1,6 +1,7 @@
 """The parts of `make gpu-check`, in their order: what each needs, runs, and may take."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ RUNTIME = ("click", "numpy", "rich", "tokenizers")
 TRAINING = (*RUNTIME, "safetensors", "torch", "transformers")
 ONNX = (*RUNTIME, "onnx", "torch")
 # Engines by what they need; those that are built take minutes.
-ENGINES = {
+ENGINES: Mapping[str, Mapping[str, tuple[tuple[str, ...], float]]] = {
     "cuda": {
         "onnxruntime-cuda": ((*RUNTIME, "onnxruntime", "cuda"), 60.0),
         "torch-cuda": (ONNX, 180.0),
@@ -25,7 +26,6 @@ ENGINES = {
     },
     "cpu": {"onnxruntime": ((*RUNTIME, "onnxruntime"), 60.0)},
 }
-ENCODERS = {"text": "meld", "audio": "crema_d", "face": "ferplus"}
 SILERO = "assets/silero_vad_v6.onnx"  # in faster_whisper
 SPEECH_DATA = ("ami", "ravdess", "emogator", "noise_rooms")
 
@@ -93,11 +93,13 @@ class Parts:
             self.training("audio", "encoder", "--modality", "audio", "--corpus", "crema_d", *data),
             self.training("face", "encoder", "--modality", "face", "--corpus", "ferplus", *data),
             self.training(
-                *("student", "distill", "--modality", "face", "--corpus", "ferplus", *data),
+                "student",
+                *("distill", "--modality", "face", "--corpus", "ferplus", *data),
                 *("--teacher", "default", "--student", student),
             ),
             self.training(
-                *("fusion", "fuse", "--checkpoint", "default", "--audio", "default"),
+                "fusion",
+                *("fuse", "--checkpoint", "default", "--audio", "default"),
                 *("--face", "default", *data),
             ),
             self.training("speech", "speech", "--teacher", silero or "", *data, cannot=why),

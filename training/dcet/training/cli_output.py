@@ -99,8 +99,8 @@ def combined(
         values = [part.get(name) for part in parts]
         if isinstance(first, Mapping) and name != "interval_95":
             made[name] = combined([value or {} for value in values], of)
-        elif isinstance(first, float) and None not in values:
-            made[name] = of(values)
+        elif isinstance(first, float):
+            made[name] = of([value for value in values if value is not None])
         elif isinstance(first, int):
             made[name] = first
     return made
