@@ -325,7 +325,7 @@ def test_a_file_in_another_encoding_will_do(tmp_path: Path) -> None:
     with (tmp_path / "targets").open("wb") as file:
         process = start("dcet-export", "--list-targets", env=environment, stdout=file)
         assert process.wait() == 0
-    assert " > onnxruntime" in (tmp_path / "targets").read_text("cp1252", encoding="utf-8")
+    assert " > onnxruntime" in (tmp_path / "targets").read_text(encoding="cp1252")
 
 
 needs_devices = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

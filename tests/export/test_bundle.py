@@ -36,7 +36,7 @@ from dcet.targets import TensorrtRange, load_target
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.dialogue.batches import examples
 from dcet.training.dialogue.forward import predict
-from dcet.training.evaluate import evaluate_meld
+from dcet.training.evaluate_text import evaluate_dialogues
 from dcet.training.saved.checkpoint import Checkpoint, load, save
 from tests.export.conftest import export
 from tests.tiny_training import TINY, untrained, write_bert
@@ -196,7 +196,10 @@ def test_figures_of_bundle_and_torch_agree(
     report = measure_accuracy(
         bundle, "auto", "meld", dev, reset_memory=reset, track=lambda items, _: items
     )
-    found, expected = report.metrics, evaluate_meld(saved, dev, remember=not reset)
+    found, expected = (
+        report.metrics,
+        evaluate_dialogues(saved, dev, Corpus.read(dev), remember=not reset),
+    )
     assert found.keys() == expected.keys()
     assert found["confusion"] == expected["confusion"]
     for key in ("n", "weighted_f1", "macro_f1", "accuracy", "per_class_f1", "ece", "nll"):
@@ -229,7 +232,10 @@ def test_what_cannot_be_used_counts_alike_in_bundle_and_torch(
     report = measure_accuracy(
         bundle, "auto", "meld", mixed, reset_memory=reset, track=lambda items, _: items
     )
-    found, expected = report.metrics, evaluate_meld(saved, mixed, remember=not reset)
+    found, expected = (
+        report.metrics,
+        evaluate_dialogues(saved, mixed, Corpus.read(mixed), remember=not reset),
+    )
     lines = [f"mixed.csv, line {len(rows) + place}" for place in (2, 3, 4)]
     assert found["unusable"] == expected["unusable"] == {"n": 3, "first": lines}
     assert found["n"] == expected["n"] == len(rows) + 3
