@@ -11,7 +11,8 @@ from dcet.training.network.mixed_precision import mixed_precision
     ("capabilities", "dtype"),
     [
         ({"avx2": True, "avx512_bf16": False}, torch.float32),
-        ({"avx512_f": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"avx512_f": True, "avx512_bf16": True}, torch.float32),  # which is faster there
+        ({"avx512_bf16": True, "amx_bf16": True}, torch.bfloat16),
         ({"neon": True, "bf16": True}, torch.bfloat16),
     ],
 )
