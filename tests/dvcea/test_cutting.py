@@ -1,7 +1,9 @@
 """Videos that nobody annotated: turns, who speaks in them, and what is set aside."""
 
 import dataclasses
+import multiprocessing
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +148,28 @@ def test_what_is_no_recogniser_stops_the_build(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"the model .* cannot be loaded"):
         cut_videos(tmp_path / "videos", "x", tmp_path / "kept", config, quiet, workers=1)
     assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_a_video_that_no_process_outlives_is_set_aside(config: BuildConfig, tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    write_clip(tmp_path / "videos" / "a.mp4", [0, 40], seconds=0.2)
+    killed, is_over = set[int | None](), threading.Event()
+
+    def kill() -> None:
+        while not is_over.wait(0.02):
+            for process in multiprocessing.active_children():
+                killed.add(process.pid)
+                process.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        found = cut_videos(tmp_path / "videos", "x", tmp_path / "kept", config, quiet, workers=1)
+    finally:
+        is_over.set()
+        killer.join()
+    assert len(killed) == 2, "it was tried again"
+    assert "the process that cut it into turns died" in found.set_aside[0].reason
 
 
 def test_a_folder_without_videos_is_named(config: BuildConfig, tmp_path: Path) -> None:

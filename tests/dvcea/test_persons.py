@@ -152,13 +152,11 @@ def tracks_of(people: Sequence[int], times_us: Sequence[int]) -> list[int]:
 def test_faces_in_one_person_are_of_one_track(
     people: Sequence[int], times_us: Sequence[int], tracks: list[int]
 ) -> None:
-    pytest.importorskip("edgefirst.tracker")
     assert tracks_of(people, times_us) == tracks
 
 
 @pytest.mark.parametrize("step_us", [40_000, 400_000])
 def test_a_person_is_lost_after_a_second_however_many_pictures_that_is(step_us: int) -> None:
-    pytest.importorskip("edgefirst.tracker")
     tracks, mask, named = PersonTracks(), np.zeros((120, 240), bool), list[TrackedFace]()
     mask[:110, :70] = True
     for at_us in range(0, 4_000_001, step_us):
