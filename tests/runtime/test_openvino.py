@@ -208,3 +208,15 @@ def test_memory_does_not_grow_with_the_lengths_of_sounds() -> None:
         if number == 20:
             before = rss_bytes()
     assert rss_bytes() - before < 64 * 2**20
+
+
+def test_graphs_that_take_turns_lose_no_memory() -> None:
+    bundle = Bundle.default()
+    engine = bundle.engine("openvino")
+    tokens = np.arange(5, 14, dtype=np.int32)[None]
+    for number in range(200):
+        engine.run("text", {"input_ids": tokens, "attention_mask": np.ones_like(tokens)})
+        hear_voice(engine, bundle.manifest, np.zeros(60 * 512, np.float32))
+        if number == 80:
+            before = rss_bytes()
+    assert rss_bytes() - before < 2**20  # on several threads: 3.4 MB
