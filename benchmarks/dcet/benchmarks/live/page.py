@@ -87,9 +87,9 @@ def _deadlines(report: LiveReport) -> str:
             "Weighted F1", f"{strength_plot('Weighted F1', labels, scores, height=230)}{colours}"
         )
         + card("Share on time", f"{strength_plot('On time', labels, times, height=230)}{colours}")
+        + "</div>"
         + card("Figures", table(head, rows), "Columns of senses: share of the turns that used it.")
         + (card("Left out below 50 ms", table(["what", "turns"], reasons)) if reasons else "")
-        + "</div>"
     )
 
 
