@@ -7,6 +7,7 @@ named in the report with its reason, and loses none of the others.
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -35,6 +36,8 @@ SHIPPED = REPO / "runtime" / "dcet" / "runtime" / "models" / "default.dcet"
 
 def main() -> None:
     options = _options()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # reasons are in any language
     done_by = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory(prefix="dcet-gpu-check-") as made:
         report: dict[str, Any] = {"schema": SCHEMA, "device": options.device, "parts": {}}
@@ -44,7 +47,7 @@ def main() -> None:
             if not any(part.name.startswith(start) for start in chosen):
                 continue
             left_s = done_by - RESERVE_S - time.monotonic()
-            print(f"{part.name} …", end=" ", flush=True)
+            print(f"{part.name}:", end=" ", flush=True)
             found = run(part, min(part.limit_s * options.minutes / MINUTES, left_s))
             report["parts"][part.name] = found
             print(found["outcome"], found.get("reason", ""), flush=True)
