@@ -57,7 +57,8 @@ def _meld(file: Path, dialogues: int, rng: np.random.Generator) -> None:
 
 
 def _crema_d(folder: Path, each: int, rng: np.random.Generator) -> None:
-    rows, steps = [], []
+    rows: list[dict[str, object]] = []
+    steps = []
     for speaker, split in SPEAKERS:
         for emotion in ACTED * each:
             level = rng.integers(0, 20, (64, 94))
