@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import Faces
@@ -204,7 +205,8 @@ class FaceStudent(_SingleInputStudent[FaceEncoder, Faces]):
         bias: Tensor,
     ) -> None:
         self.bias = bias
-        super().__init__(network.to(memory_format=torch.channels_last), dataset, dev, licences)
+        convert_conv2d_weight_memory_format(network, torch.channels_last)
+        super().__init__(network, dataset, dev, licences)
 
     def keep(self, folder: Path) -> Figures:
         if self.dev:
