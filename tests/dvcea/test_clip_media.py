@@ -1,12 +1,15 @@
 """Parts of videos by their own timestamps."""
 
 import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dcet.dvcea.clip_media import ClipMedia
+from dcet.live.media.media_file import MediaFile
 from dcet.runtime.errors import DataNotFound, UnusableMedia
 from tests.live.made_media import shade, write_clip
 
@@ -36,6 +39,37 @@ def test_a_part_is_what_the_whole_has_there(tmp_path: Path) -> None:
     there, wanted = part.sound(), whole.sound().pcm[80_000:99_200]
     assert there.length_us == 1_200_000
     np.testing.assert_allclose(there.pcm[800:-800], wanted[800:-800], atol=0.02)
+
+
+@pytest.mark.parametrize("times_ms", [range(0, 4000, 40), range(400, 3000, 33), VARIABLE_MS])
+@pytest.mark.parametrize("part_us", [None, (700_000, 1_830_000)])
+def test_pictures_that_nobody_looks_at_are_left_out_and_nothing_else_changes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    times_ms: Sequence[int],
+    part_us: tuple[int, int] | None,
+) -> None:
+    path = write_clip(tmp_path / "clip.mp4", times_ms)
+    decoded: list[int] = []
+    real = MediaFile.decoded
+
+    def counted(self: MediaFile, kind: str, **named: Any) -> Iterator[tuple[Any, int | None]]:
+        decoded.append(0)
+        for frame in real(self, kind, **named):
+            decoded[-1] += 1
+            yield frame
+
+    monkeypatch.setattr(MediaFile, "decoded", counted)
+    skipping = ClipMedia(path, part_us)
+    some = list(skipping.pictures(100_000))
+    monkeypatch.setattr(MediaFile, "picture_times", lambda *_: None)
+    always = ClipMedia(path, part_us)
+    every = list(always.pictures(100_000))
+    assert [at_us for at_us, _ in some] == [at_us for at_us, _ in every]
+    for (_, pixels), (_, expected) in zip(some, every, strict=True):
+        np.testing.assert_array_equal(pixels, expected)
+    assert skipping.picture_us == always.picture_us
+    assert decoded[0] < decoded[1] or times_ms is VARIABLE_MS
 
 
 def test_streams_that_begin_at_different_times_stay_in_step(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ sample and every picture has its place in media time. Memory holds one picture, 
 one utterance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ class ClipMedia:
         length_us = self.end_us - self.start_us
         shown, shown_us, step_us, begun_us = None, 0, SECOND_US // 25, 0
         next_us = every_us // 2
-        for frame, pts_us in self._frames("video"):
+        for frame, pts_us in self._frames("video", every_us):
             at_us = shown_us + step_us if pts_us is None else pts_us - self.start_us
             if at_us >= length_us:
                 break
@@ -126,15 +126,30 @@ class ClipMedia:
             placed[max(0, place) : max(0, place) + len(kept)] = kept
         return placed
 
-    def _frames(self, kind: str) -> Iterator[tuple[Any, int | None]]:
-        """Decode a stream from a little before the part on: frames with their times in the file.
+    def _frames(self, kind: str, every_us: int = 0) -> Iterator[tuple[Any, int | None]]:
+        """Decode a stream from a little before the part on: frames with their times in the file;
+        of pictures, those that are looked at each `every_us`, and what these need.
 
         Nothing where there is no such stream.
         """
         if not (self._file.has_sound if kind == "audio" else self._file.has_pictures):
             return
-        yield from self._file.decoded(kind, from_us=max(0, self.start_us - LEAD_US))
+        from_us = max(0, self.start_us - LEAD_US)
+        only = self._looked_at(from_us, every_us) if kind == "video" else None
+        yield from self._file.decoded(kind, from_us=from_us, only=only)
         self.damage += self._file.damage
+
+    def _looked_at(self, from_us: int, every_us: int) -> Collection[int] | None:
+        """Return when those pictures begin that are shown at the middles of spans of `every_us`,
+        the first one and the last two, which tell how long all of them are. None for all of them.
+        """
+        times = self._file.picture_times(from_us, self.end_us)
+        if not times:
+            return None
+        looks = [-(-(at_us - self.start_us - every_us // 2) // every_us) for at_us in times]
+        spans = zip(times, looks, looks[1:], strict=False)
+        looked_at = {at_us for at_us, first, after in spans if first < after}
+        return {times[0], *[at_us for at_us in times if at_us < self.end_us][-2:], *looked_at}
 
     def _expect_short(self, length_us: int) -> None:
         if length_us > MOST_US:

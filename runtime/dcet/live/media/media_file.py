@@ -1,7 +1,7 @@
 """A media file as timed blocks of sound and pictures, in the order in which they would be known."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +17,7 @@ from dcet.runtime.extras import need
 
 USUAL_RATE = Fraction(25)  # frames a second, where a file says none
 SHORT_US = SECOND_US  # a file that ends so much sooner than it says is cut
+SKIPPING = ("h264", "hevc")  # decoders that can leave out pictures that no other needs
 FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}  # of integer samples
 
 
@@ -115,18 +116,40 @@ class MediaFile:
             next_us = pts_us + step_us
             yield Picture(pts_us, upright(frame, converter))
 
-    def decoded(self, kind: str, *, from_us: int = 0) -> Iterator[tuple[Any, int | None]]:
+    def picture_times(self, from_us: int, until_us: int) -> list[int] | None:
+        """Return when the pictures are shown, in order, in microseconds, without decoding any.
+
+        None where the file does not say, or where decoders cannot leave out single pictures.
+        """
+        times = []
+        with self._open() as container:
+            stream, first_us = self._sought(container, "video", from_us)
+            if stream.codec_context.name not in SKIPPING:
+                return None
+            try:
+                for packet in container.demux(stream):
+                    if packet.dts is not None and _us(packet.dts, packet, first_us) >= until_us:
+                        break
+                    if packet.size and packet.pts is None:
+                        return None
+                    if packet.size:
+                        times.append(_us(packet.pts, packet, first_us))
+            except self._av.FFmpegError:
+                return None
+        return sorted(times)
+
+    def decoded(
+        self, kind: str, *, from_us: int = 0, only: Collection[int] | None = None
+    ) -> Iterator[tuple[Any, int | None]]:
         """Decode the `audio` or the `video`: PyAV's frames in the order in which they are shown,
         each with its time in microseconds, or None.
 
         from_us: from when on all of them are wanted; more may come before
+        only: those of `picture_times` that are wanted; others are left out where none needs them
         """
         lost = 0
         with self._open() as container:
-            stream = _streams(container)[kind == "video"]
-            first_us = container.start_time or 0
-            if from_us > 0:
-                container.seek(first_us + from_us)  # to a picture that needs no earlier one
+            stream, first_us = self._sought(container, kind, from_us)
             packets = container.demux(stream)
             while True:
                 try:
@@ -136,6 +159,9 @@ class MediaFile:
                     break
                 if packet is None:
                     break
+                if only is not None and packet.pts is not None:
+                    is_wanted = _us(packet.pts, packet, first_us) in only
+                    stream.codec_context.skip_frame = "DEFAULT" if is_wanted else "NONREF"
                 try:
                     frames = packet.decode()
                 except self._av.FFmpegError:
@@ -144,10 +170,17 @@ class MediaFile:
                 for frame in frames:
                     start_us = None
                     if frame.pts is not None and frame.time_base is not None:
-                        start_us = round(frame.pts * frame.time_base * SECOND_US) - first_us
+                        start_us = _us(frame.pts, frame, first_us)
                     yield frame, start_us
         if lost:
             self.damage.append(f"{self.path}: {lost} packets of {kind} cannot be decoded")
+
+    def _sought(self, container: Any, kind: str, from_us: int) -> tuple[Any, int]:
+        """Go to what is to be decoded first; return the stream, and when the file begins."""
+        first_us = container.start_time or 0
+        if from_us > 0:
+            container.seek(first_us + from_us)  # to a picture that needs no earlier one
+        return _streams(container)[kind == "video"], first_us
 
     def _open(self) -> Any:
         try:
@@ -179,6 +212,11 @@ def upright(frame: Any, converter: Any) -> NDArray[np.uint8]:
     quarters = round(frame.rotation / 90) % 4
     pixels: NDArray[np.uint8] = converter.reformat(frame, format="rgb24").to_ndarray()
     return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
+
+
+def _us(pts: int, timed: Any, first_us: int) -> int:
+    """Return the time of a packet or of a frame, from the start of the file."""
+    return round(pts * timed.time_base * SECOND_US) - first_us
 
 
 def _streams(container: Any) -> tuple[Any | None, Any | None]:
