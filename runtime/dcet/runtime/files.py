@@ -28,7 +28,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     written to when the block succeeds. An OSError, such as a full disk, becomes a WriteError.
     """
     path = Path(path)
-    with _write_errors(path):
+    with write_errors(path):
         mode = _mode(path)
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, "it is a folder, expected a file")
@@ -56,7 +56,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     and moved back should the second step fail, or by the next writer should the process be killed
     between the two. Raises WriteError where the system refuses, a full disk for example.
     """
-    with _write_errors(folder):
+    with write_errors(folder):
         target = Path(os.path.realpath(folder))
         if target.exists() and not target.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "it is a file, expected a folder")
@@ -127,7 +127,8 @@ def _finite(text: str) -> float:
 
 
 @contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
+def write_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block, such as a full disk, into a WriteError about `path`."""
     try:
         yield
     except DcetError:

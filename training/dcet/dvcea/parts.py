@@ -18,7 +18,7 @@ from dcet.data.dvcea import DvceaUtterance
 from dcet.dvcea.annotations import SetAside
 from dcet.dvcea.arrays_file import open_arrays, write_arrays
 from dcet.runtime.errors import ConfigError
-from dcet.runtime.files import read_json, write_json
+from dcet.runtime.files import read_json, write_errors, write_json
 
 FEATURES = ("visual", "visual_us", "audio", "audio_us", "text_features")
 SAID = tuple(field.name for field in fields(DvceaUtterance) if field.name not in FEATURES)
@@ -42,8 +42,9 @@ class Parts:
         try:
             before = read_json(file)
         except FileNotFoundError:
-            for name in ("prepared", "chunks"):
-                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            with write_errors(self.folder):
+                for name in ("prepared", "chunks"):
+                    (self.folder / name).mkdir(parents=True, exist_ok=True)
             write_json(file, plan)
             return
         except (OSError, ValueError) as error:

@@ -23,6 +23,7 @@ from dcet.runtime.senses.face import spread
 from dcet.training.run.progress import Progress
 
 SCHEMA = "dcet-dvcea/rate/1"
+PREPARING = ("decode", "hear", "faces")  # stages that the processes of a build share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,9 @@ def measure_rate(
         build_cpu_s=took_cpu_s / len(clips),
         build_stages_s={stage: s / len(clips) for stage, s in build.watch.took_s.items()},
         times_plain_loop=60 * len(clips) / took_s / plain.per_minute,
-        limit=_slowest(same.stages_s if build.waits else build.watch.took_s),
+        limit=max(PREPARING, key=lambda stage: same.stages_s.get(stage, 0.0))
+        if build.waits
+        else "encode",
         all_hours=len(annotations.clips) * took_s / len(clips) / 3600,
     )
 
@@ -139,7 +142,3 @@ def _cpu_s() -> float:
     """Return what this process used, and those that it started and that have ended."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
-
-
-def _slowest(stages_s: Mapping[str, float]) -> str:
-    return max(stages_s, key=stages_s.__getitem__)
