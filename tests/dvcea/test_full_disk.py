@@ -1,4 +1,4 @@
-"""What disks and files do to a build: named errors, nothing half-written, and it goes on."""
+"""What full disks and odd files do to a build: errors by name, nothing half-written, it goes on."""
 
 import errno
 import json

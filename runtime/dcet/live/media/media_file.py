@@ -216,7 +216,8 @@ def upright(frame: Any, converter: Any) -> NDArray[np.uint8]:
 
 def _us(pts: int, timed: Any, first_us: int) -> int:
     """Return the time of a packet or of a frame, from the start of the file."""
-    return round(pts * timed.time_base * SECOND_US) - first_us
+    at_us: int = round(pts * timed.time_base * SECOND_US)
+    return at_us - first_us
 
 
 def _streams(container: Any) -> tuple[Any | None, Any | None]:
