@@ -25,7 +25,7 @@ from tests.tiny_training import at_random, quiet
 
 @pytest.fixture
 def shallow() -> FaceEncoder:
-    encoder = at_random(FaceEncoder(FaceConfig(**SHAPE)), seed=1).eval()
+    encoder = at_random(FaceEncoder(FaceConfig(channels=(4, 4, 8), width=16)), seed=1).eval()
     assert isinstance(encoder, FaceEncoder)
     return encoder
 
@@ -121,8 +121,8 @@ def test_a_calibrated_head_is_as_sure_as_it_is_right() -> None:
     labels = torch.distributions.Categorical(logits=head(features)).sample()
     weight, bias = head.weight.detach().clone(), head.bias.detach().clone()
     with torch.no_grad():
-        head.weight *= 0.3
-        head.bias *= 0.3
+        head.weight.mul_(0.3)
+        head.bias.mul_(0.3)
     calibrate_head(head, features, labels, torch.zeros(len(EMOTIONS)))
     assert torch.allclose(head.weight, weight, rtol=0.1)
     assert torch.allclose(head.bias, bias, rtol=0.1)

@@ -66,12 +66,12 @@ def calibrate_head(
 
     Both become part of the head's weights.
     """
-    head.bias += bias.to(head.bias.device)
+    head.bias.add_(bias.to(head.bias.device))
     logits = head(features).cpu()
     with torch.enable_grad():
         scale = fit_temperature(logits, labels)
-    head.weight *= scale
-    head.bias *= scale
+    head.weight.mul_(scale)
+    head.bias.mul_(scale)
 
 
 def calibrate(

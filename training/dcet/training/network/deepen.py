@@ -30,7 +30,9 @@ def deepened(encoder: FaceEncoder, depths: Sequence[int]) -> FaceEncoder:
             if number < have:
                 deeper.stages[place] = next(kept)
             else:
-                nn.init.zeros_(block.residual[-1].weight)
+                last = block.residual[-1]
+                assert isinstance(last, nn.BatchNorm2d)
+                nn.init.zeros_(last.weight)
             place += 1
     deeper.stem, deeper.features, deeper.head = encoder.stem, encoder.features, encoder.head
     return deeper
