@@ -1,5 +1,6 @@
 """Clips prepared by tasks of Ray: the same set, also where one of its processes is killed."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,7 +13,9 @@ import pytest
 
 from dcet.dvcea.annotations import read_annotations
 from dcet.dvcea.build import Build
+from dcet.dvcea.ray_workers import RayWorkers
 from dcet.dvcea.settings import BuildConfig
+from dcet.runtime.errors import ConfigError, WriteError
 from tests.dvcea.test_annotations import MELD, table
 from tests.dvcea.test_build import contents
 from tests.live.made_media import write_clip
@@ -68,3 +71,26 @@ def test_a_task_that_is_killed_is_done_again(config: BuildConfig, tmp_path: Path
     assert process.returncode == 0, (tmp_path / "errors").read_text(encoding="utf-8")
     assert killed == 1
     assert contents(output) == contents(tmp_path / "set")
+
+
+def test_a_full_disk_is_named(config: BuildConfig, tmp_path: Path) -> None:
+    """What tasks raise arrives as it was raised: in one sentence."""
+    write_clip(tmp_path / "dia0_utt0.mp4", range(0, 400, 40), seconds=0.4)
+    rows = [("we are fine", "Ann", "joy", "positive", 0, 0)]
+    found = read_annotations([table(tmp_path / "dev.csv", MELD, *rows)], tmp_path)
+    workers = RayWorkers(tmp_path, config, "cpu", 1)
+    nowhere = tmp_path / "nowhere" / "00000000.npz"
+    with (
+        workers.preparing([(found.clips[0], nowhere)]) as ready,
+        pytest.raises(WriteError, match=f"^could not write {nowhere}: No such file"),
+    ):
+        ready(nowhere)
+
+
+def test_persons_on_gpus_need_a_cluster_with_some(config: BuildConfig, tmp_path: Path) -> None:
+    workers = RayWorkers(tmp_path, dataclasses.replace(config, persons="some"), "cuda", 1)
+    with (
+        pytest.raises(ConfigError, match="expected a Ray cluster with GPUs, it has none"),
+        workers.preparing([]),
+    ):
+        pass
