@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,11 +21,13 @@ COUNT = 3
 def test_a_stage_within_another_counts_for_itself_alone() -> None:
     watch = Stopwatch()
 
-    def slow() -> None:
-        time.sleep(0.02)
+    def slow() -> Iterator[int]:
+        for number in range(3):
+            time.sleep(0.02)
+            yield number
 
     with watch.of("outer"):
-        for _ in watch.each("inner", (slow() for _ in range(3))):
+        for _ in watch.each("inner", slow()):
             pass
     assert watch.took_s["inner"] >= 0.06
     assert 0 < watch.took_s["outer"] < watch.took_s["inner"]
