@@ -7,7 +7,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from dcet.runtime.errors import DataError, MissingColumn, UnknownLabel
+from dcet.runtime.errors import ConfigError, DataError, MissingColumn, UnknownLabel
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.cli import main
 from dcet.training.corpora.corpus import Corpus
@@ -19,11 +19,11 @@ from dcet.training.dialogue.batches import (
     examples,
     mixed_batches,
 )
-from dcet.training.dialogue.fit import DialogueTraining
+from dcet.training.dialogue.fit import DialogueTraining, fit
 from dcet.training.dialogue.objective import label_habits
 from dcet.training.evaluate_text import micro_f1_without_neutral
 from dcet.training.saved import checkpoint
-from tests.tiny_training import tiny_config, untrained, wordpiece, write_bert
+from tests.tiny_training import quiet, tiny_config, untrained, wordpiece, write_bert
 
 LINES = {
     "goemotions_train.csv": "text,labels,labels_raw",
@@ -178,6 +178,24 @@ def test_a_checkpoint_is_gone_on_from_without_what_was_fitted_to_dev(
     assert not network.step.heads.calibration_bias.any()
     for name, value in begun.model.text.state_dict().items():
         assert torch.allclose(network.text.state_dict()[name], value, atol=1e-3)
+
+
+def test_what_is_kept_is_a_blend_with_what_was_gone_on_from(tmp_path: Path, meld: Path) -> None:
+    begun = untrained(write_bert(tmp_path / "bert"))
+    checkpoint.save(tmp_path / "begun", begun)
+    kept = {}
+    for share in (0.0, 0.25, 1.0):
+        config = tiny_config(
+            meld, tmp_path / "begun", epochs=1, begin_share=share, encoder_learning_rate=0.1
+        )
+        fit(config, tmp_path / str(share), quiet)
+        kept[share] = checkpoint.load(tmp_path / str(share)).model.text.state_dict()
+    for name, value in begun.model.text.state_dict().items():
+        assert torch.allclose(kept[1.0][name], value, atol=1e-3)
+        assert torch.allclose(kept[0.25][name], 0.75 * kept[0.0][name] + 0.25 * value, atol=1e-3)
+    with pytest.raises(ConfigError, match="begin_share: expected a checkpoint to go on from"):
+        fit(tiny_config(meld, tmp_path / "bert", begin_share=0.5), tmp_path / "other", quiet)
+    assert any((kept[0.0][name] - value).abs().max() > 5e-3 for name, value in kept[1.0].items())
 
 
 def test_talk_is_trained_and_judged_on_from_the_command_line(

@@ -31,7 +31,7 @@ from dcet.training.dialogue.objective import Objective, label_habits
 from dcet.training.dialogue.temperature import calibrate, prior_bias
 from dcet.training.network.model import Dcet, Heads, ModelConfig
 from dcet.training.network.vocabulary import prune_vocabulary
-from dcet.training.run.loop import Judgement, Training, train
+from dcet.training.run.loop import Judgement, Training, mix_in, snapshot, train
 from dcet.training.run.parameter_groups import layer_groups
 from dcet.training.run.progress import Progress
 from dcet.training.run.run_config import RunConfig
@@ -47,6 +47,7 @@ class FitConfig(RunConfig):
 
     meld: str  # folder of {train,dev}_sent_emo.csv
     text_encoder: str  # Hugging Face id or folder, or a checkpoint to go on from
+    begin_share: Share = 0.0  # of that checkpoint's weights, in those that are judged and kept
     also: Sequence[str] = ()  # corpora of talk at large
     texts: str | None = None  # folder of their files
     also_share: Share = 1.0  # of their batches that an epoch takes, drawn anew each time
@@ -134,6 +135,7 @@ class DialogueTraining(Training[Batch]):
                 [torch.tensor([turn.emotion for turn in split.turns]) for split in splits]
             ),
         )
+        self.begun = snapshot(self.network)
         self.modules = {"model": self.network, "objective": self.objective}
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.network, self.objective, config), weight_decay=config.weight_decay
@@ -169,6 +171,7 @@ class DialogueTraining(Training[Batch]):
         return dataclasses.replace(batch, tokens=tokens)
 
     def judge(self, epoch: int) -> Judgement:
+        mix_in(self.network, self.begun, self.config.begin_share)
         predictions = predict(self.network, self.dev_items)
         figures = conversation_metrics(
             self.dev.dialogues, predictions.probabilities, predictions.sentiment, predictions.shift
@@ -188,6 +191,11 @@ def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, T
     """Make the untrained network around its text encoder, its vocabulary cut to size."""
     if config.text_encoder == "default" or kind_of(Path(config.text_encoder)) == "checkpoint":
         return _begun(config.text_encoder)
+    if config.begin_share:
+        raise ConfigError(
+            f"begin_share: expected a checkpoint to go on from, got --text-encoder "
+            f"{config.text_encoder}"
+        )
     model, tokenizer = checkpoint.from_encoder(config.text_encoder, config.model)
     if config.vocabulary and config.vocabulary < tokenizer.get_vocab_size():
         backbone = model.text.backbone

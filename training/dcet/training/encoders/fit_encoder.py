@@ -17,7 +17,7 @@ from dcet.training.encoders.new_student import new_student
 from dcet.training.encoders.students import Student, TextStudent
 from dcet.training.network.deepen import deepened
 from dcet.training.network.face_encoder import FaceEncoder
-from dcet.training.run.loop import Judgement, snapshot, train
+from dcet.training.run.loop import Judgement, mix_in, snapshot, train
 from dcet.training.run.parameter_groups import decayed_matrices, layer_groups
 from dcet.training.run.progress import Progress
 from dcet.training.run.run_folder import check_run
@@ -113,14 +113,8 @@ class LabelTraining(EncoderTraining):
         return loss
 
     def judge(self, epoch: int) -> Judgement:
-        self._mix_in_begun()
+        mix_in(self.network, self.begun, self.begin_share)
         return super().judge(epoch)
-
-    @torch.no_grad()
-    def _mix_in_begun(self) -> None:
-        for name, value in self.network.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(self.begun[name].to(value.device), self.begin_share)
 
     def _answer(self, drawn: Drawn) -> tuple[Tensor, Tensor]:
         """Return the logits of corrupted examples, and their loss."""

@@ -158,6 +158,17 @@ def update_average(average: dict[str, Tensor], network: nn.Module, decay: float)
             average[name].copy_(value)
 
 
+@torch.no_grad()
+def mix_in(network: nn.Module, weights: Mapping[str, Tensor], share: float) -> None:
+    """Mix a share of other weights into those of a network, in place.
+
+    What goes on from a model keeps more of what that knew (WiSE-FT, Wortsman et al., CVPR 2022).
+    """
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(weights[name].to(value.device), share)
+
+
 @contextmanager
 def averaged(network: nn.Module, average: Mapping[str, Tensor]) -> Iterator[None]:
     """Put the average in the place of a network's weights, for evaluation, and then back."""
