@@ -87,7 +87,8 @@ class FaceFinder(Uncopied):
         a small part of the work. None where one of them is not found, or two in one place."""
         places = []
         for face in faces:
-            middle, side = face.box[:2] + face.box[2:] / 2, float(face.box[2:].max())
+            middle = (face.box[:2] + face.box[2:] / 2).astype(np.float32)
+            side = float(face.box[2:].max())
             around = self._search_around(frame, middle, side, MOMENT_REACH, MOMENT_PIXELS)
             nearest = next(_nearest(*around, middle, side), None)
             if nearest is None:
