@@ -51,7 +51,7 @@ class FitConfig(RunConfig):
     also: Sequence[str] = ()  # corpora of talk at large
     texts: str | None = None  # folder of their files
     also_share: Share = 1.0  # of their batches that an epoch takes, drawn anew each time
-    recognised: Share = 0.3  # share of the utterances that are as a speech recogniser writes them
+    recognised: Share = 0.0  # share of the utterances that are as a speech recogniser writes them
     initial_seed: Seed = 0  # of the first weights; the same for runs that are to be averaged
     epochs: Count = 5
     dialogues_per_batch: Count = 8
@@ -162,6 +162,8 @@ class DialogueTraining(Training[Batch]):
 
     def _heard(self, batch: Batch) -> Batch:
         """Write some of the utterances as a speech recogniser does."""
+        if not self.config.recognised:
+            return batch
         random = Random(int(torch.randint(2**31, ())))
         tokens = list(batch.tokens)
         for place, text in enumerate(batch.texts):

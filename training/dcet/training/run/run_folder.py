@@ -54,11 +54,14 @@ def _check_config(run: Path, config: RunConfig) -> None:
 
 def _defaults(config: RunConfig) -> dict[str, Any]:
     """Return the settings with a plain default, as JSON has them."""
-    plain = {
-        field.name: field.default
-        for field in dataclasses.fields(config)
-        if isinstance(field.default, str | int | float | tuple | None)
-    }
+    plain = {}
+    for field in dataclasses.fields(config):
+        if field.default_factory is dataclasses.MISSING:
+            default = field.default
+        else:
+            default = field.default_factory()
+        if isinstance(default, str | int | float | tuple | dict | None):
+            plain[field.name] = default
     defaults: dict[str, Any] = json.loads(json.dumps(plain))
     return defaults
 
