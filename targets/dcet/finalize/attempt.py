@@ -40,7 +40,8 @@ def try_engine(
     """
     arguments = [str(os.getpid()), str(bundle.path), bundle.sha256, engine, str(folder), str(kept)]
     # -P: a file of the folder that this was called in must not be taken for a module.
-    command = [sys.executable, "-P", "-m", "dcet.finalize.worker", *arguments]
+    # utf8: torch reads files of its own, which are not ASCII, by the locale.
+    command = [sys.executable, "-P", "-X", "utf8", "-m", "dcet.finalize.worker", *arguments]
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(
             command,
