@@ -27,7 +27,7 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
     The inverse of a temperature (Guo et al., ICML 2017).
     """
     log_scale = torch.zeros((), requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_scale], lr=0.1, max_iter=100)
+    optimizer = torch.optim.LBFGS([log_scale], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
