@@ -15,7 +15,7 @@ from dcet.training.dialogue.batches import (
     collate,
     examples,
     in_order,
-    shuffled_batches,
+    mixed_batches,
 )
 from tests.tiny_training import Line, wordpiece, write_csv
 
@@ -84,7 +84,7 @@ def order(items: list[Example], size: int, seed: int) -> list[list[int]]:
     assert len(known) == len(items)
     generator = torch.Generator().manual_seed(seed)
     found = []
-    for batch in shuffled_batches(items, size, generator):
+    for batch in mixed_batches(items, size, 1.0, generator):
         ends = batch.valid.sum(dim=1).cumsum(dim=0).tolist()
         starts = [0, *ends[:-1]]
         found.append([known[tuple(batch.tokens[a:b])] for a, b in zip(starts, ends, strict=True)])

@@ -14,10 +14,9 @@ from dcet.training.augment.faces import corrupt_faces
 from dcet.training.corpora.faces import Faces, read_ferplus
 from dcet.training.dialogue.temperature import bias_of, calibrate_head, fit_temperature
 from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
-from dcet.training.encoders.judging import encode_faces
 from dcet.training.encoders.soft_votes import with_answers_of
 from dcet.training.network.deepen import deepened
-from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
+from dcet.training.network.face_encoder import FaceConfig, FaceEncoder, encode_grey
 from dcet.training.saved import encoder_run
 from tests.tiny_senses import SHAPE
 from tests.tiny_training import at_random, quiet
@@ -144,5 +143,5 @@ def test_what_is_kept_is_calibrated_on_dev(data: Path, encoders: dict[str, Path]
     assert isinstance(model, FaceEncoder)
     dev = read_ferplus(data / "ferplus", "dev")
     with torch.no_grad():
-        logits = model.head(encode_faces(model, dev.grey))
+        logits = model.head(encode_grey(model, dev.grey))
     assert fit_temperature(logits, dev.emotion) == pytest.approx(1.0, abs=0.05)

@@ -9,7 +9,7 @@ from click.exceptions import Exit
 from rich.table import Table
 
 from dcet.runtime.cli.command import Group
-from dcet.runtime.cli.options import json_option
+from dcet.runtime.cli.options import json_option, licence_option
 from dcet.runtime.cli.output import (
     STDOUT,
     output_json,
@@ -81,15 +81,6 @@ class Shard(click.ParamType[tuple[int, int]]):
         return int(index), int(count)
 
 
-def _by_name(
-    _context: click.Context, _option: click.Parameter, pairs: tuple[str, ...]
-) -> dict[str, str]:
-    for pair in pairs:
-        if "=" not in pair:
-            raise click.BadParameter(f"expected NAME=LICENCE, got {pair!r}")
-    return dict(pair.split("=", 1) for pair in pairs)
-
-
 @main.command()
 @videos_option
 @click.option(
@@ -107,14 +98,7 @@ def _by_name(
 @click.option("--audio-encoder", help="Hub id, folder, or encoder of DCET's own.")
 @click.option("--text-encoder", help="Hub id, folder, or encoder of DCET's own.")
 @click.option("--persons", help="Mask2Former by hub id or folder, to blank out everyone else.")
-@click.option(
-    "--licence",
-    "licences",
-    multiple=True,
-    metavar="NAME=LICENCE",
-    callback=_by_name,
-    help="Licence of videos, annotations or encoders, kept in the manifest; repeatable.",
-)
+@licence_option("Licence of videos, annotations or encoders, kept in the manifest")
 @device_option
 @click.option(
     "--engine",
@@ -169,7 +153,7 @@ def build(
     from dcet.training.device import find_device
     from dcet.training.settings import read_settings, settings_from
 
-    values = {} if settings is None else read_settings(settings)
+    values = read_settings(settings)
     values |= {name: value for name, value in changes.items() if value}
     config = settings_from(BuildConfig, values, str(settings or "the options"))
     how: Any = {"workers": workers or os.cpu_count() or 1, "shard": shard, "strict": strict}
@@ -240,7 +224,7 @@ def rate(
     from dcet.training.device import find_device
     from dcet.training.settings import read_settings, settings_from
 
-    values = {} if settings is None else read_settings(settings)
+    values = read_settings(settings)
     config = settings_from(BuildConfig, values, str(settings or "the options"))
     found = read_annotations(annotations, videos)
     expect_clips(found, videos)

@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from dcet.runtime.cli.command import Group
-from dcet.runtime.cli.options import SEED, json_option
+from dcet.runtime.cli.options import SEED, json_option, licence_option
 from dcet.runtime.cli.output import STDOUT, make_console, output_json, show_status
 from dcet.runtime.cli.paths import OutputFile, OutputFolder
 from dcet.runtime.errors import ConfigError
@@ -42,15 +42,6 @@ def main() -> None:
           --output runs/one
       dcet-train evaluate runs/one --corpus meld --data MELD/dev_sent_emo.csv --json dev.json
     """
-
-
-def _by_name(
-    _context: click.Context, _option: click.Parameter, pairs: tuple[str, ...]
-) -> dict[str, str]:
-    for pair in pairs:
-        if "=" not in pair:
-            raise click.BadParameter(f"expected NAME=LICENCE, got {pair!r}")
-    return dict(pair.split("=", 1) for pair in pairs)
 
 
 @contextmanager
@@ -96,14 +87,7 @@ CONFIG = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON with other settings to change; config.json of a run names them all.",
 )
-LICENCE = click.option(
-    "--licence",
-    "licences",
-    multiple=True,
-    metavar="NAME=LICENCE",
-    callback=_by_name,
-    help="Licence of the data, kept with the weights; repeatable.",
-)
+LICENCE = licence_option("Licence of data or encoder, kept with the weights and in every bundle")
 
 
 MELD = click.Path(exists=True, file_okay=False)
@@ -133,14 +117,7 @@ MELD_HELP = "Folder of {train,dev}_sent_emo.csv."
     type=click.Path(dir_okay=False),
     help="Out-of-fold soft labels, made by `dcet-train soft-labels`.",
 )
-@click.option(
-    "--licence",
-    "licences",
-    multiple=True,
-    metavar="NAME=LICENCE",
-    callback=_by_name,
-    help="Licence of data or encoder, kept with the weights and in every bundle; repeatable.",
-)
+@LICENCE
 @on_device
 @json_option("Write the dev figures as JSON")
 def fit(
@@ -174,7 +151,7 @@ def fit(
     from dcet.training.dialogue.fit import fit as fit_text
     from dcet.training.dialogue.fit_dvcea import FitDvceaConfig, fit_dvcea
 
-    options |= {} if changes is None else read_settings(changes)
+    options |= read_settings(changes)
     with vocabulary_advice(KEEP_ALL_WORDS), progress_bar() as progress:
         if dvcea is not None:
             options |= {"dvcea": dvcea}
@@ -454,7 +431,7 @@ def speech(
     """
     from dcet.training.speech.fit_speech import FitSpeechConfig, fit_speech
 
-    settings = options if changes is None else {**options, **read_settings(changes)}
+    settings = {**options, **read_settings(changes)}
     with progress_bar() as progress:
         config = settings_from(FitSpeechConfig, settings, "--config")
         figures = fit_speech(config, output, progress, device)
@@ -469,7 +446,7 @@ def speech(
 
 def _changed(file: Path | None, epochs: int | None) -> dict[str, Any]:
     """Return the settings of a recipe that are changed."""
-    changes = {} if file is None else read_settings(file)
+    changes = read_settings(file)
     return changes if epochs is None else {**changes, "epochs": epochs}
 
 

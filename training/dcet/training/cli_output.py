@@ -12,11 +12,12 @@ from rich.table import Table
 
 from dcet.runtime.cli.output import STDOUT, make_console, output_json
 from dcet.runtime.labels import EMOTIONS
+from dcet.training.corpora.registry import RECOGNISERS
 
 ROWS = ("n", "weighted_f1", "macro_f1", "accuracy", "uar", "ece", "nll")
 TALK_ROWS = ("micro_f1_without_neutral",)
 GROUPS = (
-    ("same_label", ("recogniser_a", "recogniser_b")),
+    ("same_label", RECOGNISERS),
     ("confidence", ("ece", "auc")),
     ("sentiment", ("mae", "pearson", "ccc")),
     ("shift", ("f1", "always_yes_f1", "auc", "average_precision", "ece", "base_rate")),

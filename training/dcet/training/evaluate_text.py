@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from dcet.data.answers import Answer, LastAnswers, dialogue_figures, is_usable
 from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.corpus import Corpus
-from dcet.training.corpora.registry import TALK, folder_of
-from dcet.training.corpora.talk import RECOGNISERS, file_of
+from dcet.training.corpora.registry import RECOGNISERS, TALK, folder_of
+from dcet.training.corpora.talk import file_of
 from dcet.training.dialogue.batches import examples
 from dcet.training.dialogue.forward import predict
 from dcet.training.encoders.judging import judge_texts

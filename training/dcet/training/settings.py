@@ -63,8 +63,10 @@ def field_names(kind: type[Settings]) -> list[str]:
     return [field.name for field in fields(kind)]  # type: ignore[arg-type]
 
 
-def read_settings(file: Path) -> dict[str, Any]:
-    """Read settings by name from a JSON file. Raises ConfigError."""
+def read_settings(file: Path | None) -> dict[str, Any]:
+    """Read settings by name from a JSON file; none where no file is given. Raises ConfigError."""
+    if file is None:
+        return {}
     try:
         value = read_json(file)
     except (OSError, ValueError) as error:

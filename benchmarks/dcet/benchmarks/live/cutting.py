@@ -37,6 +37,10 @@ class Cutting:
     def error(self) -> float:
         return self.missed + self.false_alarm
 
+    def of_speech(self, share: float) -> float:
+        """Return a share of all time as one of the time in turns."""
+        return share * self.seconds / max(self.speech_s, 1e-9)
+
 
 def measure_cutting(
     bundle: Bundle, engine: str, talk: Sequence[Recording], track: Track

@@ -150,7 +150,7 @@ def _cutting(report: LiveReport) -> str:
         ["recordings", f"{found.recordings}, {found.seconds:.0f} s", ""],
         ["turns by the files", f"{found.speech_s:.0f} s", ""],
         *(
-            [name, share(value), share(value * found.seconds / max(found.speech_s, 1e-9))]
+            [name, share(value), share(found.of_speech(value))]
             for name, value in (
                 ("missed: a turn by the files alone", found.missed),
                 ("false: a turn by the session alone", found.false_alarm),

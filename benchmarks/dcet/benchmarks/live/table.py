@@ -61,12 +61,11 @@ def _cutting(report: LiveReport) -> Table:
     table = new_table("turns of meetings", "", *columns)
     found = report.cutting
     if found is not None:
-        missed, false = found.missed, found.false_alarm
+        shares = (found.missed, found.false_alarm, found.error)
         ends = f"{share(found.ends_found)} of {found.ends}"
-        table.add_row("share of all time", *map(share, (missed, false, found.error)), ends)
-        speech = found.seconds / max(found.speech_s, 1e-9)
-        of_speech = (share(speech * value) for value in (missed, false, found.error))
-        table.add_row("share of the time in turns", *of_speech, "")
+        table.add_row("share of all time", *map(share, shares), ends)
+        of_speech = map(found.of_speech, shares)
+        table.add_row("share of the time in turns", *map(share, of_speech), "")
     return table
 
 

@@ -23,6 +23,27 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+def licence_option(help: str) -> Callable[[F], F]:
+    """Make the option --licence, whose values are licences by the name of what they are of."""
+    return click.option(
+        "--licence",
+        "licences",
+        multiple=True,
+        metavar="NAME=LICENCE",
+        callback=_by_name,
+        help=f"{help}; repeatable.",
+    )
+
+
+def _by_name(
+    _context: click.Context, _option: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.BadParameter(f"expected NAME=LICENCE, got {pair!r}")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
 def json_option(help: str) -> Callable[[F], F]:
     """Make the option --json, whose value, a file, may be left out for standard output."""
     return click.option(

@@ -1,5 +1,6 @@
-"""A check that labels can be learned from."""
+"""How often labels name each emotion, and a check that they can be learned from."""
 
+import torch
 from torch import Tensor
 
 from dcet.runtime.errors import OneClassOnly
@@ -13,3 +14,8 @@ def check_classes(emotion: Tensor, source: str) -> None:
             f"{source}: expected turns of at least two emotions to learn from, got "
             f"{EMOTIONS[int(emotion[0])]} alone"
         )
+
+
+def label_shares(emotion: Tensor) -> Tensor:
+    """Return the share (7,) of each emotion in labels (n,)."""
+    return torch.bincount(emotion, minlength=len(EMOTIONS)) / len(emotion)

@@ -3,18 +3,16 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+TALK = ("goemotions", "xed", "dailydialog", "topical_chat")  # text from outside MELD
+RECOGNISERS = ("recogniser_a", "recogniser_b")  # columns of Topical-Chat: what they wrote
 MODALITY_OF = {
     "meld": "text",
-    "goemotions": "text",
-    "xed": "text",
-    "dailydialog": "text",
-    "topical_chat": "text",
+    **dict.fromkeys(TALK, "text"),
     "crema_d": "audio",
     "ravdess": "audio",
     "emogator": "audio",
     "ferplus": "face",
 }
-TALK = ("goemotions", "xed", "dailydialog", "topical_chat")  # text from outside MELD
 NEVER_THERE: Mapping[str, Collection[str]] = {"crema_d": ("surprise",)}  # not among those acted
 
 

@@ -25,7 +25,6 @@ FILES = {
 IN_ONE_FILE = {"xed": "xed.csv", "topical_chat": "topical_chat_dev.csv"}
 HELD_OUT = 10  # of a corpus in one file, every tenth dialogue or line is its dev split
 NO_SENTIMENT = 0
-RECOGNISERS = ("recogniser_a", "recogniser_b")  # columns of what they wrote
 
 
 def file_of(corpus: str, folder: Path, split: str) -> Path:

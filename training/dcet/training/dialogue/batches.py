@@ -102,18 +102,10 @@ def collate(items: Sequence[Example]) -> Batch:
     )
 
 
-def shuffled_batches(
-    items: Sequence[Example], size: int, generator: torch.Generator
-) -> Iterator[Batch]:
-    """Yield batches of `size` dialogues of similar length, in random order."""
-    for chunk in shuffled_chunks(items, size, generator):
-        yield collate([items[i] for i in chunk])
-
-
 def shuffled_chunks(
     items: Sequence[Example], size: int, generator: torch.Generator
 ) -> Iterator[list[int]]:
-    """Yield the places in `items` of the dialogues of each of the `shuffled_batches`."""
+    """Yield the places in `items` of `size` dialogues of similar length, in random order."""
     noise = torch.rand(len(items), generator=generator)
     order = sorted(range(len(items)), key=lambda i: len(items[i].tokens) + 2 * float(noise[i]))
     chunks = [order[start : start + size] for start in range(0, len(order), size)]
@@ -130,7 +122,7 @@ def mixed_batches(
     share: of the batches of each other source that are used, drawn anew each time
     """
     chunks = []
-    for places, dialogues in zip(*_by_source(items, size), strict=True):
+    for places, dialogues in _by_source(items, size):
         some = list(shuffled_chunks([items[i] for i in places], dialogues, generator))
         used = len(some) if items[places[0]].source == 0 else math.ceil(share * len(some))
         chunks += [[places[i] for i in chunk] for chunk in some[:used]]
@@ -140,24 +132,23 @@ def mixed_batches(
 
 def count_mixed_batches(items: Sequence[Example], size: int, share: float) -> int:
     """Return how many batches `mixed_batches` yields."""
-    counts = [
-        math.ceil(len(places) / dialogues)
-        for places, dialogues in zip(*_by_source(items, size), strict=True)
-    ]
-    return counts[0] + sum(math.ceil(share * count) for count in counts[1:])
+    first, *others = (
+        math.ceil(len(places) / dialogues) for places, dialogues in _by_source(items, size)
+    )
+    return first + sum(math.ceil(share * count) for count in others)
 
 
-def _by_source(items: Sequence[Example], size: int) -> tuple[list[list[int]], list[int]]:
-    """Return the places of each source's dialogues, and how many of them make a batch."""
+def _by_source(items: Sequence[Example], size: int) -> list[tuple[list[int], int]]:
+    """Return for each source the places of its dialogues, and how many of them make a batch."""
     places: dict[int, list[int]] = {}
     for place, item in enumerate(items):
         places.setdefault(item.source, []).append(place)
-    turns = [
-        sum(len(items[i].tokens) for i in places[source]) / len(places[source])
-        for source in sorted(places)
+    of_sources = [places[source] for source in sorted(places)]
+    turns = [sum(len(items[i].tokens) for i in each) / len(each) for each in of_sources]
+    return [
+        (each, max(1, round(size * turns[0] / mean)))
+        for each, mean in zip(of_sources, turns, strict=True)
     ]
-    sizes = [max(1, round(size * turns[0] / mean)) for mean in turns]
-    return [places[source] for source in sorted(places)], sizes
 
 
 def in_order(items: Sequence[Example], size: int) -> Iterator[Batch]:

@@ -100,8 +100,7 @@ def fit_split(
     check_run(run, config)
     if config.also and config.texts is None:
         raise ConfigError(f"--also {config.also[0]}: expected --texts, the folder of its files")
-    emotions = [turn.emotion for dialogue in train_split.dialogues for turn in dialogue.turns]
-    check_classes(torch.tensor(emotions), "meld, train")
+    check_classes(torch.tensor([turn.emotion for turn in train_split.turns]), "meld, train")
     training = DialogueTraining(config, run / "checkpoint", train_split, dev)
     if training.mask_id is None and config.token_dropout:
         progress.say("this encoder has no mask token: no tokens are dropped")
@@ -123,7 +122,9 @@ class DialogueTraining(Training[Batch]):
         for source, name in enumerate(config.also, start=1):
             splits.append(Corpus.of_talk(name, Path(config.texts or ""), "train", source=source))
         self.items = [item for split in splits for item in examples(split, self.tokenizer)]
-        self.recogniser = Recogniser(text for item in self.items for text in item.texts)
+        self.recogniser = None
+        if config.recognised:
+            self.recogniser = Recogniser(text for item in self.items for text in item.texts)
         self.dev_items = examples(dev, self.tokenizer)
         self.objective = Objective(
             self.network.config.width,
@@ -162,7 +163,7 @@ class DialogueTraining(Training[Batch]):
 
     def _heard(self, batch: Batch) -> Batch:
         """Write some of the utterances as a speech recogniser does."""
-        if not self.config.recognised:
+        if self.recogniser is None:
             return batch
         random = Random(int(torch.randint(2**31, ())))
         tokens = list(batch.tokens)

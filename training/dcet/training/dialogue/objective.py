@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax, one_hot
 
 from dcet.runtime.labels import EMOTIONS
+from dcet.training.corpora.classes import label_shares
 from dcet.training.dialogue.batches import Batch
 from dcet.training.dialogue.forward import Outputs
 
@@ -79,8 +80,5 @@ def supervised_contrast(embeddings: Tensor, labels: Tensor, temperature: float =
 
 def label_habits(emotions: Sequence[Tensor]) -> Tensor:
     """Return the `habits` of an Objective from the labels (n,) of each corpus: (sources, 7)."""
-    shares = torch.stack(
-        [torch.bincount(labels, minlength=len(EMOTIONS)) / len(labels) for labels in emotions]
-    )
-    logs = shares.clamp_min(1e-3).log()
+    logs = torch.stack([label_shares(labels) for labels in emotions]).clamp_min(1e-3).log()
     return logs - logs[0]

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from dcet.data.meld import Dialogue
 from dcet.data.metrics import conversation_metrics
-from dcet.runtime.labels import EMOTIONS
+from dcet.training.corpora.classes import label_shares
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.device import CPU
 from dcet.training.dialogue.batches import NONE, Batch, Example, collate, examples
@@ -52,8 +52,7 @@ def prior_bias(dialogues: Sequence[Dialogue], strength: float) -> torch.Tensor:
 
 def bias_of(labels: torch.Tensor, strength: float) -> torch.Tensor:
     """Return the same for labels (n,)."""
-    share = torch.bincount(labels, minlength=len(EMOTIONS)) / len(labels)
-    return -strength * share.clamp_min(1e-6).log()
+    return -strength * label_shares(labels).clamp_min(1e-6).log()
 
 
 @torch.no_grad()

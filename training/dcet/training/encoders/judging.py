@@ -13,19 +13,16 @@ from dcet.runtime.labels import EMOTIONS
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.corpora.faces import Faces
 from dcet.training.corpora.speech import Speech, earlier_voice
-from dcet.training.device import device_of
 from dcet.training.network.audio_encoder import AudioEncoder, encode_levels
-from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.face_encoder import FaceEncoder, encode_grey
 from dcet.training.network.text_batches import encode_texts
 from dcet.training.network.text_classifier import TextClassifier
-
-AT_ONCE = 256
 
 
 @torch.inference_mode()
 def judge_texts(model: TextClassifier, tokenizer: Tokenizer, corpus: Corpus) -> dict[str, Any]:
     """Judge a text encoder on utterances, each on its own."""
-    turns = [turn for dialogue in corpus.dialogues for turn in dialogue.turns]
+    turns = corpus.turns
     lengths = torch.tensor([len(dialogue.turns) for dialogue in corpus.dialogues])
     model.eval()
     logits = model.head(encode_texts(model, tokenizer, [turn.text for turn in turns]))
@@ -53,15 +50,9 @@ def judge_faces(
 ) -> dict[str, Any]:
     """Judge a face encoder on single faces, but for `impossible` emotions."""
     model.eval()
-    logits = model.head(encode_faces(model, faces.grey))
+    logits = model.head(encode_grey(model, faces.grey))
     each = torch.arange(len(faces.emotion))
     return emotion_figures(logits, faces.emotion, impossible, group=each)
-
-
-def encode_faces(model: FaceEncoder, grey: Tensor) -> Tensor:
-    """Return the features (n, width) of grey faces (n, 48, 48) uint8."""
-    device = device_of(model)
-    return torch.cat([model.encode(part.to(device).float()) for part in grey.split(AT_ONCE)])
 
 
 def emotion_figures(

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from dcet.training.corpora.faces import Faces
-from dcet.training.encoders.judging import encode_faces
-from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.face_encoder import FaceEncoder, encode_grey
 from dcet.training.saved import encoder_run
 
 
@@ -30,6 +29,6 @@ def with_answers_of(encoders: Mapping[str, float], faces: Faces, share: float) -
         model = encoder_run.find_encoder(name, "face").model
         assert isinstance(model, FaceEncoder)
         for grey in (faces.grey, faces.grey.flip(2)):
-            logits = model.head(encode_faces(model, grey))
+            logits = model.head(encode_grey(model, grey))
             answers.append((logits / temperature).softmax(dim=-1))
     return (1 - share) * faces.votes + share * torch.stack(answers).mean(dim=0)

@@ -19,9 +19,9 @@ from dcet.training.device import device_of
 from dcet.training.dialogue.forward import first_turn_logits, text_alone
 from dcet.training.dialogue.temperature import calibrate, calibrate_head
 from dcet.training.encoders.datasets import AudioBatch, Dataset
-from dcet.training.encoders.judging import encode_faces, judge_faces, judge_speech, judge_texts
+from dcet.training.encoders.judging import judge_faces, judge_speech, judge_texts
 from dcet.training.network.audio_encoder import AudioEncoder
-from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.face_encoder import FaceEncoder, encode_grey
 from dcet.training.network.mixed_precision import mixed_precision
 from dcet.training.network.model import TextEncoder
 from dcet.training.network.text_batches import encode_texts
@@ -211,7 +211,7 @@ class FaceStudent(_SingleInputStudent[FaceEncoder, Faces]):
     def keep(self, folder: Path) -> Figures:
         if self.dev:
             with torch.no_grad():
-                features = [encode_faces(self.network, split.grey) for split in self.dev.values()]
+                features = [encode_grey(self.network, split.grey) for split in self.dev.values()]
             emotion = torch.cat([split.emotion for split in self.dev.values()])
             calibrate_head(self.network.head, torch.cat(features), emotion, self.bias)
         return super().keep(folder)

@@ -18,14 +18,12 @@ from dcet.training.augment.speech import add_noise, noise_level
 from dcet.training.corpora.faces import Faces
 from dcet.training.corpora.sounds import levels_of
 from dcet.training.corpora.speech import Speech
-from dcet.training.device import device_of
 from dcet.training.network.audio_encoder import VOICE_SHAPE, AudioEncoder, encode_levels, sums
-from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.face_encoder import FaceEncoder, encode_grey
 
 CLEAN = "clean"
 AUDIO_KINDS = (CLEAN, "loud_noise", "noise")
 FACE_KINDS = (CLEAN, "blur", "dark", "occluded")
-AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +101,12 @@ def _voices(speaker: Tensor, sums_of_clips: Tensor, known: float) -> Tensor:
 def encode_faces(encoder: FaceEncoder, faces: Faces) -> Clips:
     """Encode every face clean, blurred, in the dark, and partly hidden."""
     encoder.eval()
-    grey, device = faces.grey.float(), device_of(encoder)
+    grey = faces.grey.float()
     changes: tuple[Callable[[Tensor], Tensor], ...] = (lambda x: x, _blurred, _dark, cover)
     parts = []
     for kind, change in enumerate(changes):
         changed = change(grey)
-        features = torch.cat(
-            [encoder.encode(part.to(device)).cpu() for part in changed.split(AT_ONCE)]
-        )
+        features = encode_grey(encoder, changed).cpu()
         quality = torch.from_numpy(face_quality(changed.numpy()))
         kinds = torch.full((len(faces),), kind)
         parts.append(Clips(features, quality, faces.emotion, torch.zeros_like(kinds), kinds))

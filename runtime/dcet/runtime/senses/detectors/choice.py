@@ -1,5 +1,8 @@
 """Which detector of faces is used where none is named: the best that is here."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.senses.detectors.blazeface import BlazeFace, installed_blazeface
 from dcet.runtime.senses.detectors.detector import Detector
@@ -28,14 +31,14 @@ def best_detector() -> tuple[Detector, tuple[str, ...]]:
             return YuNet(path), ()
         except (ConfigError, OSError) as error:
             faults.append(str(error))
-    if path := installed_retinaface():
-        try:
-            return RetinaFace(path), tuple(faults)
-        except ConfigError as error:
-            faults.append(str(error))
-    if path := installed_blazeface():
-        try:
-            return BlazeFace(path), tuple(faults)
-        except ConfigError as error:
-            faults.append(str(error))
+    installed: tuple[tuple[Path | None, Callable[[Path], Detector]], ...] = (
+        (installed_retinaface(), RetinaFace),
+        (installed_blazeface(), BlazeFace),
+    )
+    for path, detector in installed:
+        if path is not None:
+            try:
+                return detector(path), tuple(faults)
+            except ConfigError as error:
+                faults.append(str(error))
     return Haar(), (LAST_RESORT, *faults)

