@@ -1,15 +1,18 @@
 """How fast a build is, beside a plain loop: all figures in one report, and nothing left behind."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import cv2
 import pytest
 from click.testing import CliRunner
 
 from dcet.dvcea.cli import main
+from dcet.dvcea.rate import _one_core
 from dcet.dvcea.settings import BuildConfig
 from dcet.dvcea.stopwatch import Stopwatch
 from tests.dvcea.test_annotations import MELD, table
@@ -54,14 +57,26 @@ def test_a_report_of_rates_by_stage(
     assert found["schema"] == "dcet-dvcea/rate/1"
     assert (found["utterances"], found["workers"]) == (2, 1)
     assert found["media_s"] == pytest.approx(0.8, abs=0.1)  # whole frames of sound
-    for loop in ("plain_loop", "same_search_loop"):
+    loops = ["plain_loop", "same_search_loop"]
+    loops += ["one_core_loop"] if hasattr(os, "sched_setaffinity") else []
+    for loop in loops:
         assert set(found[loop]["stages_s"]) == {"decode", "hear", "faces", "encode", "write"}
         by_stage_s = sum(found[loop]["stages_s"].values())
         assert 0 < by_stage_s < 60 / found[loop]["per_minute"]
     assert set(found["build_stages_s"]) == {"wait", "encode"}
-    ratio = found["build_per_minute"] / found["plain_loop"]["per_minute"]
-    assert found["times_plain_loop"] == pytest.approx(ratio)
+    for loop in set(loops) - {"same_search_loop"}:
+        ratio = found["build_per_minute"] / found[loop]["per_minute"]
+        assert found[f"times_{loop}"] == pytest.approx(ratio)
     assert found["all_hours"] == pytest.approx(COUNT / found["build_per_minute"] / 60)
     assert found["limit"] in {"decode", "hear", "faces", "encode"}
-    assert f"limited by: {found['limit']}" in " ".join(result.output.split())
+    assert f"Limited by: {found['limit']}" in " ".join(result.output.split())
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot hold to cores")
+def test_a_loop_on_one_core_stays_there_and_gives_the_others_back() -> None:
+    cores, threads = os.sched_getaffinity(0), cv2.getNumThreads()
+    with _one_core():
+        assert len(os.sched_getaffinity(0)) == 1
+        assert cv2.getNumThreads() == 1
+    assert (os.sched_getaffinity(0), cv2.getNumThreads()) == (cores, threads)

@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
-import av
 import numpy as np
 import pytest
 
+from dcet.dvcea.clip_media import ClipMedia
 from dcet.live.words import speech_recognition
 from dcet.live.words.speech_recognition import MOST_WAITING, SpeechRecogniser
+from dcet.live.words.speech_worker import words_of
 from dcet.runtime.arrays import Floats
 from dcet.runtime.errors import ConfigError, MissingExtra
 
@@ -135,6 +137,19 @@ def test_a_model_that_cannot_be_loaded_is_an_error_at_once(fake: None) -> None:
         SpeechRecogniser("no package")
 
 
+def test_words_that_are_guessed_are_none() -> None:
+    segments = [
+        SimpleNamespace(text=text, avg_logprob=logprob, compression_ratio=compression)
+        for text, logprob, compression in (
+            (" Ask not", -0.3, 0.9),
+            ("shages shiggy fives", -1.7, 0.9),
+            ("so we can so we can so we can", -0.3, 11.8),
+            (" what your country", -0.9, 2.3),
+        )
+    ]
+    assert words_of(segments) == "Ask not what your country"
+
+
 @pytest.mark.skipif(find_spec("faster_whisper") is not None, reason="the extra asr is installed")
 def test_without_the_package_its_extra_is_named() -> None:
     with pytest.raises(MissingExtra, match=r"pip install 'dcet\[asr\]'"):
@@ -146,12 +161,13 @@ def test_a_real_model_hears_the_words(data: Path) -> None:
     folder = os.environ.get("DCET_WHISPER")
     if folder is None:
         pytest.skip("DCET_WHISPER does not say where a Whisper model for CTranslate2 is")
-    to_mono = av.AudioResampler("flt", "mono", 16_000)
-    with av.open(str(data / "media" / "whisper_jfk.flac")) as file:
-        parts = [part.to_ndarray()[0] for f in file.decode(audio=0) for part in to_mono.resample(f)]
+    media = data / "media"
+    english = ClipMedia(media / "whisper_jfk.flac", None).sound().pcm
+    unclear = ClipMedia(media / "latentsync_demo2.mp4", None).sound().pcm
     with SpeechRecogniser(folder) as recogniser:
-        heard = recogniser.transcribe(np.concatenate(parts))
-        assert heard == recogniser.transcribe(np.concatenate(parts))
+        heard = recogniser.transcribe(english)
+        assert heard == recogniser.transcribe(english)
+        assert recogniser.transcribe(unclear) == ""  # and no words that are guessed
         assert recogniser.notes == []
     assert heard is not None
     for word in ("fellow", "Americans", "ask", "country"):

@@ -20,7 +20,7 @@ from dcet.training.dialogue.batches import (
     mixed_batches,
 )
 from dcet.training.dialogue.fit import DialogueTraining, fit
-from dcet.training.dialogue.objective import label_habits
+from dcet.training.dialogue.objective import divergence, label_habits
 from dcet.training.evaluate_text import micro_f1_without_neutral
 from dcet.training.saved import checkpoint
 from tests.tiny_training import quiet, tiny_config, untrained, wordpiece, write_bert
@@ -196,6 +196,32 @@ def test_what_is_kept_is_a_blend_with_what_was_gone_on_from(tmp_path: Path, meld
     with pytest.raises(ConfigError, match="begin_share: expected a checkpoint to go on from"):
         fit(tiny_config(meld, tmp_path / "bert", begin_share=0.5), tmp_path / "other", quiet)
     assert any((kept[0.0][name] - value).abs().max() > 5e-3 for name, value in kept[1.0].items())
+
+
+def test_what_is_said_of_a_text_is_to_be_said_of_it_as_recognised(
+    tmp_path: Path, meld: Path
+) -> None:
+    bert, corpus = write_bert(tmp_path / "bert"), Corpus.of_meld(meld, "train")
+
+    def loss(recognised: float, agreement: float) -> float:
+        config = tiny_config(
+            meld, bert, recognised=recognised, agreement=agreement, token_dropout=0.0
+        )
+        training = DialogueTraining(config, tmp_path / "kept", corpus, corpus)
+        training.network.eval()
+        torch.manual_seed(3)  # what is misheard
+        return training.loss(next(training.batches(1))).item()
+
+    assert loss(0.0, 2.0) == pytest.approx(loss(0.0, 0.0), abs=1e-5)  # nothing was misheard
+    assert loss(1.0, 2.0) > loss(1.0, 1.0) + 1e-4
+
+
+def test_answers_are_apart_by_their_two_divergences() -> None:
+    first, second = torch.tensor([[1.0, 2.0, 0.0]]), torch.tensor([[0.0, 0.0, 3.0]])
+    p, q = first.softmax(-1), second.softmax(-1)
+    expected = (p * (p / q).log()).sum() + (q * (q / p).log()).sum()
+    assert divergence(first, second).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert divergence(first, first + 7).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_talk_is_trained_and_judged_on_from_the_command_line(

@@ -2,11 +2,13 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from dcet.data.dvcea import Dvcea
@@ -28,7 +30,7 @@ PREPARING = ("decode", "hear", "faces")  # stages that the processes of a build 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loop:
-    """One utterance after the other, each step with the threads that its library takes."""
+    """One utterance after the other."""
 
     per_minute: float
     cpu_s: float  # of an utterance, in all threads
@@ -45,12 +47,14 @@ class Rate:
     workers: int
     utterances: int
     media_s: float  # of sound or pictures, whichever is longer
-    plain_loop: Loop  # that searches each step's whole picture for faces
+    plain_loop: Loop  # that searches each step's whole picture; as many threads as libraries take
+    one_core_loop: Loop | None  # the same held to one core, where the system can
     same_search_loop: Loop  # that searches for faces as the build does
     build_per_minute: float  # from the start of its processes to the set on disk
     build_cpu_s: float  # of an utterance, in all processes; says more on a machine that is busy
     build_stages_s: Mapping[str, float]  # of an utterance, in the process that encodes
     times_plain_loop: float
+    times_one_core_loop: float | None
     limit: str  # the stage that limits the build
     all_hours: float  # that a build of all clips takes at this rate
 
@@ -69,13 +73,17 @@ def measure_rate(
     device: str,
     workers: int,
 ) -> Rate:
-    """Run at most `most` of the clips through two loops and through a build, in a folder that is
+    """Run at most `most` of the clips through the loops and through a build, in a folder that is
     removed again. Raises ConfigError, DataError or WriteError.
     """
     clips = [clip for _, clip in spread(annotations.clips, most)]
     with temporary_folder() as folder:
         encoders = Encoders(config, device)
         whole = replace(config, steps_per_search=1)
+        one_core = None
+        if hasattr(os, "sched_setaffinity"):  # Linux
+            with _one_core():
+                one_core = _loop(videos, whole, encoders, clips, folder, "on one core", progress)
         plain = _loop(videos, whole, encoders, clips, folder, "plain loop", progress)
         same = _loop(videos, config, encoders, clips, folder, "loop, searching less", progress)
         set_at = folder / "set"
@@ -85,6 +93,7 @@ def measure_rate(
         took_s, took_cpu_s = time.perf_counter() - begun_s, _cpu_s() - begun_cpu_s
         media_us = sum(max(said.picture_us, said.sound_us) for said in Dvcea.open(set_at))
     assert manifest is not None
+    per_minute = 60 * len(clips) / took_s
     return Rate(
         detector=manifest["isolation"]["faces"],
         device=device,
@@ -93,11 +102,13 @@ def measure_rate(
         utterances=len(clips),
         media_s=media_us / SECOND_US,
         plain_loop=plain,
+        one_core_loop=one_core,
         same_search_loop=same,
-        build_per_minute=60 * len(clips) / took_s,
+        build_per_minute=per_minute,
         build_cpu_s=took_cpu_s / len(clips),
         build_stages_s={stage: s / len(clips) for stage, s in build.watch.took_s.items()},
-        times_plain_loop=60 * len(clips) / took_s / plain.per_minute,
+        times_plain_loop=per_minute / plain.per_minute,
+        times_one_core_loop=None if one_core is None else per_minute / one_core.per_minute,
         limit=max(PREPARING, key=lambda stage: same.stages_s.get(stage, 0.0))
         if build.waits
         else "encode",
@@ -136,6 +147,19 @@ def _loop(
         cpu_s=(_cpu_s() - begun_cpu_s) / len(clips),
         stages_s=stages_s,
     )
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Hold this thread, and those that it starts, to one core; OpenCV has threads already."""
+    cores, threads = os.sched_getaffinity(0), cv2.getNumThreads()
+    os.sched_setaffinity(0, {min(cores)})
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+        os.sched_setaffinity(0, cores)
 
 
 def _cpu_s() -> float:

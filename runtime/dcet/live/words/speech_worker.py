@@ -8,6 +8,7 @@ many float32 at 16 kHz. It ends with its input.
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ OPTIONS = {  # the same sound gives the same words: no sampling, nothing of earl
     "condition_on_previous_text": False,
     "without_timestamps": True,
 }
+# Whisper's own thresholds, beyond which it would decode again at random. Of English talk nothing is
+# as unlikely or repeats itself as much; what is made of other languages and of noise mostly does.
+LEAST_LOGPROB = -1.0
+MOST_COMPRESSION = 2.4
 
 
 def main(model_name: str, language: str) -> None:
@@ -43,9 +48,18 @@ def main(model_name: str, language: str) -> None:
         pcm = np.frombuffer(sys.stdin.buffer.read(samples * SAMPLE.itemsize), SAMPLE)
         try:
             segments, _ = model.transcribe(pcm, language=language or None, **OPTIONS)
-            _reply(replies, text=" ".join(segment.text.strip() for segment in segments))
+            _reply(replies, text=words_of(segments))
         except Exception as error:  # noqa: BLE001 - as above
             _reply(replies, error=str(error))
+
+
+def words_of(segments: Iterable[Any]) -> str:
+    """Join the words of what Whisper recognised, without what it was only guessing."""
+    return " ".join(
+        segment.text.strip()
+        for segment in segments
+        if segment.avg_logprob >= LEAST_LOGPROB and segment.compression_ratio <= MOST_COMPRESSION
+    )
 
 
 def _load(name: str) -> Any:

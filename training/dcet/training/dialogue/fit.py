@@ -27,7 +27,7 @@ from dcet.training.dialogue.batches import (
 )
 from dcet.training.dialogue.forward import forward, predict
 from dcet.training.dialogue.keep_best import keep_best
-from dcet.training.dialogue.objective import Objective, label_habits
+from dcet.training.dialogue.objective import Objective, divergence, label_habits
 from dcet.training.dialogue.temperature import calibrate, prior_bias
 from dcet.training.network.model import Dcet, Heads, ModelConfig
 from dcet.training.network.vocabulary import prune_vocabulary
@@ -52,6 +52,7 @@ class FitConfig(RunConfig):
     texts: str | None = None  # folder of their files
     also_share: Share = 1.0  # of their batches that an epoch takes, drawn anew each time
     recognised: Share = 0.0  # share of the utterances that are as a speech recogniser writes them
+    agreement: Weight = 0.0  # of what is said of the utterances as they are and as recognised
     initial_seed: Seed = 0  # of the first weights; the same for runs that are to be averaged
     epochs: Count = 5
     dialogues_per_batch: Count = 8
@@ -156,10 +157,17 @@ class DialogueTraining(Training[Batch]):
         )
 
     def loss(self, batch: Batch) -> Tensor:
-        heard = self._heard(batch)
-        noisy = drop_tokens(heard, self.config.token_dropout, self.mask_id)
-        loss: Tensor = self.objective(forward(self.network, noisy), noisy)
+        logits, loss = self._answer(self._heard(batch))
+        if self.config.agreement:
+            said, again = self._answer(batch)
+            loss = (loss + again) / 2 + self.config.agreement * divergence(logits, said) / 2
         return loss
+
+    def _answer(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the logits of a batch, some of its tokens dropped, and its loss."""
+        noisy = drop_tokens(batch, self.config.token_dropout, self.mask_id)
+        outputs = forward(self.network, noisy)
+        return outputs.logits, self.objective(outputs, noisy)
 
     def _heard(self, batch: Batch) -> Batch:
         """Write some of the utterances as a speech recogniser does."""

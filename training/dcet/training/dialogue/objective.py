@@ -78,6 +78,16 @@ def supervised_contrast(embeddings: Tensor, labels: Tensor, temperature: float =
     return -pulled.mean() if len(pulled) else embeddings.sum() * 0
 
 
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    """Return how far two answers (N, 7), as logits, are apart: KL(p|q) + KL(q|p), their mean.
+
+    Halved, this is the agreement of R-Drop (Liang et al., NeurIPS 2021).
+    """
+    # What normalises the two distributions cancels.
+    apart = (first.softmax(dim=-1) - second.softmax(dim=-1)) * (first - second)
+    return apart.sum(dim=-1).mean()
+
+
 def label_habits(emotions: Sequence[Tensor]) -> Tensor:
     """Return the `habits` of an Objective from the labels (n,) of each corpus: (sources, 7)."""
     logs = torch.stack([label_shares(labels) for labels in emotions]).clamp_min(1e-3).log()

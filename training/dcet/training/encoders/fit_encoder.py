@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from dcet.runtime.errors import ConfigError
 from dcet.training.device import CPU
+from dcet.training.dialogue.objective import divergence
 from dcet.training.encoders.encoder_config import EncoderConfig
 from dcet.training.encoders.encoder_training import Drawn, EncoderTraining
 from dcet.training.encoders.new_student import new_student
@@ -107,9 +108,7 @@ class LabelTraining(EncoderTraining):
         first, loss = self._answer(batch[0])
         if self.agreement:
             second, again = self._answer(batch[1])
-            # KL(p|q) + KL(q|p) of the two answers, in which what normalises them cancels.
-            apart = (first.softmax(-1) - second.softmax(-1)) * (first - second)
-            loss = (loss + again) / 2 + self.agreement * apart.sum(dim=-1).mean() / 2
+            loss = (loss + again) / 2 + self.agreement * divergence(first, second) / 2
         return loss
 
     def judge(self, epoch: int) -> Judgement:
