@@ -23,6 +23,7 @@ from dcet.runtime.senses.face import spread
 
 if TYPE_CHECKING:
     from dcet.dvcea.annotations import Annotations
+    from dcet.dvcea.rate import Rate
     from dcet.dvcea.settings import BuildConfig
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -219,7 +220,7 @@ def rate(
     _need_dvcea()
     from dcet.dvcea.annotations import read_annotations
     from dcet.dvcea.build import expect_clips
-    from dcet.dvcea.rate import Loop, measure_rate
+    from dcet.dvcea.rate import measure_rate
     from dcet.dvcea.settings import BuildConfig
     from dcet.training.cli_output import progress_bar
     from dcet.training.device import find_device
@@ -241,31 +242,33 @@ def rate(
             workers=cores,
         )
     output_json(json_path, measured.as_dict())
-    build = Loop(
-        per_minute=measured.build_per_minute,
-        cpu_s=measured.build_cpu_s,
-        stages_s=measured.build_stages_s,
-    )
-    table = Table("", "utterances a minute", "CPU ms each", "ms each, by stage", "build / this")
-    for name, loop in (
-        ("plain loop, one core", measured.one_core_loop),
-        ("plain loop", measured.plain_loop),
-        ("searching less", measured.same_search_loop),
-        ("build", build),
-    ):
-        if loop is None:
-            continue
-        stages = ", ".join(f"{stage} {1000 * s:.0f}" for stage, s in loop.stages_s.items())
-        ratio = build.per_minute / loop.per_minute
-        table.add_row(
-            name, f"{loop.per_minute:.0f}", f"{1000 * loop.cpu_s:.0f}", stages, f"{ratio:.1f}"
-        )
     console = report_console(json_path)
-    console.print(table)
+    console.print(_rates(measured))
     console.print(
         f"Limited by: {measured.limit}. All {len(found.clips)} clips take "
         f"{measured.all_hours:.1f} h at this rate."
     )
+
+
+def _rates(measured: "Rate") -> Table:
+    rows = [
+        (name, loop.per_minute, loop.cpu_s, loop.stages_s)
+        for name, loop in (
+            ("plain loop, one core", measured.one_core_loop),
+            ("plain loop", measured.plain_loop),
+            ("searching less", measured.same_search_loop),
+        )
+        if loop is not None
+    ]
+    build_rate = measured.build_per_minute
+    rows.append(("build", build_rate, measured.build_cpu_s, measured.build_stages_s))
+    table = Table("", "utterances a minute", "CPU ms each", "ms each, by stage", "build / this")
+    for name, rate, cpu_s, stages_s in rows:
+        stages = ", ".join(f"{stage} {1000 * took_s:.0f}" for stage, took_s in stages_s.items())
+        table.add_row(
+            name, f"{rate:.0f}", f"{1000 * cpu_s:.0f}", stages, f"{build_rate / rate:.1f}"
+        )
+    return table
 
 
 @main.command()

@@ -14,7 +14,7 @@ from dcet.live.people.face_tracker import FaceTracker, TrackedFace
 from dcet.live.people.voices import Voices
 from dcet.live.timeline import SECOND_US
 from dcet.runtime.arrays import SAMPLE_RATE_HZ, Floats
-from dcet.runtime.senses.face import Pixels, spread
+from dcet.runtime.senses.face import Pixels
 from dcet.runtime.senses.face_finder import FoundFace
 
 MOST_FACES = 8  # of a turn
@@ -149,8 +149,9 @@ class People:
             return self._attribution.change(start_us, now_us)
 
     def faces(self, who: Who, start_us: int, end_us: int) -> Faces | None:
-        """Return the speaker's faces of that time, some that are evenly spread; None where there
-        are none, or where it is not clear whose they are."""
+        """Return the speaker's faces of that time; None where there are none, or where it is not
+        clear whose they are. Those of each of MOST_FACES parts of the time are one, their mean: all
+        count, and any rate of frames gives nearly the same."""
         with self._lock:
             sights = [each for each in self._sights if start_us <= each.pts_us <= end_us]
         own = {track for track, name in self._speakers.items() if name == who.speaker}
@@ -164,12 +165,13 @@ class People:
             chosen = _alone([each for each in sights if each.camera not in self._speakers])
         if not chosen:
             return None
-        if len(chosen) > MOST_FACES:  # one a second, so that any rate of frames gives the same ones
-            chosen = list({each.pts_us // SECOND_US: each for each in reversed(chosen)}.values())
-            chosen.reverse()
-        used = [each for _, each in spread(chosen, MOST_FACES)]
-        quality = float(np.mean([each.quality for each in used]))
-        return Faces(np.stack([each.features for each in used]), quality)
+        parts: dict[int, list[Sight]] = {}
+        for each in chosen:
+            part = (each.pts_us - start_us) * MOST_FACES // (end_us - start_us + 1)
+            parts.setdefault(part, []).append(each)
+        features = [np.mean([each.features for each in part], axis=0) for part in parts.values()]
+        quality = float(np.mean([each.quality for each in chosen]))
+        return Faces(np.stack(features), quality)
 
     def name_of(self, camera: str, track_id: int) -> str | None:
         """Return whose face this is taken for; None where that is not known."""
