@@ -8,7 +8,7 @@ from diagrams import bundle_anatomy, finalize_states, layers, pipeline, turn, we
 REPO = Path(__file__).parents[2]
 IMAGES = REPO / "docs" / "images"
 BUNDLE = REPO / "runtime" / "dcet" / "runtime" / "models" / "default.dcet"
-ROBUSTNESS = REPO / "benchmarks" / "results" / "robustness-dcet-0.3.0-fp32.json"
+ROBUSTNESS = REPO / "benchmarks" / "results" / "robustness-portable-openvino.json"
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES

@@ -132,12 +132,14 @@ def bundle_anatomy(bundle: Path) -> Canvas:
         "text": "token ids → one vector",
         "audio": "3 s windows of PCM → a vector each",
         "face": "pixels → a vector a face",
+        "speech": "sound → how probable a voice is, every 32 ms",
         "step": "fusion, memory and heads",
         "openvino/": "the same graphs as OpenVINO IR; weights stay in the ONNX files",
         "golden/": "recorded turns and torch's answers, replayed on every engine",
         "tokenizer.json": "Hugging Face tokenizers",
         "documents": "model card and licences",
     }
+    assert parts.keys() <= notes.keys(), parts.keys() - notes.keys()
     rows = [name for name in notes if name in parts]
     top, height = 78, 40
     canvas = Canvas(1080, top + height * len(rows) + 28, "What a bundle holds")

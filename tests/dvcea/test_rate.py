@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
 from click.testing import CliRunner
 
 from dcet.dvcea.cli import main
@@ -75,8 +76,11 @@ def test_a_report_of_rates_by_stage(
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot hold to cores")
 def test_a_loop_on_one_core_stays_there_and_gives_the_others_back() -> None:
-    cores, threads = os.sched_getaffinity(0), cv2.getNumThreads()
+    def held() -> tuple[set[int], int, int]:
+        return os.sched_getaffinity(0), cv2.getNumThreads(), torch.get_num_threads()
+
+    before = held()
     with _one_core():
-        assert len(os.sched_getaffinity(0)) == 1
-        assert cv2.getNumThreads() == 1
-    assert (os.sched_getaffinity(0), cv2.getNumThreads()) == (cores, threads)
+        cores, *threads = held()
+        assert (len(cores), threads) == (1, [1, 1])
+    assert held() == before

@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 
-from dcet.dvcea.clip_media import ClipMedia
 from dcet.live.words import speech_recognition
 from dcet.live.words.speech_recognition import MOST_WAITING, SpeechRecogniser
 from dcet.live.words.speech_worker import words_of
@@ -156,14 +156,22 @@ def test_without_the_package_its_extra_is_named() -> None:
         SpeechRecogniser("tiny.en")
 
 
+def sound_of(path: Path) -> Floats:
+    to_mono = av.AudioResampler("flt", "mono", 16_000)
+    with av.open(str(path)) as file:
+        parts = [part.to_ndarray()[0] for f in file.decode(audio=0) for part in to_mono.resample(f)]
+    return np.concatenate(parts)
+
+
 @pytest.mark.skipif(find_spec("faster_whisper") is None, reason="needs the extra asr")
 def test_a_real_model_hears_the_words(data: Path) -> None:
     folder = os.environ.get("DCET_WHISPER")
     if folder is None:
         pytest.skip("DCET_WHISPER does not say where a Whisper model for CTranslate2 is")
     media = data / "media"
-    english = ClipMedia(media / "whisper_jfk.flac", None).sound().pcm
-    unclear = ClipMedia(media / "latentsync_demo2.mp4", None).sound().pcm
+    english, unclear = (
+        sound_of(media / name) for name in ("whisper_jfk.flac", "latentsync_demo2.mp4")
+    )
     with SpeechRecogniser(folder) as recogniser:
         heard = recogniser.transcribe(english)
         assert heard == recogniser.transcribe(english)

@@ -219,7 +219,7 @@ def test_what_is_said_of_a_text_is_to_be_said_of_it_as_recognised(
 def test_answers_are_apart_by_their_two_divergences() -> None:
     first, second = torch.tensor([[1.0, 2.0, 0.0]]), torch.tensor([[0.0, 0.0, 3.0]])
     p, q = first.softmax(-1), second.softmax(-1)
-    expected = (p * (p / q).log()).sum() + (q * (q / p).log()).sum()
+    expected = ((p * (p / q).log()).sum() + (q * (q / p).log()).sum()) / 2
     assert divergence(first, second).item() == pytest.approx(expected.item(), rel=1e-5)
     assert divergence(first, first + 7).item() == pytest.approx(0, abs=1e-6)
 

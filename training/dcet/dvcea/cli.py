@@ -260,14 +260,13 @@ def _rates(measured: "Rate") -> Table:
         )
         if loop is not None
     ]
-    build_rate = measured.build_per_minute
-    rows.append(("build", build_rate, measured.build_cpu_s, measured.build_stages_s))
+    built = measured.build_per_minute
+    rows.append(("build", built, measured.build_cpu_s, measured.build_stages_s))
     table = Table("", "utterances a minute", "CPU ms each", "ms each, by stage", "build / this")
-    for name, rate, cpu_s, stages_s in rows:
+    for name, per_minute, cpu_s, stages_s in rows:
         stages = ", ".join(f"{stage} {1000 * took_s:.0f}" for stage, took_s in stages_s.items())
-        table.add_row(
-            name, f"{rate:.0f}", f"{1000 * cpu_s:.0f}", stages, f"{build_rate / rate:.1f}"
-        )
+        ratio = f"{built / per_minute:.1f}"
+        table.add_row(name, f"{per_minute:.0f}", f"{1000 * cpu_s:.0f}", stages, ratio)
     return table
 
 

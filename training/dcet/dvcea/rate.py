@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from dcet.data.dvcea import Dvcea
 from dcet.dvcea.annotations import Annotations, Clip, SetAside
@@ -80,11 +81,11 @@ def measure_rate(
     with temporary_folder() as folder:
         encoders = Encoders(config, device)
         whole = replace(config, steps_per_search=1)
+        plain = _loop(videos, whole, encoders, clips, folder, "plain loop", progress)
         one_core = None
         if hasattr(os, "sched_setaffinity"):  # Linux
             with _one_core():
                 one_core = _loop(videos, whole, encoders, clips, folder, "on one core", progress)
-        plain = _loop(videos, whole, encoders, clips, folder, "plain loop", progress)
         same = _loop(videos, config, encoders, clips, folder, "loop, searching less", progress)
         set_at = folder / "set"
         build = Build(videos, Annotations(clips), set_at, config, device=device, workers=workers)
@@ -151,15 +152,20 @@ def _loop(
 
 @contextmanager
 def _one_core() -> Iterator[None]:
-    """Hold this thread, and those that it starts, to one core; OpenCV has threads already."""
-    cores, threads = os.sched_getaffinity(0), cv2.getNumThreads()
+    """Hold this thread, and those that it starts, to one core.
+
+    OpenCV and torch keep their threads, which would stay there, so they start none.
+    """
+    cores, of_cv2, of_torch = os.sched_getaffinity(0), cv2.getNumThreads(), torch.get_num_threads()
     os.sched_setaffinity(0, {min(cores)})
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
-        cv2.setNumThreads(threads)
         os.sched_setaffinity(0, cores)
+        cv2.setNumThreads(of_cv2)
+        torch.set_num_threads(of_torch)
 
 
 def _cpu_s() -> float:

@@ -134,8 +134,8 @@ def _streaming(report: LiveReport) -> str:
         f"({escape(first.stream)}), in real time; a deadline of {first.deadline_ms:g} ms. The "
         f"{first.hangover_ms:.0f} ms of silence that end a turn are counted in one column alone."
         f"{idle}</p>"
-        '<div class="grid">'
         + card("Finals", table(head, rows))
+        + '<div class="grid">'
         + card("Stages, median", table(["stage", "takes"], stages))
         + card("Pictures", table(["", "used", "dropped"], frames))
         + "</div>"

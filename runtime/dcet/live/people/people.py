@@ -150,8 +150,8 @@ class People:
 
     def faces(self, who: Who, start_us: int, end_us: int) -> Faces | None:
         """Return the speaker's faces of that time; None where there are none, or where it is not
-        clear whose they are. Those of each of MOST_FACES parts of the time are one, their mean: all
-        count, and any rate of frames gives nearly the same."""
+        clear whose they are. Those of each of MOST_FACES parts of the time are one, their mean, so
+        that all count, and the rate of frames hardly does."""
         with self._lock:
             sights = [each for each in self._sights if start_us <= each.pts_us <= end_us]
         own = {track for track, name in self._speakers.items() if name == who.speaker}
@@ -170,8 +170,8 @@ class People:
             part = (each.pts_us - start_us) * MOST_FACES // (end_us - start_us + 1)
             parts.setdefault(part, []).append(each)
         features = [np.mean([each.features for each in part], axis=0) for part in parts.values()]
-        quality = float(np.mean([each.quality for each in chosen]))
-        return Faces(np.stack(features), quality)
+        qualities = [np.mean([each.quality for each in part]) for part in parts.values()]
+        return Faces(np.stack(features), float(np.mean(qualities)))
 
     def name_of(self, camera: str, track_id: int) -> str | None:
         """Return whose face this is taken for; None where that is not known."""

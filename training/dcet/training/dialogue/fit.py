@@ -160,7 +160,7 @@ class DialogueTraining(Training[Batch]):
         logits, loss = self._answer(self._heard(batch))
         if self.config.agreement:
             said, again = self._answer(batch)
-            loss = (loss + again) / 2 + self.config.agreement * divergence(logits, said) / 2
+            loss = (loss + again) / 2 + self.config.agreement * divergence(logits, said)
         return loss
 
     def _answer(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -79,13 +79,12 @@ def supervised_contrast(embeddings: Tensor, labels: Tensor, temperature: float =
 
 
 def divergence(first: Tensor, second: Tensor) -> Tensor:
-    """Return how far two answers (N, 7), as logits, are apart: KL(p|q) + KL(q|p), their mean.
-
-    Halved, this is the agreement of R-Drop (Liang et al., NeurIPS 2021).
+    """Return how far two answers (N, 7), as logits, are apart: the mean of KL(p|q) and KL(q|p), as
+    R-Drop has it (Liang et al., NeurIPS 2021).
     """
     # What normalises the two distributions cancels.
     apart = (first.softmax(dim=-1) - second.softmax(dim=-1)) * (first - second)
-    return apart.sum(dim=-1).mean()
+    return apart.sum(dim=-1).mean() / 2
 
 
 def label_habits(emotions: Sequence[Tensor]) -> Tensor:

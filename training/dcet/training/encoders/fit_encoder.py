@@ -108,7 +108,7 @@ class LabelTraining(EncoderTraining):
         first, loss = self._answer(batch[0])
         if self.agreement:
             second, again = self._answer(batch[1])
-            loss = (loss + again) / 2 + self.agreement * divergence(first, second) / 2
+            loss = (loss + again) / 2 + self.agreement * divergence(first, second)
         return loss
 
     def judge(self, epoch: int) -> Judgement:
