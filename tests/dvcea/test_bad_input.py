@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from dcet.data.dvcea import Dvcea
 from dcet.dvcea.cli import main
 from dcet.dvcea.settings import BuildConfig
+from dcet.runtime.senses.face_finder import FaceFinder
 from tests.dvcea.test_annotations import CLOCKS, PARTS, table
 from tests.live.made_media import write_clip
 
@@ -75,6 +76,8 @@ def test_what_can_be_used_is_and_the_rest_is_named(
     result = build(folder, folder / "dev.csv", tmp_path / "set", config)
     assert result.exit_code == 0, result.stderr
     assert "5 utterances of 1 dialogues; 6 clips were set aside" in result.stdout
+    assert FaceFinder().degraded  # no better detector is here
+    assert [f"faces are {note}" in result.stderr for note in FaceFinder().degraded] == [True]
     lines = (tmp_path / "set" / "set_aside.jsonl").read_text(encoding="utf-8").splitlines()
     aside = {(row["utterance"], row["source"]): row for row in map(json.loads, lines)}
     reasons = {

@@ -116,6 +116,7 @@ def test_words_are_recognised_where_a_model_is_given(
     [
         (["--speaker", "Ann"], "--speaker: expected TRACK=NAME, got 'Ann'"),
         (["--speaker", "cam=Ann"], "there is no track 'cam'; expected one of film"),
+        (["{film}"], "the same file is given twice"),
         (["--subtitles", "{film}"], "expected subtitles in UTF-8"),
         (["--bundle", "nowhere.dcet"], "nowhere.dcet"),
         (["--video", "{folder}/drawn.txt"], "expected the name of a video"),

@@ -153,3 +153,20 @@ def test_a_timeline_of_any_length_is_drawn_inside_its_frame(minutes: float) -> N
 )
 def test_times_are_as_people_write_them(time_us: int, told: str) -> None:
     assert clock(time_us) == told
+
+
+def test_a_confidence_reads_as_the_reason_to_abstain_does() -> None:
+    record = Record()
+    said = estimate({"joy": 0.36}, confidence=0.3577, abstains="confidence 0.35 is below 0.4")
+    record.hear(event(1, {"joy": 0.36}, status="abstain", estimate=said), None)
+    page = render_page(record, title="one", lead="", counters={"notes": {}})
+    assert '<td class="number">35%</td>' in page
+
+
+@pytest.mark.parametrize(("turns", "said"), [(3, "slowest 293.0 ms"), (100, "99 of 100 within")])
+def test_one_of_a_hundred_is_told_of_a_hundred(turns: int, said: str) -> None:
+    record = Record()
+    for seq in range(1, turns + 1):
+        total_ms = 290.0 + seq % 4 if seq < turns else 293.0
+        record.hear(event(seq, {"joy": 0.7}, latency_ms={"total": total_ms}), None)
+    assert said in render_page(record, title="some", lead="", counters={"notes": {}})

@@ -108,7 +108,8 @@ def main() -> None:
     "--video",
     "video_path",
     type=OutputFile(),
-    help="Draw faces, names and emotions into a copy of the pictures, such as drawn.mp4.",
+    help="Draw faces, names and emotions into a copy of the pictures of the first file that has "
+    "any, such as drawn.mp4.",
 )
 def replay(
     files: tuple[Path, ...],
@@ -134,6 +135,8 @@ def replay(
       dcet-live replay interview.mp4 --html interview.html --video drawn.mp4
       dcet-live replay ann.wav ben.wav --speaker ann=Ann --speaker ben=Ben --jsonl events.jsonl
     """
+    if len({path.resolve() for path in files}) < len(files):
+        raise click.UsageError("the same file is given twice: expected one for each track")
     media = [MediaFile(path) for path in files]
     cues = subtitles or (None if asr else beside(files[0]))
     said = read_subtitles(cues) if cues else ()

@@ -1,6 +1,7 @@
 """The commands of `dcet-dvcea`."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,13 +170,23 @@ def build(
         words = "part {} of {} is made; once all are, run the command without --shard"
         click.echo(words.format(*shard), err=True)
         return
+    _tell(output, manifest, is_alone=json_path == STDOUT)
+    output_json(json_path, manifest)
+
+
+def _tell(output: Path, manifest: Mapping[str, Any], *, is_alone: bool) -> None:
+    """Say what was made, unless JSON is to be alone on standard output, and how faces were found
+    where that was not the best way."""
+    from dcet.runtime.senses.face_finder import FaceFinder
+
     counts = manifest["counts"]
-    if json_path != STDOUT:
+    if not is_alone:
         click.echo(
             f"{output}: {counts['utterances']} utterances of {counts['dialogues']} dialogues; "
             f"{counts['set_aside']} clips were set aside, see set_aside.jsonl"
         )
-    output_json(json_path, manifest)
+    for note in FaceFinder().degraded:
+        click.echo(f"faces are {note}", err=True)
 
 
 @main.command()

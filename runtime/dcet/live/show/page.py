@@ -1,5 +1,6 @@
 """The page of a session: one HTML file, that needs nothing else, of who seemed how and when."""
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -126,7 +127,8 @@ def _row(event: Event) -> str:
         )
         if estimate.abstains is not None:
             seems += f"<small>abstains: {escape(estimate.abstains)}</small>"
-        sure = "" if estimate.confidence is None else f"{estimate.confidence:.0%}"
+        # rounded down, as the reason is for which an estimate abstains
+        sure = "" if estimate.confidence is None else f"{math.floor(100 * estimate.confidence)}%"
         weights = estimate.modality_weights.items()
         source = ", ".join(f"{name} {weight:.0%}" for name, weight in weights if weight)
     reasons = (*event.left_out, *(estimate.degraded if estimate else ()))
@@ -154,7 +156,8 @@ def _latency(record: Record) -> str:
     total_ms = np.array([event.latency_ms.get("total", 0.0) for event in finals])
     due = [event for event in finals if event.deadline_us is not None]
     p50, p99 = np.quantile(total_ms, [0.5, 0.99])
-    lines = [f"median {p50:.1f} ms, 99 of 100 within {p99:.1f} ms"]
+    slow = f"99 of 100 within {p99:.1f}" if len(finals) >= 100 else f"slowest {total_ms.max():.1f}"
+    lines = [f"median {p50:.1f} ms, {slow} ms"]
     if due:
         late = sum(event.status == "late" for event in due)
         lines.append(f"{len(due) - late} of {len(due)} before their deadline")
