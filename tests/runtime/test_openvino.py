@@ -224,10 +224,13 @@ def test_graphs_that_take_turns_lose_no_memory() -> None:
         }
         for name in ("text", "audio", "face")
     }
-    for number in range(160):
+    seen = []
+    for number in range(361):
         for name, arrays in inputs.items():
             engine.run(name, arrays)
         hear_voice(engine, bundle.manifest, np.zeros(60 * 512, np.float32))
-        if number == 60:
-            before = rss_bytes()
-    assert rss_bytes() - before < 2**20  # all of them on several threads: 2.9 MB
+        if number % 100 == 60:
+            seen.append(rss_bytes())
+    # All of them on several threads: 2.9 MB in every hundred rounds. A page of 2 MiB that the
+    # system takes at once is in one of them alone.
+    assert min(np.diff(seen)) < 2**20
