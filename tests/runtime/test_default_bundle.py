@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,13 @@ def shipped() -> Bundle:
 def test_it_was_made_of_the_shipped_checkpoint(shipped: Bundle) -> None:
     sha256 = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
     assert shipped.manifest.checkpoint_sha256 == sha256, "run: make default-bundle"
+
+
+def test_it_has_the_model_card_of_the_shipped_checkpoint(shipped: Bundle) -> None:
+    """What it was trained on and for what it may not be used goes wherever the bundle goes."""
+    with zipfile.ZipFile(shipped.path) as archive:
+        card = archive.read("MODEL_CARD.md")
+    assert card == (WEIGHTS.parent / "MODEL_CARD.md").read_bytes(), "run: make default-bundle"
 
 
 def test_it_is_small_and_for_any_cpu(shipped: Bundle) -> None:
