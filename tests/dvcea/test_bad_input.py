@@ -71,8 +71,9 @@ def build(folder: Path, annotations: Path, output: Path, config: BuildConfig, *m
 
 
 def test_what_can_be_used_is_and_the_rest_is_named(
-    folder: Path, config: BuildConfig, tmp_path: Path
+    folder: Path, config: BuildConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # no detector was fetched
     result = build(folder, folder / "dev.csv", tmp_path / "set", config)
     assert result.exit_code == 0, result.stderr
     assert "5 utterances of 1 dialogues; 6 clips were set aside" in result.stdout

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from dcet.live.people.people import MOST_FACES, Faces, People, Sight, Who
-
-SECOND_US = 1_000_000
+from dcet.live.timeline import SECOND_US
 
 
 def faces_at(times_us: list[int], start_us: int = 0, end_us: int = 8 * SECOND_US) -> Faces | None:

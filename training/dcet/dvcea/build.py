@@ -58,7 +58,8 @@ class Build:
     engine: that prepares clips: `local`, processes of this machine, or `ray`
     strict: raise for the first clip that would be set aside
 
-    `watch` has how long the encoders took, and how long they had to `wait` for clips.
+    `watch` has how long the encoders took, and how long they had to `wait` for clips; `finder` is
+    what finds faces here.
 
     Raises ConfigError, CheckpointError or MissingExtra.
     """
@@ -81,6 +82,7 @@ class Build:
         kind = RayWorkers if engine == "ray" else Workers
         self._workers: Workers | RayWorkers = kind(videos, config, device, workers)
         self._encoders = Encoders(config, device)
+        self.finder = FaceFinder()
         self._about = self._describe(device)
         self._parts = Parts.of(output)
         self.watch = Stopwatch()
@@ -174,7 +176,7 @@ class Build:
             widths=self._encoders.widths,
             encoders=self._encoders.rows(),
             isolation={
-                "faces": FaceFinder().detector,
+                "faces": self.finder.detector,
                 "persons": persons,
                 "tracker": tracker_name(with_persons=persons is not None),
                 "speaker": SPEAKER if self._annotations.turns is None else TOLD,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dcet.dvcea.annotations import Annotations
     from dcet.dvcea.rate import Rate
     from dcet.dvcea.settings import BuildConfig
+    from dcet.runtime.senses.face_finder import FaceFinder
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -170,22 +171,22 @@ def build(
         words = "part {} of {} is made; once all are, run the command without --shard"
         click.echo(words.format(*shard), err=True)
         return
-    _tell(output, manifest, is_alone=json_path == STDOUT)
+    _tell(output, manifest, made.finder, is_alone=json_path == STDOUT)
     output_json(json_path, manifest)
 
 
-def _tell(output: Path, manifest: Mapping[str, Any], *, is_alone: bool) -> None:
+def _tell(
+    output: Path, manifest: Mapping[str, Any], finder: "FaceFinder", *, is_alone: bool
+) -> None:
     """Say what was made, unless JSON is to be alone on standard output, and how faces were found
     where that was not the best way."""
-    from dcet.runtime.senses.face_finder import FaceFinder
-
     counts = manifest["counts"]
     if not is_alone:
         click.echo(
             f"{output}: {counts['utterances']} utterances of {counts['dialogues']} dialogues; "
             f"{counts['set_aside']} clips were set aside, see set_aside.jsonl"
         )
-    for note in FaceFinder().degraded:
+    for note in finder.degraded:
         click.echo(f"faces are {note}", err=True)
 
 
