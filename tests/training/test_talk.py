@@ -1,11 +1,14 @@
 """Talk at large: reading it, and training and judging on it beside MELD."""
 
+import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
+from tokenizers import Tokenizer
 
 from dcet.runtime.errors import ConfigError, DataError, MissingColumn, UnknownLabel
 from dcet.runtime.labels import EMOTIONS
@@ -20,6 +23,7 @@ from dcet.training.dialogue.batches import (
     mixed_batches,
 )
 from dcet.training.dialogue.fit import DialogueTraining, fit
+from dcet.training.dialogue.forward import forward
 from dcet.training.dialogue.objective import divergence, label_habits
 from dcet.training.evaluate_text import micro_f1_without_neutral
 from dcet.training.saved import checkpoint
@@ -214,6 +218,76 @@ def test_what_is_said_of_a_text_is_to_be_said_of_it_as_recognised(
 
     assert loss(0.0, 2.0) == pytest.approx(loss(0.0, 0.0), abs=1e-5)  # nothing was misheard
     assert loss(1.0, 2.0) > loss(1.0, 1.0) + 1e-4
+
+
+def test_what_teachers_say_of_what_was_said_is_the_soft_label(
+    tmp_path: Path, meld: Path, texts: Path
+) -> None:
+    """With the habits of each corpus; to answer as they do is the least loss there is."""
+    bert = write_bert(tmp_path / "bert")
+    named = []
+    for seed in range(2):
+        teacher = untrained(bert)
+        teacher.model.step.heads.calibration_bias[seed] = 3.0
+        checkpoint.save(tmp_path / f"teacher{seed}", teacher)
+        named.append(str(tmp_path / f"teacher{seed}"))
+    settings = {"teachers": named, "soft_share": 1.0, "also": ["dailydialog"], "texts": str(texts)}
+    config = tiny_config(meld, bert, recognised=1.0, token_dropout=0.0, **settings)
+    corpus = Corpus.of_meld(meld, "train")
+    training = DialogueTraining(config, tmp_path / "kept", corpus, corpus)
+    for batch in training.batches(1):
+        soft = training._taught(batch)
+        habits = training.objective.habits[batch.source]
+        expected = torch.zeros_like(soft)
+        for teacher in training.teachers:
+            own = examples_of(batch.texts, teacher.tokenizer)
+            with torch.inference_mode():
+                logits = forward(teacher.model, dataclasses.replace(batch, tokens=own)).logits
+            expected += (logits + habits).softmax(dim=-1) / 2
+        torch.testing.assert_close(soft, expected, atol=1e-2, rtol=0)  # bfloat16
+        assert len(set(soft.argmax(dim=-1).tolist()) - {0, 1}) == 0
+        targets = training.objective.targets(dataclasses.replace(batch, soft=soft))
+        torch.testing.assert_close(targets, soft)
+    assert batch.soft.sum() == 0
+
+
+def examples_of(texts: Sequence[str], tokenizer: Tokenizer) -> list[tuple[int, ...]]:
+    return [tuple(tokenizer.encode(text).ids) for text in texts]
+
+
+def test_a_student_of_a_checkpoint_keeps_some_of_its_layers_and_all_licences(
+    tmp_path: Path, meld: Path
+) -> None:
+    bert = write_bert(tmp_path / "bert")
+    fit(tiny_config(meld, bert, epochs=1, licences={"MELD": "GPL-3.0"}), tmp_path / "large", quiet)
+    large = tmp_path / "large"
+    config = tiny_config(
+        meld, large, epochs=1, layers=[1], teachers=[str(large)], licences={"other": "MIT"}
+    )
+    fit(config, tmp_path / "small", quiet)
+    small = checkpoint.load(tmp_path / "small")
+    assert small.model.text.backbone.config.num_hidden_layers == 1
+    assert small.licences == {"MELD": "GPL-3.0", "other": "MIT"}
+    with pytest.raises(ConfigError, match=r"layers: expected some of 0 to 1 in ascending order"):
+        fit(tiny_config(meld, large, layers=[2]), tmp_path / "none", quiet)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--meld", "--soft-labels"), "expected one of --soft-labels and --teacher"),
+        (("--dvcea",), "--soft-labels, --teacher and --also are for --meld"),
+    ],
+)
+def test_what_teachers_cannot_be_given_beside_is_refused(
+    tmp_path: Path, options: Sequence[str], reason: str
+) -> None:
+    arguments = ["fit", "--text-encoder", "x", "--output", tmp_path / "run", "--teacher", "default"]
+    for option in options:
+        arguments += [option, tmp_path / "soft.npz" if option == "--soft-labels" else tmp_path]
+    done = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert done.exit_code == 2
+    assert reason in done.stderr
 
 
 def test_answers_are_apart_by_their_two_divergences() -> None:

@@ -117,6 +117,14 @@ MELD_HELP = "Folder of {train,dev}_sent_emo.csv."
     type=click.Path(dir_okay=False),
     help="Out-of-fold soft labels, made by `dcet-train soft-labels`.",
 )
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    type=MODEL,
+    help="Checkpoint whose answers are learned beside the labels; repeat it for the mean of "
+    "several. Its licences are kept, too.",
+)
 @LICENCE
 @on_device
 @json_option("Write the dev figures as JSON")
@@ -144,8 +152,10 @@ def fit(
     """
     if (meld is None) == (dvcea is None):
         raise click.UsageError("expected one of --meld and --dvcea")
-    if dvcea is not None and (soft_labels is not None or also):
-        raise click.UsageError("--soft-labels and --also are for --meld")
+    if dvcea is not None and (soft_labels is not None or also or options["teachers"]):
+        raise click.UsageError("--soft-labels, --teacher and --also are for --meld")
+    if soft_labels is not None and options["teachers"]:
+        raise click.UsageError("expected one of --soft-labels and --teacher")
     # torch takes seconds: only when asked for
     from dcet.training.dialogue.fit import FitConfig
     from dcet.training.dialogue.fit import fit as fit_text
@@ -154,6 +164,7 @@ def fit(
     options |= read_settings(changes)
     with vocabulary_advice(KEEP_ALL_WORDS), progress_bar() as progress:
         if dvcea is not None:
+            del options["teachers"]
             options |= {"dvcea": dvcea}
             features_config = settings_from(FitDvceaConfig, options, "--config")
             figures = fit_dvcea(features_config, output, progress, device)

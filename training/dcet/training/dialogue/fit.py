@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from dcet.data.meld import Dialogue
 from dcet.data.metrics import conversation_metrics
@@ -29,8 +29,8 @@ from dcet.training.dialogue.forward import forward, predict
 from dcet.training.dialogue.keep_best import keep_best
 from dcet.training.dialogue.objective import Objective, divergence, label_habits
 from dcet.training.dialogue.temperature import calibrate, prior_bias
+from dcet.training.encoders.smaller_encoder import TextConfig, smaller_encoder
 from dcet.training.network.model import Dcet, Heads, ModelConfig
-from dcet.training.network.vocabulary import prune_vocabulary
 from dcet.training.run.loop import Judgement, Training, mix_in, snapshot, train
 from dcet.training.run.parameter_groups import layer_groups
 from dcet.training.run.progress import Progress
@@ -62,12 +62,14 @@ class FitConfig(RunConfig):
     weight_decay: Weight = 0.01
     label_smoothing: Share = 0.1
     soft_labels: str | None = None  # npz made by `dcet-train soft-labels`
+    teachers: Sequence[str] = ()  # checkpoints; what they say together is a soft label, too
     soft_share: Share = 0.5
     contrast: Weight = 0.1
     alone: Weight = 0.5
     token_dropout: Share = 0.1  # share of tokens replaced by the mask token
     prior_adjustment: Weight = 0.3  # of the logits, after training; see temperature.prior_bias
     vocabulary: Count | None = 12_000
+    layers: Sequence[int] | None = None  # of the text encoder, those that are kept, from 0
     model: ModelConfig = field(default_factory=ModelConfig)
     licences: Mapping[str, str] = field(
         default_factory=dict
@@ -119,6 +121,8 @@ class DialogueTraining(Training[Batch]):
         self.config, self.kept, self.dev = config, kept, dev
         torch.manual_seed(config.initial_seed)
         self.network, self.tokenizer = new_model(config, train_split.dialogues)
+        self.teachers = [checkpoint.load(name) for name in config.teachers]
+        self.others = [teacher.model for teacher in self.teachers]
         splits = [train_split]
         for source, name in enumerate(config.also, start=1):
             splits.append(Corpus.of_talk(name, Path(config.texts or ""), "train", source=source))
@@ -157,6 +161,8 @@ class DialogueTraining(Training[Batch]):
         )
 
     def loss(self, batch: Batch) -> Tensor:
+        if self.teachers:
+            batch = dataclasses.replace(batch, soft=self._taught(batch))
         logits, loss = self._answer(self._heard(batch))
         if self.config.agreement:
             said, again = self._answer(batch)
@@ -168,6 +174,21 @@ class DialogueTraining(Training[Batch]):
         noisy = drop_tokens(batch, self.config.token_dropout, self.mask_id)
         outputs = forward(self.network, noisy)
         return outputs.logits, self.objective(outputs, noisy)
+
+    @torch.no_grad()
+    def _taught(self, batch: Batch) -> Tensor:
+        """Return what the teachers say of the utterances, with the habits of their corpora: (N, 7).
+
+        They are given what was said, whatever is made of it for the student.
+        """
+        habits = self.objective.habits[batch.source]
+        answers = []
+        for teacher in self.teachers:
+            written = teacher.tokenizer.encode_batch(batch.texts)
+            tokens = [tuple(encoding.ids) for encoding in written]
+            outputs = forward(teacher.model, dataclasses.replace(batch, tokens=tokens), fast=True)
+            answers.append((outputs.logits + habits).softmax(dim=-1))
+        return torch.stack(answers).mean(dim=0)
 
     def _heard(self, batch: Batch) -> Batch:
         """Write some of the utterances as a speech recogniser does."""
@@ -193,34 +214,35 @@ class DialogueTraining(Training[Batch]):
             tokenizer=self.tokenizer,
             metrics={"dev": figures},
             trained=("text",),
-            licences=self.config.licences,
+            licences=_licences(self.teachers, self.config),
         )
         return keep_best(self.notes, epoch, figures, made, self.kept)
 
 
 def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, Tokenizer]:
     """Make the untrained network around its text encoder, its vocabulary cut to size."""
+    texts = [turn.text for dialogue in dialogues for turn in dialogue.turns]
     if config.text_encoder == "default" or kind_of(Path(config.text_encoder)) == "checkpoint":
-        return _begun(config.text_encoder)
-    if config.begin_share:
+        model, tokenizer = _begun(config.text_encoder)
+        if config.layers is None:
+            return model, tokenizer
+        shape = TextConfig(layers=config.layers)  # its vocabulary was cut already
+    elif config.begin_share:
         raise ConfigError(
             f"begin_share: expected a checkpoint to go on from, got --text-encoder "
             f"{config.text_encoder}"
         )
-    model, tokenizer = checkpoint.from_encoder(config.text_encoder, config.model)
-    if config.vocabulary and config.vocabulary < tokenizer.get_vocab_size():
-        backbone = model.text.backbone
-        words = backbone.get_input_embeddings()
-        assert isinstance(words, nn.Embedding)
-        tokenizer, embeddings = prune_vocabulary(
-            tokenizer,
-            words,
-            config.vocabulary,
-            keep=[turn.text for dialogue in dialogues for turn in dialogue.turns],
-        )
-        backbone.set_input_embeddings(embeddings)
-        backbone.config.vocab_size = embeddings.num_embeddings
+    else:
+        model, tokenizer = checkpoint.from_encoder(config.text_encoder, config.model)
+        shape = TextConfig(layers=config.layers, vocabulary=config.vocabulary)
+    model.text.backbone, tokenizer = smaller_encoder(shape, model.text.backbone, tokenizer, texts)
     return model, tokenizer
+
+
+def _licences(teachers: Sequence[checkpoint.Checkpoint], config: FitConfig) -> dict[str, str]:
+    """Join the licences of what the teachers learned from with those that are given."""
+    taught = {name: licence for teacher in teachers for name, licence in teacher.licences.items()}
+    return taught | dict(config.licences)
 
 
 def _begun(name: str) -> tuple[Dcet, Tokenizer]:

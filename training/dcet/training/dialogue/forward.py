@@ -45,9 +45,9 @@ def text_alone(config: ModelConfig, text: Tensor) -> FusionInputs:
         )
 
 
-def forward(model: Dcet, batch: Batch, *, remember: bool = True) -> Outputs:
-    """Run a batch of dialogues, text alone."""
-    text = encode_tokens(model, batch.tokens)
+def forward(model: Dcet, batch: Batch, *, remember: bool = True, fast: bool = False) -> Outputs:
+    """Run a batch of dialogues, text alone; `fast` as in `encode_tokens`."""
+    text = encode_tokens(model, batch.tokens, fast=fast)
     return converse(model, batch, text_alone(model.config, text), remember=remember)
 
 

@@ -40,7 +40,7 @@ def smaller_encoder(
         tokenizer, words = prune_vocabulary(tokenizer, words, config.vocabulary, keep=texts)
         backbone.set_input_embeddings(words)
         backbone.config.vocab_size = words.num_embeddings
-    if backbone.config.model_type == "bert":
+    if backbone.config.model_type in ("bert", "mpnet"):
         _keep_positions(backbone, MAX_TOKENS)
     return backbone, tokenizer
 
@@ -72,8 +72,10 @@ def _keep_positions(backbone: PreTrainedModel, count: int) -> None:
     embeddings = backbone.get_submodule("embeddings")
     before = embeddings.position_embeddings
     assert isinstance(before, nn.Embedding)
+    if before.padding_idx is not None:  # MPNet's begin after that of padding
+        count += before.padding_idx + 1
     if count < before.num_embeddings:
-        after = nn.Embedding(count, before.embedding_dim)
+        after = nn.Embedding(count, before.embedding_dim, padding_idx=before.padding_idx)
         with torch.no_grad():
             after.weight.copy_(before.weight[:count])
         embeddings.position_embeddings = after
