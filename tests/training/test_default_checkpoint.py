@@ -19,11 +19,12 @@ from dcet.training.fusion.clips import encode_faces, encode_speech, halves
 from dcet.training.fusion.encoded_dialogues import encode_dialogues
 from dcet.training.fusion.figures import constructed_figures
 from dcet.training.fusion.generator import Generator
-from dcet.training.saved.checkpoint import Checkpoint, default_folder, load
+from dcet.training.saved.checkpoint import Checkpoint, load
+from dcet.training.saved.shipped import folder_of
 from tests.tiny_training import Line, write_csv
 
 pytestmark = pytest.mark.skipif(
-    not (default_folder() / "model.safetensors").is_file(), reason="no checkpoint ships here"
+    not (folder_of("default") / "model.safetensors").is_file(), reason="no checkpoint ships here"
 )
 MAX_SIZE_MB = 50
 REPO = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def default() -> Checkpoint:
 
 
 def test_the_weights_that_ship_are_small() -> None:
-    files = [path for path in default_folder().rglob("*") if path.is_file()]
+    files = [path for path in folder_of("default").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= MAX_SIZE_MB * 1e6
     assert {path.suffix for path in files} <= {".json", ".md", ".safetensors"}
 

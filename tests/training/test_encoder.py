@@ -13,12 +13,12 @@ import torch
 from dcet.runtime.errors import ConfigError, DataError
 from dcet.training.corpora.speech import read_speech
 from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
-from dcet.training.encoders.smaller_encoder import TextConfig, smaller_encoder
 from dcet.training.network.audio_encoder import AudioEncoder, sums
 from dcet.training.network.text_classifier import TextClassifier
 from dcet.training.saved import encoder_run
 from dcet.training.saved.checkpoint import CheckpointError
 from dcet.training.saved.encoder_run import EncoderRun
+from dcet.training.saved.smaller_encoder import TextConfig, smaller_encoder
 from tests.tiny_senses import SHAPE
 from tests.tiny_training import Killed, KillIn, Quiet, quiet
 

@@ -2,17 +2,26 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from dcet.runtime.errors import ConfigError, OneClassOnly, WriteError
 from dcet.training.dialogue.fit import fit
 from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
-from dcet.training.run.loop import averaged, snapshot, update_average
+from dcet.training.run.loop import (
+    Judgement,
+    Training,
+    averaged,
+    snapshot,
+    train,
+    update_average,
+)
+from dcet.training.run.run_config import RunConfig
 from dcet.training.saved import encoder_run
 from tests.tiny_training import Killed, KillIn, Recorder, quiet, tiny_config
 
@@ -119,3 +128,41 @@ def test_the_average_stands_in_for_the_weights_and_they_come_back() -> None:
     with pytest.raises(Killed), averaged(network, average):
         raise Killed
     assert all(torch.equal(last[name], value) for name, value in network.state_dict().items())
+
+
+class Bowl(Training[Tensor]):
+    """Half the square of one weight, to be minimised by plain descent."""
+
+    network: nn.Linear
+    batches_per_epoch = 1
+
+    def __init__(self, sharpness: float) -> None:
+        self.network = nn.Linear(1, 1, bias=False)
+        nn.init.ones_(self.network.weight)
+        self.modules, self.notes, self.sharpness = {"network": self.network}, {}, sharpness
+        self.clipped, self.clip_norm = list(self.network.parameters()), None
+        self.optimizer = torch.optim.SGD(self.clipped, lr=0.1)
+        self.seen: list[float] = []
+
+    def batches(self, seed: int) -> Iterator[Tensor]:
+        yield torch.ones(1)
+
+    def loss(self, batch: Tensor) -> Tensor:
+        height: Tensor = self.network(batch).square().sum() / 2
+        self.seen.append(self.network.weight.item())
+        return height
+
+    def judge(self, epoch: int) -> Judgement:
+        return Judgement({}, "")
+
+
+@pytest.mark.parametrize(
+    ("sharpness", "seen", "left"), [(0.0, [1.0], 0.9), (0.5, [1.0, 1.5], 0.85)]
+)
+def test_the_gradient_is_that_of_the_worst_place_around(
+    tmp_path: Path, sharpness: float, seen: list[float], left: float
+) -> None:
+    bowl = Bowl(sharpness)
+    train(bowl, RunConfig(epochs=1, warmup=0.0), tmp_path / "run", quiet)
+    assert bowl.seen == pytest.approx(seen)
+    assert bowl.network.weight.item() == pytest.approx(left)

@@ -12,11 +12,11 @@ from dcet.runtime.errors import ConfigError
 from dcet.training.dialogue.fit import FitConfig
 from dcet.training.encoders.distill import DistillConfig
 from dcet.training.encoders.fit_encoder import FitEncoderConfig
-from dcet.training.encoders.smaller_encoder import TextConfig
 from dcet.training.fusion.fuse import FuseConfig
 from dcet.training.network.audio_encoder import AudioConfig
 from dcet.training.network.face_encoder import FaceConfig
 from dcet.training.network.model import ModelConfig
+from dcet.training.saved.smaller_encoder import TextConfig
 from dcet.training.settings import Settings, field_names, settings_from
 
 Maker = Callable[..., Settings]

@@ -28,7 +28,7 @@ def evaluate_text(
     Raises CheckpointError, ConfigError or DataError.
     """
     file, read = _read(corpus, data, split)
-    if name != "default" and encoder_run.kind_of(Path(name)) == "encoder":
+    if encoder_run.kind_of(name) == "encoder":
         run = encoder_run.find_encoder(name, "text")
         assert isinstance(run.model, TextClassifier)
         assert run.tokenizer is not None

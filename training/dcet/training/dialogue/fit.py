@@ -29,7 +29,6 @@ from dcet.training.dialogue.forward import forward, predict
 from dcet.training.dialogue.keep_best import keep_best
 from dcet.training.dialogue.objective import Objective, divergence, label_habits
 from dcet.training.dialogue.temperature import calibrate, prior_bias
-from dcet.training.encoders.smaller_encoder import TextConfig, smaller_encoder
 from dcet.training.network.model import Dcet, Heads, ModelConfig
 from dcet.training.run.loop import Judgement, Training, mix_in, snapshot, train
 from dcet.training.run.parameter_groups import layer_groups
@@ -38,6 +37,7 @@ from dcet.training.run.run_config import RunConfig
 from dcet.training.run.run_folder import check_run
 from dcet.training.saved import checkpoint
 from dcet.training.saved.encoder_run import kind_of
+from dcet.training.saved.smaller_encoder import TextConfig, smaller_encoder
 from dcet.training.settings import Count, Seed, Share, Weight
 
 
@@ -222,7 +222,7 @@ class DialogueTraining(Training[Batch]):
 def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, Tokenizer]:
     """Make the untrained network around its text encoder, its vocabulary cut to size."""
     texts = [turn.text for dialogue in dialogues for turn in dialogue.turns]
-    if config.text_encoder == "default" or kind_of(Path(config.text_encoder)) == "checkpoint":
+    if kind_of(config.text_encoder) == "checkpoint":
         model, tokenizer = _begun(config.text_encoder)
         if config.layers is None:
             return model, tokenizer

@@ -27,6 +27,7 @@ class EncoderConfig(RunConfig):
     warmup: Share = 0.05  # share of the run
     average: Share = 0.998  # of the weights, per update; the average is what is judged and kept
     clip_norm: Positive | None = None
+    sharpness: Weight = 0.0  # radius of sharpness-aware minimisation; a step takes twice as long
     judge_every: Count = 5  # epochs
     mixup: Weight = 0.2  # of audio and faces
     repeat: Mapping[str, Count] = field(default_factory=dict)  # per epoch, faces of an emotion

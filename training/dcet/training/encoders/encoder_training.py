@@ -40,6 +40,7 @@ class EncoderTraining(Training[Sequence[Drawn]]):
         self.modules = {"network": student.network, **other_modules}
         self.clipped = [p for module in self.modules.values() for p in module.parameters()]
         self.clip_norm, self.judge_every = config.clip_norm, config.judge_every
+        self.sharpness = config.sharpness
         self.batch_size = min(config.batch, len(student.dataset))
         self.batches_per_epoch = len(student.dataset) // self.batch_size
         self.notes = {"figures": {}}

@@ -23,7 +23,6 @@ from dcet.training.corpora.unlabelled import read_pictures
 from dcet.training.dialogue.temperature import bias_of
 from dcet.training.encoders.datasets import FaceDataset, SpeechDataset
 from dcet.training.encoders.encoder_config import EncoderConfig
-from dcet.training.encoders.smaller_encoder import TextConfig, smaller_encoder
 from dcet.training.encoders.soft_votes import with_answers_of
 from dcet.training.encoders.students import (
     AudioStudent,
@@ -41,6 +40,7 @@ from dcet.training.network.model import TextEncoder
 from dcet.training.network.text_classifier import TextClassifier
 from dcet.training.saved import checkpoint
 from dcet.training.saved.checkpoint import without_pooler
+from dcet.training.saved.smaller_encoder import TextConfig, smaller_encoder
 from dcet.training.settings import settings_from
 
 REPEATED = ("ravdess",)  # twice in an epoch: it is a sixth of CREMA-D

@@ -1,7 +1,6 @@
 """Teachers: a checkpoint, an encoder of DCET's own, or any Hugging Face model."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -70,7 +69,7 @@ def find_teacher(name: str, modality: str) -> Teacher:
 
     Raises ConfigError or CheckpointError where it cannot teach `modality`.
     """
-    kind = "checkpoint" if name == "default" else encoder_run.kind_of(Path(name))
+    kind = encoder_run.kind_of(name)
     if kind is None:
         # transformers takes long to load what only these teachers need
         from dcet.training.encoders.hub_teachers import HUB_TEACHERS
@@ -83,7 +82,7 @@ def find_teacher(name: str, modality: str) -> Teacher:
 
 def text_encoder_of(name: str) -> tuple[PreTrainedModel, Tokenizer]:
     """Load a teacher's text encoder, to cut a student out of it. Raises as `find_teacher`."""
-    kind = "checkpoint" if name == "default" else encoder_run.kind_of(Path(name))
+    kind = encoder_run.kind_of(name)
     if kind is None:
         return checkpoint.pretrained(name, "--teacher")
     if kind == "checkpoint":

@@ -33,14 +33,15 @@ def bf16_pays() -> bool:
     capabilities = torch.cpu.get_capabilities()
     if not any(capabilities.get(name, False) for name in BF16_INSTRUCTIONS):
         return False
-    # No random numbers: a run would go on with others than one that did not measure.
-    rows, weights = (torch.ones(n, 384, requires_grad=True) for n in (320, 1536))
+    with torch.inference_mode(False), torch.enable_grad():
+        # No random numbers: a run would go on with others than one that did not measure.
+        rows, weights = (torch.ones(n, 384, requires_grad=True) for n in (320, 1536))
 
-    def learn(half: bool) -> None:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-            linear(rows, weights).sum().backward()
+        def learn(half: bool) -> None:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+                linear(rows, weights).sum().backward()
 
-    return _shortest_s(lambda: learn(True)) < _shortest_s(lambda: learn(False))
+        return _shortest_s(lambda: learn(True)) < _shortest_s(lambda: learn(False))
 
 
 def _shortest_s(work: Callable[[], None], rounds: int = 10) -> float:

@@ -36,6 +36,7 @@ class Training(ABC, Generic[B]):
     optimizer: torch.optim.Optimizer
     clipped: Sequence[nn.Parameter]  # whose gradients are clipped together
     clip_norm: float | None = 1.0
+    sharpness: float = 0.0  # radius of sharpness-aware minimisation
     batches_per_epoch: int
     judge_every: int = 1  # epochs; the last is judged in any case
     notes: dict[str, Any]  # JSON that `judge` keeps from epoch to epoch, also when resumed
@@ -123,6 +124,10 @@ def _train_epoch(
             )
         optimizer.zero_grad()
         loss.backward()
+        if training.sharpness:
+            with _uphill(training.clipped, training.sharpness):
+                optimizer.zero_grad()
+                training.loss(moved(batch, device_of(training.network))).backward()
         if training.clip_norm is not None:
             nn.utils.clip_grad_norm_(training.clipped, training.clip_norm)
         optimizer.step()
@@ -131,6 +136,26 @@ def _train_epoch(
         total += value
         progress.advance(update + 1, updates, f"epoch {epoch + 1} loss {value:.3f}")
     return total / per_epoch
+
+
+@contextmanager
+def _uphill(parameters: Sequence[nn.Parameter], radius: float) -> Iterator[None]:
+    """Move parameters along their gradients, `radius` in all, and back where they were.
+
+    The gradient there leads to minima whose surroundings are low, too (sharpness-aware
+    minimisation, Foret et al., ICLR 2021).
+    """
+    moving = [parameter for parameter in parameters if parameter.grad is not None]
+    before = [parameter.detach().clone() for parameter in moving]
+    norm = nn.utils.get_total_norm([p.grad for p in moving if p.grad is not None])
+    with torch.no_grad():
+        for parameter in moving:
+            assert parameter.grad is not None
+            parameter.add_(parameter.grad, alpha=radius / (float(norm) + 1e-12))
+    yield
+    with torch.no_grad():
+        for parameter, value in zip(moving, before, strict=True):
+            parameter.copy_(value)
 
 
 def schedule(done: float, warmup: float) -> float:

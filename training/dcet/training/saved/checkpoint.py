@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.network.model import Dcet, ModelConfig
 from dcet.training.network.speech_detector import SpeechConfig, SpeechDetector
+from dcet.training.saved.shipped import folder_of
 from dcet.training.saved.weights import load_weights, save_weights
 
 FORMAT = 4
@@ -130,11 +130,6 @@ def an_object(value: Any, name: str) -> dict[str, Any]:
     return value
 
 
-def default_folder() -> Path:
-    """Return the folder of the checkpoint that ships with the package."""
-    return Path(str(files("dcet.training"))) / "checkpoints" / "default"
-
-
 def check_format(spec: Any, expected: int, folder: Path) -> None:
     """Raise CheckpointError unless config.json is of the format that is read."""
     if spec["format"] != expected:
@@ -159,7 +154,7 @@ def load(name: str | Path, device: torch.device = CPU) -> Checkpoint:
 
     Raises CheckpointError.
     """
-    folder = default_folder() if str(name) == "default" else Path(name)
+    folder = folder_of(name)
     if (folder / "checkpoint").is_dir():
         folder = folder / "checkpoint"
     try:

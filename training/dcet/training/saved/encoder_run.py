@@ -33,6 +33,7 @@ from dcet.training.saved.checkpoint import (
     fill,
     without_pooler,
 )
+from dcet.training.saved.shipped import folder_of
 from dcet.training.saved.weights import load_weights, save_weights
 
 FORMAT = 1
@@ -86,10 +87,10 @@ def save(folder: Path, run: EncoderRun) -> None:
             (temporary / name).write_text(text, encoding="utf-8")
 
 
-def kind_of(folder: Path) -> str | None:
-    """Tell an 'encoder' from a 'checkpoint', also in a run; None for anything that is neither."""
+def kind_of(name: str | Path) -> str | None:
+    """Tell an 'encoder' from a 'checkpoint', a folder, a run or one that ships; else None."""
     try:
-        spec = read_json(_inner(folder) / "config.json")
+        spec = read_json(_inner(folder_of(name)) / "config.json")
     except (OSError, ValueError):
         return None
     if not isinstance(spec, dict) or "format" not in spec:
@@ -124,7 +125,7 @@ def find_encoder(name: str, modality: str) -> EncoderRun:
     A checkpoint's text encoder has no head of its own and cannot be loaded. Raises CheckpointError
     or ConfigError.
     """
-    if name != "default" and kind_of(Path(name)) == "encoder":
+    if kind_of(name) == "encoder":
         run = load(Path(name))
         if run.modality != modality:
             raise ConfigError(

@@ -1,7 +1,6 @@
 """Text encoders: of Hugging Face, by hub id or folder, or DCET's own, of a checkpoint or a run."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
@@ -12,7 +11,7 @@ from dcet.training.saved import checkpoint, encoder_run
 
 def is_own(name: str) -> bool:
     """Tell an encoder of DCET's own from a model of Hugging Face."""
-    return name == "default" or encoder_run.kind_of(Path(name)) is not None
+    return encoder_run.kind_of(name) is not None
 
 
 def load_text(name: str, option: str) -> tuple[PreTrainedModel, Tokenizer, Mapping[str, str]]:
@@ -23,7 +22,7 @@ def load_text(name: str, option: str) -> tuple[PreTrainedModel, Tokenizer, Mappi
     if not is_own(name):
         backbone, tokenizer = checkpoint.pretrained(name, option)
         return checkpoint.without_pooler(backbone).eval(), tokenizer, {}
-    if name != "default" and encoder_run.kind_of(Path(name)) == "encoder":
+    if encoder_run.kind_of(name) == "encoder":
         run = encoder_run.find_encoder(name, "text")
         assert isinstance(run.model, TextClassifier)
         assert run.tokenizer is not None
