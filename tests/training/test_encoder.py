@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from transformers import MPNetConfig, MPNetModel
 
 from dcet.runtime.errors import ConfigError, DataError
 from dcet.training.corpora.speech import read_speech
@@ -16,11 +17,11 @@ from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
 from dcet.training.network.audio_encoder import AudioEncoder, sums
 from dcet.training.network.text_classifier import TextClassifier
 from dcet.training.saved import encoder_run
-from dcet.training.saved.checkpoint import CheckpointError
+from dcet.training.saved.checkpoint import MAX_TOKENS, CheckpointError
 from dcet.training.saved.encoder_run import EncoderRun
 from dcet.training.saved.smaller_encoder import TextConfig, smaller_encoder
 from tests.tiny_senses import SHAPE
-from tests.tiny_training import Killed, KillIn, Quiet, quiet
+from tests.tiny_training import VOCABULARY, Killed, KillIn, Quiet, quiet, wordpiece
 
 CORPORA = {"text": ["meld"], "audio": ["crema_d", "ravdess"], "face": ["ferplus"]}
 
@@ -226,3 +227,24 @@ def test_some_layers_and_words_and_positions_are_kept(encoders: dict[str, Path])
     for layers in ([], [2], [1, 0], [0, 0]):
         with pytest.raises(ConfigError, match="layers: expected some of 0 to 1"):
             smaller_encoder(TextConfig(layers=layers), whole, loaded.tokenizer, [])
+
+
+def test_mpnet_says_the_same_of_the_longest_text_without_the_positions_that_none_reaches() -> None:
+    """Its first position comes after that of padding."""
+    torch.manual_seed(0)
+    config = MPNetConfig(
+        vocab_size=len(VOCABULARY),
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=200,
+    )
+    whole = MPNetModel(config).eval()
+    small, _ = smaller_encoder(TextConfig(), whole, wordpiece(), [])
+    assert small.state_dict()["embeddings.position_embeddings.weight"].shape == (130, 24)
+    ids = torch.arange(5, 5 + MAX_TOKENS)[None] % len(VOCABULARY)
+    assert ids.shape == (1, 128)
+    with torch.inference_mode():
+        states = [network(ids.clamp_min(2)).last_hidden_state for network in (small, whole)]
+    assert torch.equal(*states)
