@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from dcet.training.network import mixed_precision
 
 CPU, THERE = torch.device("cpu"), torch.device("cuda:0")
 ANY_INDEX = ("aten::index.Tensor", "aten::index_put_", "aten::index_put")  # of what is there
@@ -139,10 +142,11 @@ def losses(run: Path) -> list[float]:
 def same_as_on_the_cpu(
     train: Callable[[Path, torch.device], Any], pretended: PretendDevice, folder: Path
 ) -> None:
-    """Train on the CPU and on the pretended device, and compare what was learned."""
-    train(folder / "here", CPU)
-    with pretended:
-        train(folder / "there", THERE)
+    """Train on the CPU and on the pretended device, in float, and compare what was learned."""
+    with patch.object(mixed_precision, "bf16_pays", lambda: False):
+        train(folder / "here", CPU)
+        with pretended:
+            train(folder / "there", THERE)
     assert pretended.operations > 1000
     here, there = losses(folder / "here"), losses(folder / "there")
     assert there == pytest.approx(here, rel=1e-3)

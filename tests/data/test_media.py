@@ -152,6 +152,16 @@ def test_a_broken_wav_is_named(tmp_path: Path, kind: str) -> None:
         read_audio(written(tmp_path / "a.wav", content))
 
 
+def test_a_wav_whose_header_names_a_format_that_cannot_be_sought_in_is_named(
+    tmp_path: Path,
+) -> None:
+    """Its tag is 64, that of G.721, of which nothing follows."""
+    content = bytearray(WHOLE["of GStreamer to a pipe"][:44])
+    content[20] = 64
+    with pytest.raises(errors.UnusableMedia, match=r"a\.wav: cannot read the audio"):
+        read_audio(written(tmp_path / "a.wav", bytes(content)))
+
+
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(sorted(WHOLE)),

@@ -124,7 +124,7 @@ def _decode(path: Path) -> tuple[NDArray[Any], int]:
         with soundfile.SoundFile(path) as file:
             samples = file.read(dtype="int16" if file.subtype == "PCM_16" else "float32")
             return samples, file.samplerate
-    except soundfile.SoundFileError as error:
+    except (soundfile.SoundFileError, ValueError) as error:  # a header of a format without an end
         raise UnusableMedia(f"{path}: cannot read the audio ({error}); write it again") from error
 
 
