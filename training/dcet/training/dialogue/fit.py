@@ -214,7 +214,7 @@ class DialogueTraining(Training[Batch]):
             tokenizer=self.tokenizer,
             metrics={"dev": figures},
             trained=("text",),
-            licences=_licences(self.teachers, self.config),
+            licences=checkpoint.joined_licences(self.teachers, self.config.licences),
         )
         return keep_best(self.notes, epoch, figures, made, self.kept)
 
@@ -237,12 +237,6 @@ def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, T
         shape = TextConfig(layers=config.layers, vocabulary=config.vocabulary)
     model.text.backbone, tokenizer = smaller_encoder(shape, model.text.backbone, tokenizer, texts)
     return model, tokenizer
-
-
-def _licences(teachers: Sequence[checkpoint.Checkpoint], config: FitConfig) -> dict[str, str]:
-    """Join the licences of what the teachers learned from with those that are given."""
-    taught = {name: licence for teacher in teachers for name, licence in teacher.licences.items()}
-    return taught | dict(config.licences)
 
 
 def _begun(name: str) -> tuple[Dcet, Tokenizer]:

@@ -63,9 +63,7 @@ def new_student(
                 f"--corpus {corpus}: expected one of {config.modality}, got "
                 f"{'an unknown one' if modality is None else f'one of {modality}'}"
             )
-    licences = {
-        name: licence for teacher in teachers.values() for name, licence in teacher.licences.items()
-    } | dict(config.licences)
+    licences = checkpoint.joined_licences(teachers.values(), config.licences)
     if config.modality == "text":
         return _text_student(config, shape, teachers, licences)
     if config.modality == "audio":

@@ -1,6 +1,6 @@
 """bfloat16 in training, where the device computes it faster than float."""
 
-import time
+import timeit
 from collections.abc import Callable
 from functools import cache
 
@@ -45,9 +45,4 @@ def bf16_pays() -> bool:
 
 
 def _shortest_s(work: Callable[[], None], rounds: int = 10) -> float:
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return min(timeit.repeat(work, number=1, repeat=rounds))

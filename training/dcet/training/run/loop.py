@@ -116,7 +116,8 @@ def _train_epoch(
         factor = schedule(update / updates, config.warmup)
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor
-        loss = training.loss(moved(batch, device_of(training.network)))
+        there = moved(batch, device_of(training.network))
+        loss = training.loss(there)
         if not math.isfinite(value := loss.item()):
             raise ConfigError(
                 f"epoch {epoch + 1}: the loss is {value}, training has diverged; begin another run "
@@ -127,7 +128,7 @@ def _train_epoch(
         if training.sharpness:
             with _uphill(training.clipped, training.sharpness):
                 optimizer.zero_grad()
-                training.loss(moved(batch, device_of(training.network))).backward()
+                training.loss(there).backward()
         if training.clip_norm is not None:
             nn.utils.clip_grad_norm_(training.clipped, training.clip_norm)
         optimizer.step()

@@ -10,10 +10,10 @@ metrics.json         dev figures of these weights
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -121,6 +121,20 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 def _dump(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+class Licensed(Protocol):
+    """What came of data and encoders that have licences."""
+
+    @property
+    def licences(self) -> Mapping[str, str]: ...
+
+
+def joined_licences(sources: Iterable[Licensed], given: Mapping[str, str]) -> dict[str, str]:
+    """Join the licences of what is learned from, such as teachers, with those that are given."""
+    return {name: text for source in sources for name, text in source.licences.items()} | dict(
+        given
+    )
 
 
 def an_object(value: Any, name: str) -> dict[str, Any]:
