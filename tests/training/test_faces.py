@@ -1,11 +1,13 @@
 """The face encoder: deepened, calibrated, and taught by votes, framing and other encoders."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from dcet.runtime.arrays import FACE_PIXELS
 from dcet.runtime.errors import ConfigError
@@ -15,8 +17,8 @@ from dcet.training.corpora.faces import Faces, read_ferplus
 from dcet.training.dialogue.temperature import bias_of, calibrate_head, fit_temperature
 from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
 from dcet.training.encoders.soft_votes import with_answers_of
-from dcet.training.network.deepen import deepened
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder, encode_grey
+from dcet.training.network.grow import deepened, widened
 from dcet.training.saved import encoder_run
 from tests.tiny_senses import SHAPE
 from tests.tiny_training import at_random, quiet
@@ -49,6 +51,27 @@ def test_a_deeper_encoder_begins_by_saying_the_same(shallow: FaceEncoder) -> Non
     assert len(deeper.stages) == len(shallow.stages) + 3
     assert torch.equal(deeper.encode(grey), before)
     assert deepened(shallow, (1, 2, 2)) is shallow  # nothing is left out
+
+
+def test_a_wider_encoder_begins_by_saying_the_same_and_its_copies_part(
+    shallow: FaceEncoder,
+) -> None:
+    had = shallow.config
+    doubled = [2 * channels for channels in had.channels]
+    wide = dataclasses.replace(had, channels=doubled, width=3 * had.width)
+    torch.manual_seed(0)
+    wider = widened(shallow, wide).eval()
+    grey = faces(5).grey.float()
+    logits = wider.head(wider.encode(grey))
+    assert torch.allclose(logits, shallow.head(shallow.encode(grey)), atol=1e-5)
+    cross_entropy(logits, torch.arange(5)).backward()
+    gradient = wider.get_parameter("stem.0.weight").grad
+    assert gradient is not None
+    one, copy = gradient.chunk(2)
+    assert not torch.allclose(one, copy, rtol=0.01)
+    for channels in ([had.channels[0] + 1, *doubled[1:]], [1, 1, 1], doubled[:2]):
+        other = dataclasses.replace(wide, channels=channels)
+        assert widened(shallow, other) is shallow  # no whole number of copies
 
 
 def test_a_deeper_encoder_goes_on_from_a_run(

@@ -16,8 +16,8 @@ from dcet.training.encoders.encoder_config import EncoderConfig
 from dcet.training.encoders.encoder_training import Drawn, EncoderTraining
 from dcet.training.encoders.new_student import new_student
 from dcet.training.encoders.students import Student, TextStudent
-from dcet.training.network.deepen import deepened
 from dcet.training.network.face_encoder import FaceEncoder
+from dcet.training.network.grow import deepened, widened
 from dcet.training.run.loop import Judgement, mix_in, snapshot, train
 from dcet.training.run.parameter_groups import decayed_matrices, layer_groups
 from dcet.training.run.progress import Progress
@@ -56,7 +56,7 @@ class FitEncoderConfig(EncoderConfig):
     layer_decay: Share = 0.85  # of text: each layer learns this much slower than the one above it
     head_learning_rate: Weight = 1e-3  # of text
     weight_decay: Weight = 0.05
-    # Run or checkpoint with an encoder of the same shape to go on from; a face's may be less deep
+    # Run or checkpoint with an encoder of the same shape to go on from; a face's may be smaller
     begin: str | None = None
     begin_share: Share = 0.0  # of the weights it began with, in those that are judged and kept
     agreement: Weight = 0.0  # of what is said of the same examples, corrupted twice
@@ -126,7 +126,8 @@ def _begin_with(name: str, modality: str, student: Student) -> None:
     """Copy the weights of an encoder into the student. Raises ConfigError or CheckpointError."""
     begun = encoder_run.find_encoder(name, modality).model
     if isinstance(begun, FaceEncoder) and isinstance(student.network, FaceEncoder):
-        begun = deepened(begun, student.network.config.depths)
+        shape = student.network.config
+        begun = widened(deepened(begun, shape.depths), shape)
     try:
         student.network.load_state_dict(begun.state_dict())
     except RuntimeError as error:
