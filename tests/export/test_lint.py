@@ -6,15 +6,20 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+from transformers import MPNetConfig, MPNetModel, RobertaConfig, RobertaModel
 
 from dcet.export.finalize_files import profiles
+from dcet.export.graphs import export_text
 from dcet.export.lint import Finding, lint
 from dcet.export.manifest_rows import graph_row
 from dcet.quantization import store_fp16
 from dcet.runtime.bundle.manifest import Modality, Profile
 from dcet.targets import TensorrtRange, list_targets
 from dcet.targets.target import GRAPHS
+from dcet.training.network.model import TextEncoder
+from dcet.training.saved.checkpoint import MAX_TOKENS
 
 RANGE = TensorrtRange(min="10.3", max="11")
 FLOAT, HALF, INT64 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT64
@@ -54,6 +59,20 @@ def found(
     return lint(id, made, tensorrt, shapes or {})
 
 
+def found_for_every_target(id: str, made: onnx.ModelProto) -> list[Finding]:
+    modalities = {
+        name: Modality(input=name, width=4, length=8, trained=True) for name in ("audio", "face")
+    }
+    rows = {id: graph_row(made, f"{id}.onnx", "fp32")}
+    shapes = profiles(rows, modalities, MAX_TOKENS)[id]
+    return [
+        finding
+        for target in list_targets()
+        if target.tensorrt is not None
+        for finding in found(made, id=id, tensorrt=target.tensorrt, shapes=shapes)
+    ]
+
+
 def only(made: onnx.ModelProto, **options: Any) -> str:
     """The one error."""
     (finding,) = found(made, **options)
@@ -63,14 +82,34 @@ def only(made: onnx.ModelProto, **options: Any) -> str:
 
 @pytest.mark.parametrize("id", GRAPHS)
 def test_our_graphs_pass_for_every_target(graphs: dict[str, onnx.ModelProto], id: str) -> None:
-    modalities = {
-        name: Modality(input=name, width=4, length=8, trained=True) for name in ("audio", "face")
-    }
-    rows = {id: graph_row(graphs[id], f"{id}.onnx", "fp32")}
-    shapes = profiles(rows, modalities, 128)[id]
-    for target in list_targets():
-        if target.tensorrt is not None:
-            assert found(graphs[id], id=id, tensorrt=target.tensorrt, shapes=shapes) == []
+    assert found_for_every_target(id, graphs[id]) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"), [(RobertaConfig, RobertaModel), (MPNetConfig, MPNetModel)]
+)
+def test_encoders_that_count_positions_from_the_padding_pass_and_say_the_same(
+    config: Any, kind: Any
+) -> None:
+    torch.manual_seed(0)
+    backbone = kind(
+        config(
+            vocab_size=50,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            max_position_embeddings=140,
+        )
+    ).eval()
+    encoder = TextEncoder(backbone)
+    mask = torch.arange(6) < torch.tensor([6, 2, 4])[:, None]
+    ids = torch.where(mask, torch.arange(18).view(3, 6) + 5, 1)
+    with torch.inference_mode():
+        counted = backbone(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        assert torch.allclose(encoder.hidden(ids, mask.long())[mask], counted[mask], atol=1e-6)
+    graph = export_text(encoder, MAX_TOKENS, 18, 10)
+    assert found_for_every_target("text", graph) == []
 
 
 def test_a_finding_says_where_what_and_what_to_do() -> None:

@@ -71,7 +71,7 @@ class TextGraph(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         mask = attention_mask.float()
         added = (mask - 1)[:, None, None, :] * UNSEEN
-        hidden = self.encoder.backbone(input_ids=input_ids, attention_mask=added).last_hidden_state
+        hidden = self.encoder.hidden(input_ids, added)
         weights = mask[..., None]
         features: Tensor = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
         return features

@@ -436,10 +436,29 @@ class TextEncoder(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Encode input_ids and attention_mask (B, tokens), integers: features (B, text_width)."""
-        hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        hidden = self.hidden(input_ids, attention_mask)
         mask = attention_mask.to(hidden.dtype)[..., None]
         features: Tensor = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         return features
+
+    def hidden(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the states of the last layer (B, tokens, text_width); the mask may be additive."""
+        states: Tensor = self.backbone(
+            input_ids=input_ids, attention_mask=attention_mask, **self._positions(input_ids)
+        ).last_hidden_state
+        return states
+
+    def _positions(self, input_ids: Tensor) -> dict[str, Tensor]:
+        """Return the positions of tokens for MPNet and RoBERTa, which begin after the padding's.
+
+        They would count them up to each token, as TensorRT cannot; here padding comes last.
+        """
+        embeddings = getattr(self.backbone, "embeddings", None)
+        padding = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
+        if padding is None:
+            return {}
+        places = torch.arange(input_ids.shape[1], device=input_ids.device) + padding + 1
+        return {"position_ids": places.expand_as(input_ids)}
 
 
 class Dcet(nn.Module):
