@@ -11,8 +11,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from dcet.runtime.errors import ConfigError
 from dcet.training.cli import main
 from dcet.training.corpora.corpus import Corpus
+from dcet.training.encoders.fit_encoder import FitEncoderConfig
 from dcet.training.evaluate_text import evaluate_dialogues
 from dcet.training.saved import encoder_run
 from dcet.training.saved.checkpoint import Checkpoint, load, save
@@ -59,6 +61,22 @@ def test_help_has_an_example(command: list[str]) -> None:
     example = result.output.partition("Example:")[2]
     assert f"dcet-train {' '.join(command)}".strip() in example
     assert len([line for line in example.splitlines() if line.count("dcet-train ") > 1]) == 0
+
+
+def test_fit_takes_the_settings_of_another_run_but_for_what_is_named(
+    meld: Path, bert: Path, tmp_path: Path
+) -> None:
+    settings = {"vocabulary": 70, "epochs": 1, "seed": 9, "model": {"width": 16, "layers": 1}}
+    (tmp_path / "changes.json").write_text(json.dumps(settings), encoding="utf-8")
+    command = ["fit", "--meld", meld, "--text-encoder", bert, "--output"]
+    first, again = tmp_path / "first" / "config.json", tmp_path / "again" / "config.json"
+    for file, changes in ((first, tmp_path / "changes.json"), (again, first)):
+        result = train(*command, file.parent, "--config", changes, "--seed", 3)
+        assert result.exit_code == 0, result.output
+    config = json.loads(first.read_text(encoding="utf-8"))
+    assert (config["vocabulary"], config["epochs"], config["seed"]) == (70, 1, 3)
+    assert config["model"]["width"] == 16
+    assert again.read_text(encoding="utf-8") == first.read_text(encoding="utf-8")
 
 
 def test_fit_goes_from_a_corpus_to_figures(meld: Path, bert: Path, tmp_path: Path) -> None:
@@ -244,8 +262,6 @@ def test_wrong_types_and_ranges_are_said(data: Path, tmp_path: Path) -> None:
         ('{"epochs": "many"}', "--config: epochs: expected a whole number of at least 1, got"),
         ('{"learning_rate": NaN}', "cannot be read as JSON (NaN is no number of JSON)"),
         ('{"batch": -3}', "batch: expected a whole number of at least 1, got -3"),
-        ('{"modality": "smell"}', "modality: expected one of text, audio, face, got 'smell'"),
-        ('{"corpora": ["nonesuch"]}', "--corpus nonesuch: expected one of face, got an unknown"),
         ('{"shape": {"width": "wide"}}', "--config: shape: width: expected a whole number"),
         ('{"shape": 3}', "shape: expected an object"),
         ('{"licences": {"FER+": null}}', "licences: expected an object, each value a string"),
@@ -254,6 +270,12 @@ def test_wrong_types_and_ranges_are_said(data: Path, tmp_path: Path) -> None:
         (tmp_path / "bad.json").write_text(settings, encoding="utf-8")
         bad = ["--output", tmp_path / "run", "--config", tmp_path / "bad.json"]
         assert expected in message(train(*common, *bad))
+    (tmp_path / "bad.json").write_text('{"corpora": ["nonesuch"]}', encoding="utf-8")
+    bad = ["--output", tmp_path / "run", "--config", tmp_path / "bad.json"]
+    unknown = "--corpus nonesuch: expected one of face, got an unknown"
+    assert unknown in message(train("encoder", "--modality", "face", "--data", data, *bad))
+    with pytest.raises(ConfigError, match="expected one of text, audio, face, got 'smell'"):
+        FitEncoderConfig.of("smell", data=str(data))
     assert not (tmp_path / "run").exists()
 
 

@@ -87,10 +87,34 @@ def test_a_deeper_encoder_goes_on_from_a_run(
     assert second.config.depths == [2, 2, 3]
     assert torch.equal(first.get_parameter("stem.0.weight"), second.get_parameter("stem.0.weight"))
     shallower = config(data, begin=begin, shape={**SHAPE, "blocks": [1, 2, 2]})
-    with pytest.raises(ConfigError, match="begin: expected an encoder of the student's shape"):
+    with pytest.raises(
+        ConfigError, match="begin: expected an encoder of the student's shape"
+    ) as no:
         fit_encoder(shallower, tmp_path / "shallower", quiet)
-    with pytest.raises(ConfigError, match="blocks: expected a number for each of 3 channels"):
-        fit_encoder(config(data, shape={"blocks": [2, 2]}), tmp_path / "none", quiet)
+    assert "blocks=[1, 2, 2]" in str(no.value)  # asked for, got, and what to do
+    assert "blocks=None" in str(no.value)
+    assert "change `shape` or leave `begin` out" in str(no.value)
+    assert len(str(no.value).splitlines()) == 1
+    for blocks in ([2, 2], []):
+        with pytest.raises(ConfigError, match="blocks: expected a number for each of 3 channels"):
+            fit_encoder(config(data, shape={"blocks": blocks}), tmp_path / "none", quiet)
+
+
+def test_licences_of_what_it_began_with_and_learned_from_are_kept(
+    data: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    face = str(encoders["face"])
+    for name, settings in (("begun", {"begin": face}), ("taught", {"votes_from": {face: 1.0}})):
+        options = {"shape": SHAPE, "licences": {"more": "MIT"}, **settings}
+        fit_encoder(config(data, **options), tmp_path / name, quiet)
+        assert encoder_run.load(tmp_path / name).licences == {"corpus": "CC0", "more": "MIT"}
+
+
+def test_too_much_sharpness_is_named(data: Path, tmp_path: Path) -> None:
+    sharp = config(data, shape=SHAPE, sharpness=1e30, epochs=3)
+    with pytest.raises(ConfigError, match=r"diverged; .* lower learning rates or less sharpness"):
+        fit_encoder(sharp, tmp_path / "run", quiet)
+    assert not (tmp_path / "run" / "checkpoint").exists()
 
 
 def test_what_a_run_began_with_has_its_share(

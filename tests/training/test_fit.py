@@ -142,7 +142,7 @@ def test_any_encoder_can_be_trained(meld: Path, roberta: Path, tmp_path: Path) -
 
 def test_half_precision_encoders_are_trained_in_float32(meld: Path, tmp_path: Path) -> None:
     encoder = write_bert(tmp_path / "half", dtype=torch.float16)
-    model, _ = new_model(tiny_config(meld, encoder), [])
+    model, _, _ = new_model(tiny_config(meld, encoder), [])
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
@@ -254,7 +254,7 @@ def test_a_full_disk_while_logging_is_said(
 
 def test_every_parameter_learns_once_and_lower_layers_more_slowly(meld: Path, bert: Path) -> None:
     config = tiny_config(meld, bert, layer_decay=0.5, encoder_learning_rate=1.0)
-    model, _ = new_model(config, [])
+    model, _, _ = new_model(config, [])
     objective = Objective(16, smoothing=0.1, soft_share=0.5, contrast=0.1, alone=0.5)
     groups = parameter_groups(model, objective, config)
     listed = [parameter for group in groups for parameter in group["params"]]

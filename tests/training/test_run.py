@@ -166,3 +166,25 @@ def test_the_gradient_is_that_of_the_worst_place_around(
     train(bowl, RunConfig(epochs=1, warmup=0.0), tmp_path / "run", quiet)
     assert bowl.seen == pytest.approx(seen)
     assert bowl.network.weight.item() == pytest.approx(left)
+
+
+class Counted(Bowl):
+    """A bowl behind batch normalisation."""
+
+    def __init__(self, sharpness: float) -> None:
+        super().__init__(sharpness)
+        self.norm = nn.BatchNorm1d(1, momentum=0.5)
+        self.network.norm = self.norm
+
+    def loss(self, batch: Tensor) -> Tensor:
+        rows = torch.tensor([[1.0], [3.0]]) * self.network.weight
+        summed: Tensor = super().loss(batch) + self.norm(rows).sum()
+        return summed
+
+
+def test_what_is_seen_uphill_does_not_count_for_batch_normalisation(tmp_path: Path) -> None:
+    counted = Counted(0.5)
+    train(counted, RunConfig(epochs=1, warmup=0.0), tmp_path / "run", quiet)
+    assert counted.norm.running_mean is not None
+    assert counted.norm.running_mean.item() == pytest.approx(1.0)  # half of 2, once
+    assert counted.norm.momentum == 0.5

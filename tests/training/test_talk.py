@@ -27,6 +27,7 @@ from dcet.training.dialogue.forward import forward
 from dcet.training.dialogue.objective import divergence, label_habits
 from dcet.training.evaluate_text import micro_f1_without_neutral
 from dcet.training.saved import checkpoint
+from dcet.training.saved.checkpoint import CheckpointError
 from tests.tiny_training import quiet, tiny_config, untrained, wordpiece, write_bert
 
 LINES = {
@@ -268,6 +269,9 @@ def test_a_student_of_a_checkpoint_keeps_some_of_its_layers_and_all_licences(
     small = checkpoint.load(tmp_path / "small")
     assert small.model.text.backbone.config.num_hidden_layers == 1
     assert small.licences == {"MELD": "GPL-3.0", "other": "MIT"}
+    fit(tiny_config(meld, large, epochs=1), tmp_path / "further", quiet)  # no teacher, no option
+    licences = checkpoint.load(tmp_path / "further").licences
+    assert licences == {"MELD": "GPL-3.0", "corpus": "Apache-2.0"}
     with pytest.raises(ConfigError, match=r"layers: expected some of 0 to 1 in ascending order"):
         fit(tiny_config(meld, large, layers=[2]), tmp_path / "none", quiet)
 
@@ -288,6 +292,17 @@ def test_what_teachers_cannot_be_given_beside_is_refused(
     done = CliRunner().invoke(main, [str(a) for a in arguments])
     assert done.exit_code == 2
     assert reason in done.stderr
+
+
+def test_what_is_no_checkpoint_cannot_teach(
+    meld: Path, bert: Path, encoders: dict[str, Path], tmp_path: Path
+) -> None:
+    config = tiny_config(meld, bert, teachers=[str(encoders["text"])])
+    with pytest.raises(CheckpointError, match=r"expected a checkpoint, .* got an encoder of text"):
+        fit(config, tmp_path / "run", quiet)
+    with pytest.raises(ConfigError, match="expected soft labels or teachers"):
+        tiny_config(meld, bert, teachers=["default"], soft_labels="soft.npz")
+    assert not (tmp_path / "run").exists()
 
 
 def test_answers_are_apart_by_their_two_divergences() -> None:

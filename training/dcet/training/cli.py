@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 RUN = OutputFolder()
 MODEL = click.Path(path_type=str)  # a folder, or a name that is none
+COMMANDLINE = click.core.ParameterSource.COMMANDLINE
 EPOCHS, EPOCHS_HELP = click.IntRange(min=1), "Passes over the training data."
 SEED_HELP = "Seed of the initial weights and of the order of the data."
 RUN_HELP = "The run to write, or to resume."
@@ -85,7 +86,8 @@ CONFIG = click.option(
     "--config",
     "changes",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON with other settings to change; config.json of a run names them all.",
+    help="JSON with other settings to change; config.json of a run names them all. Options "
+    "that are given go before it.",
 )
 LICENCE = licence_option("Licence of data or encoder, kept with the weights and in every bundle")
 
@@ -161,17 +163,17 @@ def fit(
     from dcet.training.dialogue.fit import fit as fit_text
     from dcet.training.dialogue.fit_dvcea import FitDvceaConfig, fit_dvcea
 
-    options |= read_settings(changes)
     with vocabulary_advice(KEEP_ALL_WORDS), progress_bar() as progress:
         if dvcea is not None:
             del options["teachers"]
-            options |= {"dvcea": dvcea}
-            features_config = settings_from(FitDvceaConfig, options, "--config")
+            settings = _configured({**options, "dvcea": dvcea}, changes)
+            features_config = settings_from(FitDvceaConfig, settings, "--config")
             figures = fit_dvcea(features_config, output, progress, device)
         else:
-            options |= {"meld": meld, "soft_labels": soft_labels, "vocabulary": vocabulary or None}
-            options |= {"also": also, "texts": texts}
-            config = settings_from(FitConfig, options, "--config")
+            options |= {"meld": meld, "also": also, "texts": texts, "soft_labels": soft_labels}
+            settings = _configured({**options, "vocabulary": vocabulary}, changes)
+            settings["vocabulary"] = settings["vocabulary"] or None
+            config = settings_from(FitConfig, settings, "--config")
             figures = fit_text(config, output, progress, device)
     show(figures, json_path)
 
@@ -347,7 +349,7 @@ def encoder(
     """
     from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
 
-    options |= _changed(changes, epochs)
+    options = _configured({**options, "epochs": epochs}, changes)
     shape = options.get("shape", {})
     if text_encoder is not None and isinstance(shape, dict):
         options["shape"] = {**shape, "encoder": text_encoder}
@@ -396,8 +398,8 @@ def distill(
     from dcet.training.encoders.distill import DistillConfig
     from dcet.training.encoders.distill import distill as distill_encoder
 
-    options |= {"student": read_settings(student), **_changed(changes, epochs)}
-    config = DistillConfig.of(**options)
+    settings = _configured({**options, "epochs": epochs}, changes)
+    config = DistillConfig.of(**{**settings, "student": read_settings(student)})
     advice = f"leave vocabulary out of --student {student}"
     with vocabulary_advice(advice), progress_bar() as progress:
         figures = distill_encoder(config, output, progress, device)
@@ -442,7 +444,7 @@ def speech(
     """
     from dcet.training.speech.fit_speech import FitSpeechConfig, fit_speech
 
-    settings = {**options, **read_settings(changes)}
+    settings = _configured(options, changes)
     with progress_bar() as progress:
         config = settings_from(FitSpeechConfig, settings, "--config")
         figures = fit_speech(config, output, progress, device)
@@ -455,10 +457,15 @@ def speech(
     make_console().print(table)
 
 
-def _changed(file: Path | None, epochs: int | None) -> dict[str, Any]:
-    """Return the settings of a recipe that are changed."""
-    changes = read_settings(file)
-    return changes if epochs is None else {**changes, "epochs": epochs}
+def _configured(options: Mapping[str, Any], changes: Path | None) -> dict[str, Any]:
+    """Join options and the file of --config: what the command line names goes before the file.
+
+    Options that are None are left to the defaults of the settings.
+    """
+    source = click.get_current_context().get_parameter_source
+    given = {name: value for name, value in options.items() if value is not None}
+    named = {name: value for name, value in given.items() if source(name) is COMMANDLINE}
+    return {**given, **read_settings(changes), **named}
 
 
 @main.command()

@@ -83,12 +83,20 @@ def settings_from(kind: type[S], values: Mapping[str, Any], source: str) -> S:
         raise ConfigError(
             f"{source}: unknown setting {', '.join(unknown)}; expected some of {', '.join(known)}"
         )
+    hints = get_type_hints(kind)
     try:
-        return kind(**values)
+        return kind(**{name: _made(hints[name], value) for name, value in values.items()})
     except TypeError as error:  # one that has no default is missing
         raise ConfigError(f"{source}: {error}") from error
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
+
+
+def _made(hint: Any, value: Any) -> Any:
+    """Make settings of an object where settings are asked for; other values stay."""
+    if isinstance(hint, type) and issubclass(hint, Settings) and isinstance(value, Mapping):
+        return settings_from(hint, value, hint.__name__)
+    return value
 
 
 def _fits(value: Any, hint: Any) -> bool:

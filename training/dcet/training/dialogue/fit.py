@@ -75,6 +75,13 @@ class FitConfig(RunConfig):
         default_factory=dict
     )  # of data and encoder; kept with the weights
 
+    def __post_init__(self) -> None:
+        RunConfig.__post_init__(self)
+        if self.soft_labels is not None and self.teachers:
+            raise ConfigError(
+                "expected soft labels or teachers, which are soft labels too, got both"
+            )
+
 
 def fit(
     config: FitConfig, run: Path, progress: Progress, device: torch.device = CPU
@@ -120,9 +127,7 @@ class DialogueTraining(Training[Batch]):
     def __init__(self, config: FitConfig, kept: Path, train_split: Corpus, dev: Corpus) -> None:
         self.config, self.kept, self.dev = config, kept, dev
         torch.manual_seed(config.initial_seed)
-        self.network, self.tokenizer = new_model(config, train_split.dialogues)
-        self.teachers = [checkpoint.load(name) for name in config.teachers]
-        self.others = [teacher.model for teacher in self.teachers]
+        self.network, self.tokenizer, begun = new_model(config, train_split.dialogues)
         splits = [train_split]
         for source, name in enumerate(config.also, start=1):
             splits.append(Corpus.of_talk(name, Path(config.texts or ""), "train", source=source))
@@ -141,6 +146,9 @@ class DialogueTraining(Training[Batch]):
                 [torch.tensor([turn.emotion for turn in split.turns]) for split in splits]
             ),
         )
+        self.teachers = [checkpoint.load(name) for name in config.teachers]
+        self.others = [teacher.model for teacher in self.teachers]
+        self.licences = checkpoint.joined_licences([*begun, *self.teachers], config.licences)
         self.begun = snapshot(self.network)
         self.modules = {"model": self.network, "objective": self.objective}
         self.optimizer = torch.optim.AdamW(
@@ -214,18 +222,25 @@ class DialogueTraining(Training[Batch]):
             tokenizer=self.tokenizer,
             metrics={"dev": figures},
             trained=("text",),
-            licences=checkpoint.joined_licences(self.teachers, self.config.licences),
+            licences=self.licences,
         )
         return keep_best(self.notes, epoch, figures, made, self.kept)
 
 
-def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, Tokenizer]:
-    """Make the untrained network around its text encoder, its vocabulary cut to size."""
+def new_model(
+    config: FitConfig, dialogues: Sequence[Dialogue]
+) -> tuple[Dcet, Tokenizer, Sequence[checkpoint.Checkpoint]]:
+    """Make the untrained network around its text encoder, its vocabulary cut to size.
+
+    The checkpoint that it goes on from, if there is one, comes with it.
+    """
+    begun: list[checkpoint.Checkpoint] = []
     texts = [turn.text for dialogue in dialogues for turn in dialogue.turns]
     if kind_of(config.text_encoder) == "checkpoint":
-        model, tokenizer = _begun(config.text_encoder)
+        begun.append(checkpoint.load(config.text_encoder))
+        model, tokenizer = _without_judgements(begun[0].model), begun[0].tokenizer
         if config.layers is None:
-            return model, tokenizer
+            return model, tokenizer, begun
         shape = TextConfig(layers=config.layers)  # its vocabulary was cut already
     elif config.begin_share:
         raise ConfigError(
@@ -236,18 +251,17 @@ def new_model(config: FitConfig, dialogues: Sequence[Dialogue]) -> tuple[Dcet, T
         model, tokenizer = checkpoint.from_encoder(config.text_encoder, config.model)
         shape = TextConfig(layers=config.layers, vocabulary=config.vocabulary)
     model.text.backbone, tokenizer = smaller_encoder(shape, model.text.backbone, tokenizer, texts)
-    return model, tokenizer
+    return model, tokenizer, begun
 
 
-def _begun(name: str) -> tuple[Dcet, Tokenizer]:
-    """Take text encoder and step of a checkpoint, without what was fitted to dev."""
-    loaded = checkpoint.load(name)
-    model = Dcet(loaded.model.config, loaded.model.text.backbone)
-    model.step = loaded.model.step
+def _without_judgements(trained: Dcet) -> Dcet:
+    """Take text encoder and step of a network, without what was fitted to dev."""
+    model = Dcet(trained.config, trained.text.backbone)
+    model.step = trained.step
     fitted = dict(model.step.heads.named_buffers())
     for buffer, neutral in Heads(model.config).named_buffers():
         fitted[buffer].copy_(neutral)
-    return model, loaded.tokenizer
+    return model
 
 
 def parameter_groups(model: Dcet, objective: Objective, config: FitConfig) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from dcet.runtime.errors import ConfigError
@@ -22,7 +22,7 @@ from dcet.training.run.loop import Judgement, mix_in, snapshot, train
 from dcet.training.run.parameter_groups import decayed_matrices, layer_groups
 from dcet.training.run.progress import Progress
 from dcet.training.run.run_folder import check_run
-from dcet.training.saved import encoder_run
+from dcet.training.saved.encoder_run import Encoder, find_encoder
 from dcet.training.settings import Count, Share, Weight
 
 
@@ -79,9 +79,10 @@ def fit_encoder(
     """
     check_run(run, config)
     torch.manual_seed(config.seed)
-    student = new_student(config, config.shape, {})
-    if config.begin is not None:
-        _begin_with(config.begin, config.modality, student)
+    begun = None if config.begin is None else find_encoder(config.begin, config.modality)
+    student = new_student(config, config.shape, {}, begun)
+    if begun is not None:
+        _begin_with(begun.model, student.network, str(config.begin))
     training = LabelTraining(config, student, run / "checkpoint")
     train(training, config, run, progress, device)
     figures: Mapping[str, Any] = training.notes["figures"]
@@ -122,17 +123,19 @@ class LabelTraining(EncoderTraining):
         return logits, cross_entropy(logits, drawn.target)
 
 
-def _begin_with(name: str, modality: str, student: Student) -> None:
-    """Copy the weights of an encoder into the student. Raises ConfigError or CheckpointError."""
-    begun = encoder_run.find_encoder(name, modality).model
-    if isinstance(begun, FaceEncoder) and isinstance(student.network, FaceEncoder):
-        shape = student.network.config
-        begun = widened(deepened(begun, shape.depths), shape)
+def _begin_with(begun: Encoder, student: nn.Module, name: str) -> None:
+    """Copy the weights of an encoder into the student's network. Raises ConfigError."""
+    grown: nn.Module = begun
+    if isinstance(begun, FaceEncoder) and isinstance(student, FaceEncoder):
+        grown = widened(deepened(begun, student.config.depths), student.config)
     try:
-        student.network.load_state_dict(begun.state_dict())
+        student.load_state_dict(grown.state_dict())
     except RuntimeError as error:
+        had, want = (getattr(network, "config", "another") for network in (begun, student))
         raise ConfigError(
-            f"--config: begin: expected an encoder of the student's shape, got {name} ({error})"
+            f"--config: begin: expected an encoder of the student's shape, {want}, got {name}, "
+            f"{had}; a face's may be shallower, and narrower by whole multiples: change `shape` "
+            "or leave `begin` out"
         ) from error
 
 

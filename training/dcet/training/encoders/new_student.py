@@ -38,8 +38,9 @@ from dcet.training.network.audio_encoder import AudioConfig, AudioEncoder
 from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.network.model import TextEncoder
 from dcet.training.network.text_classifier import TextClassifier
-from dcet.training.saved import checkpoint
+from dcet.training.saved import checkpoint, encoder_run
 from dcet.training.saved.checkpoint import without_pooler
+from dcet.training.saved.encoder_run import EncoderRun
 from dcet.training.saved.smaller_encoder import TextConfig, smaller_encoder
 from dcet.training.settings import settings_from
 
@@ -50,9 +51,14 @@ Network = TypeVar("Network", AudioEncoder, FaceEncoder)
 
 
 def new_student(
-    config: EncoderConfig, shape: Mapping[str, Any], teachers: Mapping[str, Teacher]
+    config: EncoderConfig,
+    shape: Mapping[str, Any],
+    teachers: Mapping[str, Teacher],
+    begun: EncoderRun | None = None,
 ) -> Student:
     """Make a student of `teachers`, by their names, or of the labels if there are none.
+
+    It keeps the licences of all it learns from, and of what it is to go on from, `begun`.
 
     Reads all data that it will be trained and judged on. Raises ConfigError where it cannot be
     made, DataError where the data is wrong.
@@ -63,7 +69,12 @@ def new_student(
                 f"--corpus {corpus}: expected one of {config.modality}, got "
                 f"{'an unknown one' if modality is None else f'one of {modality}'}"
             )
-    licences = checkpoint.joined_licences(teachers.values(), config.licences)
+    others = [encoder_run.find_encoder(name, "face") for name in config.votes_from]
+    if begun is not None:
+        others.append(begun)
+    licences = checkpoint.joined_licences(
+        teachers.values(), checkpoint.joined_licences(others, config.licences)
+    )
     if config.modality == "text":
         return _text_student(config, shape, teachers, licences)
     if config.modality == "audio":

@@ -38,7 +38,7 @@ class FaceConfig(Settings):
     @property
     def depths(self) -> Sequence[int]:
         """The number of blocks of each stage."""
-        return self.blocks or (2,) * len(self.channels)
+        return (2,) * len(self.channels) if self.blocks is None else self.blocks
 
 
 class FaceEncoder(nn.Module):

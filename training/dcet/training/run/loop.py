@@ -108,6 +108,7 @@ def _train_epoch(
     optimizer, per_epoch = training.optimizer, training.batches_per_epoch
     updates = per_epoch * config.epochs
     total = 0.0
+    cure = "lower learning rates" + (" or less sharpness" if training.sharpness else "")
     training.network.train()
     seed = config.seed * 1000 + epoch
     torch.manual_seed(seed)
@@ -118,17 +119,15 @@ def _train_epoch(
             group["lr"] = rate * factor
         there = moved(batch, device_of(training.network))
         loss = training.loss(there)
-        if not math.isfinite(value := loss.item()):
-            raise ConfigError(
-                f"epoch {epoch + 1}: the loss is {value}, training has diverged; begin another run "
-                "with lower learning rates"
-            )
+        value = _finite(loss, epoch, cure)
         optimizer.zero_grad()
         loss.backward()
         if training.sharpness:
-            with _uphill(training.clipped, training.sharpness):
+            with _uphill(training.clipped, training.sharpness), _uncounted(training.network):
                 optimizer.zero_grad()
-                training.loss(there).backward()
+                uphill = training.loss(there)
+                _finite(uphill, epoch, cure)
+                uphill.backward()
         if training.clip_norm is not None:
             nn.utils.clip_grad_norm_(training.clipped, training.clip_norm)
         optimizer.step()
@@ -137,6 +136,32 @@ def _train_epoch(
         total += value
         progress.advance(update + 1, updates, f"epoch {epoch + 1} loss {value:.3f}")
     return total / per_epoch
+
+
+def _finite(loss: Tensor, epoch: int, cure: str) -> float:
+    """Return the value of a loss. Raises ConfigError where it is not finite."""
+    if not math.isfinite(value := loss.item()):
+        raise ConfigError(
+            f"epoch {epoch + 1}: the loss is {value}, training has diverged; begin another run "
+            f"with {cure}"
+        )
+    return value
+
+
+@contextmanager
+def _uncounted(network: nn.Module) -> Iterator[None]:
+    """Keep batch normalisation from counting what it sees, as it is seen with other weights."""
+    norms = [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+    ]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    yield
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 @contextmanager

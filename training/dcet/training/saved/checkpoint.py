@@ -173,6 +173,11 @@ def load(name: str | Path, device: torch.device = CPU) -> Checkpoint:
         folder = folder / "checkpoint"
     try:
         spec = read_json(folder / "config.json")
+        if "modality" in spec:
+            raise CheckpointError(
+                f"{folder}: expected a checkpoint, as `dcet-train fit` writes, got an encoder of "
+                f"{spec['modality']}, as `dcet-train encoder` writes; give another folder"
+            )
         check_format(spec, FORMAT, folder)
         config, trained = ModelConfig(**spec["step"]), tuple(spec["trained"])
         audio = None if spec["audio"] is None else AudioEncoder(AudioConfig(**spec["audio"]))

@@ -8,13 +8,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from dcet.runtime.errors import ConfigError
+
 
 def save_weights(model: nn.Module, file: Path) -> None:
-    """Write weights in FP16, half the bytes of FP32. Raises OSError."""
+    """Write weights in FP16, half the bytes of FP32.
+
+    Raises OSError, and ConfigError where they are not finite in FP16.
+    """
     weights = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in model.state_dict().items()
     }
+    if lost := [name for name, value in weights.items() if not value.isfinite().all()]:
+        raise ConfigError(
+            f"{file.name}: expected weights that FP16 holds, got others in {', '.join(lost):.80}: "
+            "training has diverged; begin another run with lower learning rates"
+        )
     try:
         save_file(weights, file, metadata={"format": "pt"})
     except SafetensorError as error:  # a full disk, for example
