@@ -141,8 +141,12 @@ def test_nothing_non_commercial_goes_into_a_commercial_model(
     commercial = dataclasses.replace(
         config, audio=str(tmp_path / "audio"), speech=COMMERCIAL_SPEECH
     )
-    with pytest.raises(ConfigError, match="RAVDESS may not be used commercially"):
+    with pytest.raises(ConfigError, match="--audio: RAVDESS may not be used commercially"):
         fuse(commercial, tmp_path / "fused", quiet)
+    encoder_run.save(tmp_path / "audio", dataclasses.replace(loaded, licences={}))
+    with pytest.raises(ConfigError, match="--audio: expected the licences of what it learned from"):
+        fuse(commercial, tmp_path / "fused", quiet)
+    assert not (tmp_path / "fused").exists()
 
 
 def test_a_dev_split_of_one_speaker_is_refused(

@@ -508,7 +508,7 @@ def _configured(options: Mapping[str, Any], changes: Path | None) -> dict[str, A
 @click.option(
     "--commercial",
     is_flag=True,
-    help="Leave RAVDESS out, and refuse encoders with a non-commercial licence (-NC-) in them.",
+    help="Leave RAVDESS out, and refuse what has a non-commercial licence (-NC-) in it, or none.",
 )
 @on_device
 @json_option("Write the dev figures as JSON")

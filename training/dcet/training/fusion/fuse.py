@@ -45,7 +45,7 @@ from dcet.training.run.progress import Progress
 from dcet.training.run.run_config import RunConfig
 from dcet.training.run.run_folder import check_run
 from dcet.training.saved import checkpoint, encoder_run
-from dcet.training.saved.checkpoint import Checkpoint
+from dcet.training.saved.checkpoint import Checkpoint, Licensed
 from dcet.training.settings import Count, Share, Weight
 
 ALL_SPEECH = ("crema_d", "ravdess")
@@ -204,19 +204,14 @@ def assemble(config: FuseConfig) -> Checkpoint:
     audio, face = audio_run.model, face_run.model
     assert isinstance(audio, AudioEncoder)
     assert isinstance(face, FaceEncoder)
-    licences = {**base.licences, **audio_run.licences, **face_run.licences}
+    parts: dict[str, Licensed] = {"--checkpoint": base, "--audio": audio_run, "--face": face_run}
     detector = base.model.speech
     if config.detector is not None:
         heard = encoder_run.find_encoder(config.detector, "speech")
         assert isinstance(heard.model, SpeechDetector)
-        detector, licences = heard.model, {**licences, **heard.licences}
+        detector, parts["--speech"] = heard.model, heard
     if tuple(config.speech) == COMMERCIAL_SPEECH:
-        barred = [name for name, licence in licences.items() if "-NC" in licence]
-        if barred:
-            raise ConfigError(
-                f"--commercial: {', '.join(barred)} may not be used commercially; "
-                "train the encoders without"
-            )
+        _expect_commercial({option: part.licences for option, part in parts.items()})
     shape = dataclasses.replace(
         base.model.config, audio_width=audio.config.width, face_width=face.config.width
     )
@@ -232,9 +227,24 @@ def assemble(config: FuseConfig) -> Checkpoint:
     return dataclasses.replace(
         base,
         model=model,
-        licences=licences,
+        licences=checkpoint.joined_licences(parts.values(), {}),
         metrics={**base.metrics, "audio": audio_run.metrics, "face": face_run.metrics},
     )
+
+
+def _expect_commercial(licences: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise ConfigError where a part, by its option, may not be used commercially, or may be so."""
+    for option, known in licences.items():
+        if not known:
+            raise ConfigError(
+                f"--commercial: {option}: expected the licences of what it learned from, got none; "
+                "train it with --licence NAME=LICENCE for each corpus and encoder"
+            )
+        if barred := [name for name, licence in known.items() if "-NC" in licence]:
+            raise ConfigError(
+                f"--commercial: {option}: {', '.join(barred)} may not be used commercially; "
+                "train it without"
+            )
 
 
 def all_but_text(model: Dcet) -> list[nn.Parameter]:
