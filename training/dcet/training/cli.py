@@ -335,7 +335,6 @@ def encoder(
     output: Path,
     json_path: Path | None,
     text_encoder: str | None,
-    epochs: int | None,
     changes: Path | None,
     device: "torch.device",
     **options: Any,
@@ -349,7 +348,7 @@ def encoder(
     """
     from dcet.training.encoders.fit_encoder import FitEncoderConfig, fit_encoder
 
-    options = _configured({**options, "epochs": epochs}, changes)
+    options = _configured(options, changes)
     shape = options.get("shape", {})
     if text_encoder is not None and isinstance(shape, dict):
         options["shape"] = {**shape, "encoder": text_encoder}
@@ -380,7 +379,6 @@ def distill(
     output: Path,
     json_path: Path | None,
     student: Path,
-    epochs: int | None,
     changes: Path | None,
     device: "torch.device",
     **options: Any,
@@ -398,7 +396,7 @@ def distill(
     from dcet.training.encoders.distill import DistillConfig
     from dcet.training.encoders.distill import distill as distill_encoder
 
-    settings = _configured({**options, "epochs": epochs}, changes)
+    settings = _configured(options, changes)
     config = DistillConfig.of(**{**settings, "student": read_settings(student)})
     advice = f"leave vocabulary out of --student {student}"
     with vocabulary_advice(advice), progress_bar() as progress:

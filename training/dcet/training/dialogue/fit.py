@@ -127,7 +127,7 @@ class DialogueTraining(Training[Batch]):
     def __init__(self, config: FitConfig, kept: Path, train_split: Corpus, dev: Corpus) -> None:
         self.config, self.kept, self.dev = config, kept, dev
         torch.manual_seed(config.initial_seed)
-        self.network, self.tokenizer, begun = new_model(config, train_split.dialogues)
+        self.network, self.tokenizer, licences = new_model(config, train_split.dialogues)
         splits = [train_split]
         for source, name in enumerate(config.also, start=1):
             splits.append(Corpus.of_talk(name, Path(config.texts or ""), "train", source=source))
@@ -148,7 +148,7 @@ class DialogueTraining(Training[Batch]):
         )
         self.teachers = [checkpoint.load(name) for name in config.teachers]
         self.others = [teacher.model for teacher in self.teachers]
-        self.licences = checkpoint.joined_licences([*begun, *self.teachers], config.licences)
+        self.licences = checkpoint.joined_licences(self.teachers, {**licences, **config.licences})
         self.begun = snapshot(self.network)
         self.modules = {"model": self.network, "objective": self.objective}
         self.optimizer = torch.optim.AdamW(
@@ -229,18 +229,18 @@ class DialogueTraining(Training[Batch]):
 
 def new_model(
     config: FitConfig, dialogues: Sequence[Dialogue]
-) -> tuple[Dcet, Tokenizer, Sequence[checkpoint.Checkpoint]]:
+) -> tuple[Dcet, Tokenizer, Mapping[str, str]]:
     """Make the untrained network around its text encoder, its vocabulary cut to size.
 
-    The checkpoint that it goes on from, if there is one, comes with it.
+    Returns its tokenizer and the licences of the checkpoint that it goes on from, too.
     """
-    begun: list[checkpoint.Checkpoint] = []
+    licences: Mapping[str, str] = {}
     texts = [turn.text for dialogue in dialogues for turn in dialogue.turns]
     if kind_of(config.text_encoder) == "checkpoint":
-        begun.append(checkpoint.load(config.text_encoder))
-        model, tokenizer = _without_judgements(begun[0].model), begun[0].tokenizer
+        begun = checkpoint.load(config.text_encoder)
+        model, tokenizer, licences = _begun(begun.model), begun.tokenizer, begun.licences
         if config.layers is None:
-            return model, tokenizer, begun
+            return model, tokenizer, licences
         shape = TextConfig(layers=config.layers)  # its vocabulary was cut already
     elif config.begin_share:
         raise ConfigError(
@@ -251,10 +251,10 @@ def new_model(
         model, tokenizer = checkpoint.from_encoder(config.text_encoder, config.model)
         shape = TextConfig(layers=config.layers, vocabulary=config.vocabulary)
     model.text.backbone, tokenizer = smaller_encoder(shape, model.text.backbone, tokenizer, texts)
-    return model, tokenizer, begun
+    return model, tokenizer, licences
 
 
-def _without_judgements(trained: Dcet) -> Dcet:
+def _begun(trained: Dcet) -> Dcet:
     """Take text encoder and step of a network, without what was fitted to dev."""
     model = Dcet(trained.config, trained.text.backbone)
     model.step = trained.step

@@ -39,7 +39,7 @@ from dcet.training.network.face_encoder import FaceConfig, FaceEncoder
 from dcet.training.network.model import TextEncoder
 from dcet.training.network.text_classifier import TextClassifier
 from dcet.training.saved import checkpoint, encoder_run
-from dcet.training.saved.checkpoint import without_pooler
+from dcet.training.saved.checkpoint import Licensed, without_pooler
 from dcet.training.saved.encoder_run import EncoderRun
 from dcet.training.saved.smaller_encoder import TextConfig, smaller_encoder
 from dcet.training.settings import settings_from
@@ -69,12 +69,10 @@ def new_student(
                 f"--corpus {corpus}: expected one of {config.modality}, got "
                 f"{'an unknown one' if modality is None else f'one of {modality}'}"
             )
-    others = [encoder_run.find_encoder(name, "face") for name in config.votes_from]
-    if begun is not None:
-        others.append(begun)
-    licences = checkpoint.joined_licences(
-        teachers.values(), checkpoint.joined_licences(others, config.licences)
-    )
+    sources: list[Licensed] = [*teachers.values()]
+    sources += [encoder_run.find_encoder(name, "face") for name in config.votes_from]
+    sources += [] if begun is None else [begun]
+    licences = checkpoint.joined_licences(sources, config.licences)
     if config.modality == "text":
         return _text_student(config, shape, teachers, licences)
     if config.modality == "audio":
