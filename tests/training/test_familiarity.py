@@ -1,5 +1,7 @@
 """Familiarity: near what was learned it is 1, and it falls with the distance."""
 
+import copy
+
 import torch
 
 from dcet.training.network.familiarity import Familiarity
@@ -67,3 +69,22 @@ def test_features_that_hardly_vary() -> None:
     found = familiarity(features[:, None], torch.ones(300, 1))
     assert torch.isfinite(found).all()
     assert float((found > 0.9).float().mean()) > 0.9
+
+
+def test_eight_bits_keep_it() -> None:
+    """Processors and devices compute it in bfloat16 and float16 where they can."""
+    familiarity = fitted()
+    features = known(300, 8) + torch.linspace(0, 2, 300)[:, None] * torch.eye(WIDTH)[0]
+    whole = familiarity(features[:, None], torch.ones(300, 1))
+    assert whole.min() < 0.3  # strange ones among them
+    for kind, apart in ((torch.bfloat16, 0.08), (torch.float16, 0.01)):
+        low = copy.deepcopy(familiarity).to(kind)
+        found = low(features[:, None].to(kind), torch.ones(300, 1, dtype=kind)).float()
+        assert (found - whole).abs().max() < apart
+
+
+def test_it_is_the_same_when_it_was_stored() -> None:
+    stored, features = Familiarity(WIDTH), known(50, 9)[:, None]
+    stored.load_state_dict(fitted().state_dict())
+    mask = torch.ones(50, 1)
+    assert torch.equal(stored(features, mask), fitted()(features, mask))

@@ -25,8 +25,7 @@ from dcet.runtime.extras import need
 _DTYPES = {"f32": "float32", "i32": "int32", "u8": "uint8"}
 
 # Graphs that may compute in bfloat16 where the tolerance is that of INT8, as that of FP32 and FP16
-# has no room for it. Sound is not among them: with it, too, golden probabilities moved by 0.045 of
-# the 0.05 that INT8 may.
+# has no room for it. Sound is not among them: it would be NaN, and take longer.
 BF16 = ("text", "face", "step")
 
 # OpenVINO keeps what it makes for each size of inputs, up to 5,000 of a kind in each graph, and

@@ -24,6 +24,8 @@ class Familiarity(nn.Module):
     mean: Tensor
     scale: Tensor
     directions: Tensor
+    axes: Tensor  # (width, m), the directions at length 1
+    precision: Tensor  # (m,), along each of them
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -32,6 +34,11 @@ class Familiarity(nn.Module):
         # each of the directions.
         self.register_buffer("scale", torch.zeros(1))
         self.register_buffer("directions", torch.zeros(width, min(DIRECTIONS, width // 2)))
+        self.register_buffer("axes", torch.zeros_like(self.directions), persistent=False)
+        self.register_buffer("precision", torch.zeros(self.directions.shape[1]), persistent=False)
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda module, _: module._find_axes()
+        )
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         each = 1 / self._distance(features).clamp_min(1)
@@ -41,11 +48,22 @@ class Familiarity(nn.Module):
         return mean + (1 - count.clamp_max(1))
 
     def _distance(self, features: Tensor) -> Tensor:
-        """Return the squared distance from the mean, 1 where known examples end."""
+        """Return the squared distance from the mean, 1 where known examples end.
+
+        What lies along the axes is taken out before anything is squared: the difference of two
+        sums of squares is less than the eight bits of bfloat16 lose of either.
+        """
         apart = _of_length_one(features) - self.mean
-        everywhere = (apart * self.scale).square().sum(dim=-1)
-        distance: Tensor = everywhere - (apart @ self.directions).square().sum(dim=-1)
+        along = apart @ self.axes
+        rest = (apart - along @ self.axes.T) * self.scale
+        distance: Tensor = rest.square().sum(dim=-1) + (along.square() * self.precision).sum(dim=-1)
         return distance
+
+    @torch.no_grad()
+    def _find_axes(self) -> None:
+        less = self.directions.square().sum(dim=0)
+        self.axes.copy_(self.directions * less.clamp_min(LEAST).rsqrt())
+        self.precision.copy_((self.scale.square() - less).clamp_min(0))
 
     @torch.no_grad()
     def fit(self, features: Tensor, known: Tensor) -> None:
@@ -62,9 +80,11 @@ class Familiarity(nn.Module):
         less = rest - 1 / variance[first:].clamp_min(LEAST)
         self.scale.copy_(rest.sqrt())
         self.directions.copy_(vectors[:, first:] * less.clamp_min(0).sqrt())
+        self._find_axes()
         farthest = self._distance(known).quantile(USUAL).clamp_min(LEAST).sqrt()
         self.scale.div_(farthest)
         self.directions.div_(farthest)
+        self._find_axes()
 
 
 def _of_length_one(features: Tensor) -> Tensor:
