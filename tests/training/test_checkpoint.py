@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from click.testing import CliRunner
 
 from dcet.runtime.errors import WriteError
 from dcet.runtime.files import atomic_folder
+from dcet.training.cli import main
 from dcet.training.saved import weights as weight_files
 from dcet.training.saved.checkpoint import MAX_TOKENS, Checkpoint, CheckpointError, load, save
 from tests.tiny_training import VOCABULARY
@@ -207,3 +209,35 @@ def test_an_error_in_between_is_passed_on_and_leaves_nothing(tmp_path: Path) -> 
 def test_the_encoder_keeps_its_words(fresh: Checkpoint) -> None:
     assert fresh.tokenizer.get_vocab_size() == len(VOCABULARY)
     assert len(fresh.tokenizer.encode("so happy " * 200).ids) == MAX_TOKENS
+
+
+def test_packed_weights_take_half_the_bytes_and_say_nearly_the_same(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    large = torch.nn.Linear(1024, 600)
+    network = torch.nn.Sequential(large, torch.nn.Linear(600, 7))
+    with torch.no_grad():
+        large.weight[3] = 0  # a row of nothing has no scale
+        large.weight[4] *= 1e-6
+    half, packed = tmp_path / "half.safetensors", tmp_path / "packed.safetensors"
+    weight_files.save_weights(network, half)
+    weight_files.save_weights(network, packed, packed=True)
+    assert packed.stat().st_size < 0.51 * half.stat().st_size
+    read, true = weight_files.load_weights(packed), network.state_dict()
+    assert read.keys() == true.keys()
+    assert torch.equal(read["1.weight"], true["1.weight"].half().float())  # it is small
+    rows, apart = true["0.weight"], (read["0.weight"] - true["0.weight"]).abs()
+    assert (apart <= rows.abs().amax(dim=1, keepdim=True) / 253.9 + 1e-12).all()
+
+
+def test_a_checkpoint_is_packed_from_the_command_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weight_files, "PACKED_FROM", 100)
+    done = CliRunner().invoke(main, ["pack", str(folder), "--output", str(tmp_path / "packed")])
+    assert done.exit_code == 0, done.output
+    half, packed = load(folder), load(tmp_path / "packed")
+    assert (packed.licences, packed.card) == (half.licences, half.card)
+    assert packed.sha256 != half.sha256
+    for name, value in half.model.state_dict().items():
+        least = value.abs().max().item() / 200
+        torch.testing.assert_close(packed.model.state_dict()[name], value, atol=least, rtol=0)

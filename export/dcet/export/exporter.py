@@ -171,7 +171,8 @@ class Exporter:
 
         Raises ExportError for graphs that TensorRT would not take, where the target names it.
         """
-        models, rows, files = self._graphs(GraphForm.of(target), int8 or {})
+        packed = target.tensorrt is None  # which casts no INT8
+        models, rows, files = self._graphs(GraphForm.of(target), int8 or {}, packed)
         senses = modalities(self.checkpoint.model, self.checkpoint.trained)
         finalize = None
         if target.tensorrt is not None:
@@ -185,14 +186,16 @@ class Exporter:
         manifest = self._manifest(target, rows, senses, files)
         return dataclasses.replace(manifest, finalize=finalize, quantization=quantization), files
 
-    def _graphs(self, form: GraphForm, int8: Models) -> tuple[Models, dict[str, Graph], Files]:
+    def _graphs(
+        self, form: GraphForm, int8: Models, packed: bool
+    ) -> tuple[Models, dict[str, Graph], Files]:
         """Return every graph, what the manifest says of it, and its files."""
         models, rows, files = {}, {}, {}
         precisions = dict(form.precision)
         for id in self.float_graphs(form.opset, form.ir_version):
             precision = precisions[id]
             if id in int8:
-                models[id] = store_in(int8[id], precision)
+                models[id] = store_in(int8[id], precision, packed=packed)
             else:
                 precision = "fp32" if precision == "int8" else precision
                 models[id] = self.stored_graph(

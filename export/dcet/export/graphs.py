@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dcet.export.folding import fold_norms, fold_senses
 from dcet.quantization.arithmetic import compute_fp16
 from dcet.quantization.fp16 import store_fp16
+from dcet.quantization.packed import ROW_SCALE, store_packed
 from dcet.quantization.pruning import prune
 from dcet.runtime.arrays import FACE_PIXELS, HOP_SAMPLES, WINDOW_SAMPLES
 from dcet.runtime.errors import DcetError
@@ -99,17 +100,22 @@ class StepGraph(Step):
     )
 
 
-def store_in(graph: onnx.ModelProto, precision: str, arithmetic: str = "fp32") -> onnx.ModelProto:
+def store_in(
+    graph: onnx.ModelProto, precision: str, arithmetic: str = "fp32", *, packed: bool = False
+) -> onnx.ModelProto:
     """Return the graph with its weights in `precision`; an int8 graph must be quantised already,
     and what is float in it is stored as FP16.
 
     arithmetic: in what an fp16 graph computes
+    packed: store in INT8 what is float in an int8 graph and no finer, as in a packed checkpoint
     """
     if precision == "fp32":
         return graph
+    if precision == "int8" and packed:
+        graph = store_packed(graph, keep=FRONT_END)
     if precision == "fp16" and arithmetic == "fp16":
         graph = compute_fp16(graph, keep=FRONT_END)
-    return store_fp16(graph, keep=FRONT_END)
+    return store_fp16(graph, keep=(*FRONT_END, ROW_SCALE))
 
 
 def export_graphs(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dcet.quantization.fp16 import store_fp16
     from dcet.quantization.inspect import GraphPrecision, PrecisionError, inspect_precision
     from dcet.quantization.int8 import QuantizationError, quantize_int8
+    from dcet.quantization.packed import store_packed
     from dcet.quantization.restoring import restore
     from dcet.quantization.tensors import CostError
 
@@ -33,6 +34,7 @@ _HOMES = {
     "quantize_int8": "int8",
     "restore": "restoring",
     "store_fp16": "fp16",
+    "store_packed": "packed",
 }
 __all__ = [
     "CostError",
@@ -48,6 +50,7 @@ __all__ = [
     "quantize_int8",
     "restore",
     "store_fp16",
+    "store_packed",
 ]
 
 

@@ -2,7 +2,7 @@
 
 config.json          format, shapes of the step, the audio and face encoders and the speech detector
 encoder/config.json  the text encoder's own (Hugging Face)
-model.safetensors    weights in FP16
+model.safetensors    weights in FP16, or packed: large matrices in INT8
 tokenizer.json       Hugging Face `tokenizers`
 metrics.json         dev figures of these weights
 """
@@ -97,11 +97,14 @@ def without_pooler(backbone: PreTrainedModel) -> PreTrainedModel:
     return backbone
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; what was at `folder` stays until the new one is complete."""
+def save(folder: Path, checkpoint: Checkpoint, *, packed: bool = False) -> None:
+    """Write a checkpoint; what was at `folder` stays until the new one is complete.
+
+    packed: as in `save_weights`
+    """
     model = checkpoint.model
     with atomic_folder(folder) as temporary:
-        save_weights(model, temporary / "model.safetensors")
+        save_weights(model, temporary / "model.safetensors", packed=packed)
         (temporary / "encoder").mkdir()
         model.text.backbone.config.to_json_file(temporary / "encoder" / "config.json")
         checkpoint.tokenizer.save(str(temporary / "tokenizer.json"))
@@ -162,7 +165,7 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
 
 
 def load(name: str | Path, device: torch.device = CPU) -> Checkpoint:
-    """Load a checkpoint folder, a run folder that holds one, or `default`, the one that ships.
+    """Load a checkpoint folder, a run folder that holds one, or one of SHIPPED, by its name.
 
     Its model lies on `device`.
 

@@ -1,4 +1,4 @@
-"""The weights of a network: as a file, safetensors in FP16, and their hash."""
+"""The weights of a network: as a file, safetensors in FP16 or packed in INT8, and their hash."""
 
 import hashlib
 from pathlib import Path
@@ -10,16 +10,26 @@ from torch import Tensor, nn
 
 from dcet.runtime.errors import ConfigError
 
+ROW_SCALE = ".row_scale"  # after the name of a matrix: what a row in INT8 is multiplied by
+PACKED_FROM = 2**19  # numbers; smaller matrices, such as the memory's, and vectors stay in FP16
 
-def save_weights(model: nn.Module, file: Path) -> None:
+
+def save_weights(model: nn.Module, file: Path, *, packed: bool = False) -> None:
     """Write weights in FP16, half the bytes of FP32.
+
+    packed: large matrices in INT8 with a scale for each row, half the bytes again
 
     Raises OSError, and ConfigError where they are not finite in FP16.
     """
-    weights = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
-        for name, value in model.state_dict().items()
-    }
+    weights: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        if packed and value.ndim == 2 and value.numel() >= PACKED_FROM:
+            scale = value.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127
+            weights[name] = (value / scale).round().to(torch.int8)
+            weights[name + ROW_SCALE] = scale.float()
+        else:
+            half = value.half() if value.is_floating_point() else value
+            weights[name] = half.contiguous()
     if lost := [name for name, value in weights.items() if not value.isfinite().all()]:
         raise ConfigError(
             f"{file.name}: expected weights that FP16 holds, got others in {', '.join(lost):.80}: "
@@ -33,11 +43,17 @@ def save_weights(model: nn.Module, file: Path) -> None:
 
 
 def load_weights(file: Path) -> dict[str, Tensor]:
-    """Read weights by name, in FP32. Raises OSError or SafetensorError."""
-    return {
+    """Read weights by name, in FP32, packed or not. Raises OSError or SafetensorError."""
+    stored = load_file(file)
+    scales = {name: stored.pop(name) for name in list(stored) if name.endswith(ROW_SCALE)}
+    weights = {
         name: value.float() if value.is_floating_point() else value
-        for name, value in load_file(file).items()
+        for name, value in stored.items()
     }
+    for name, scale in scales.items():
+        matrix = name.removesuffix(ROW_SCALE)
+        weights[matrix] = weights[matrix].float() * scale
+    return weights
 
 
 def weights_sha256(model: nn.Module) -> str:
