@@ -1,8 +1,9 @@
 """The search for the most accurate bundle that holds a latency budget."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from jsonschema import Draft202012Validator
 from dcet.data.metrics import emotion_metrics
 from dcet.data.playing import play
 from dcet.data.turns import LabelledTurn, Turns
-from dcet.export import budget, int8_bound
+from dcet.export import budget, budget_view, int8_bound
 from dcet.export.budget import BudgetError, Search, fullest_turn, search_budget
 from dcet.export.cli import main
 from dcet.runtime import Bundle, Conversation
@@ -181,6 +182,26 @@ def test_a_budget_that_nothing_holds(folder: Path, tmp_path: Path) -> None:
     assert "no candidate holds 0.001 ms on this machine; the fastest of 9" in result.stderr
     assert "Nothing was written" in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_all_models_that_ship_are_tried_where_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: dict[tuple[str, ...], str] = {}
+
+    def note(students: Sequence[str], *others: Any) -> None:
+        tried[tuple(students)] = others[4].name
+
+    monkeypatch.setattr(budget_view, "search_and_show", note)
+    monkeypatch.chdir(tmp_path)
+    for options in ((), ("--model", "default"), ("--model", "large"), ("--student", "large")):
+        done = CliRunner().invoke(main, ["--target", "cpu", "--budget-ms", "5", *options])
+        assert done.exit_code == 0, done.output
+    assert tried == {
+        ("default", "large"): "dcet-cpu-5ms.dcet",  # whichever of them it will be
+        ("default",): "dcet-default-cpu-5ms.dcet",
+        ("large",): "dcet-large-cpu-5ms.dcet",
+    }
 
 
 def test_students_are_for_a_budget(folder: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from dcet.runtime.cli.paths import is_lost, why_no_file, why_no_folder
 from dcet.runtime.errors import WriteError
 from dcet.runtime.extras import need
 from dcet.targets import Device, Target, list_targets, load_target
+from dcet.training.saved.shipped import SHIPPED
 
 if TYPE_CHECKING:
     from dcet.export.int8_bound import Bound
@@ -35,10 +36,11 @@ PRECISIONS = ("fp32", "fp16", "int8")
     "bundles share what is equal in them.",
 )
 @click.option(
+    "--model",
     "--checkpoint",
-    default="default",
-    show_default=True,
-    help="Checkpoint or run folder; `default` is the one that ships with DCET.",
+    "model",
+    show_default="default",
+    help="One that ships with DCET, `default` or `large`, or the folder of a checkpoint or a run.",
 )
 @click.option(
     "--output",
@@ -75,7 +77,8 @@ PRECISIONS = ("fp32", "fp16", "int8")
     "--student",
     "students",
     multiple=True,
-    help="With --budget-ms: a checkpoint to try instead of --checkpoint; repeatable.",
+    help="With --budget-ms: a model to try, as in --model; repeatable  [default: --model, or all "
+    "that ship]",
 )
 @click.option(
     "--calibration",
@@ -92,7 +95,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 @json_option("Write the result as JSON")
 def main(
     targets: tuple[str, ...],
-    checkpoint: str,
+    model: str | None,
     output: Path | None,
     precision: str | None,
     quantizer: Literal["nncf", "onnxruntime"] | None,
@@ -104,13 +107,14 @@ def main(
     is_list: bool,
     json_path: Path | None,
 ) -> None:
-    """Export a checkpoint to a bundle that is checked against torch before it is written.
+    """Export a model to a bundle that is checked against torch before it is written.
 
     \b
     Examples:
       dcet-export --target openvino-cpu --output companion.dcet
       dcet-export --target jetson --target web --output bundles
       dcet-export --target openvino-cpu --budget-ms 20
+      dcet-export --target jetson --model large
     """
     if is_list:
         _show_targets(json_path)
@@ -122,9 +126,11 @@ def main(
         raise click.UsageError("--budget-ms is for one --target, and one of bundles")
     if quantizer is not None:
         rows = [dataclasses.replace(row, quantizer=quantizer) for row in rows]
-    students = students or (checkpoint,)
+    if not students:
+        search_all = budget_ms is not None and model is None
+        students = SHIPPED if search_all else (model or SHIPPED[0],)
     asked = precision if budget_ms is None else f"{budget_ms:g}ms"
-    outputs = _outputs(output, rows, [file_name(students[0], row, asked) for row in rows])
+    outputs = _outputs(output, rows, [file_name(students, row, asked) for row in rows])
     _check_inputs(outputs, rows, [*targets, *students, calibration, corpora])
 
     for package in ("onnx", "onnxscript", "openvino", "torch", "transformers"):
@@ -143,7 +149,7 @@ def main(
     if precision is not None:
         rows = [in_precision(row, precision) for row in rows]
     results = []
-    for result in _export(checkpoint, rows, outputs, bound):
+    for result in _export(students[0], rows, outputs, bound):
         results.append(result)
         if json_path != STDOUT:
             _show_result(result)

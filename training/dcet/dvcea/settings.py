@@ -19,8 +19,9 @@ class BuildConfig(Settings):
     """What decides the bytes of a set, besides the videos and the annotations.
 
     Encoders are hub ids or folders of Hugging Face models, or encoders of DCET's own: a checkpoint,
-    a run, or `default`. Layers count as `hidden_states` of transformers do: 0 before the first
-    layer, -1 the last. An encoder of DCET's own has its one output, whatever layer and pooling say.
+    a run, `default` or `large`. Layers count as `hidden_states` of transformers do: 0 before the
+    first layer, -1 the last. An encoder of DCET's own has its one output, whatever layer and
+    pooling say.
     """
 
     visual_encoder: str = "microsoft/resnet-50"

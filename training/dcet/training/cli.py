@@ -65,7 +65,7 @@ def fit_options(command: Callable[..., None]) -> Callable[..., None]:
                 required=True,
                 type=MODEL,
                 help="Hugging Face encoder, by hub id or folder; or a checkpoint (a folder, a "
-                "run, or `default`), to go on from its encoder and memory.",
+                "run, `default` or `large`), to go on from its encoder and memory.",
             ),
             click.option("--seed", default=0, show_default=True, type=SEED, help=SEED_HELP),
             click.option("--epochs", default=5, show_default=True, type=EPOCHS, help=EPOCHS_HELP),
@@ -272,10 +272,11 @@ def select(
 def calibrate(
     checkpoint: str, meld: Path, output: Path, device: "torch.device", json_path: Path | None
 ) -> None:
-    """Fit temperature, confidence and shift of CHECKPOINT (a folder, a run, or `default`) anew.
+    """Fit temperature, confidence and shift of CHECKPOINT anew.
 
-    They are fitted to the dev split, of text alone. No other weight changes: the confidence of
-    audio and faces is fitted by `dcet-train fuse`.
+    CHECKPOINT is a folder, a run, `default` or `large`. They are fitted to the dev split, of text
+    alone. No other weight changes: the confidence of audio and faces is fitted by `dcet-train
+    fuse`.
 
     \b
     Example:
@@ -287,6 +288,36 @@ def calibrate(
         status(f"{checkpoint} on dev")
         figures = recalibrate(checkpoint, meld, output, device)
     show(figures, json_path)
+
+
+@main.command()
+@click.argument("checkpoint", type=MODEL)
+@click.option(
+    "--output",
+    required=True,
+    type=OutputFolder(replaces="config.json"),
+    help="The checkpoint to write.",
+)
+@json_option("Write what was made as JSON")
+def pack(checkpoint: str, output: Path, json_path: Path | None) -> None:
+    """Store a large CHECKPOINT in half the bytes: matrices in INT8, with a scale for each row.
+
+    CHECKPOINT is a folder, a run, `default` or `large`. Its card and figures go along as they are;
+    `dcet-train evaluate` tells what the rounding costs.
+
+    \b
+    Example:
+      dcet-train pack runs/fused --output packed
+    """
+    from dcet.training.saved.checkpoint import load, save
+
+    with show_status() as status:
+        status(f"{checkpoint} in INT8")
+        save(output, load(checkpoint), packed=True)
+    size_bytes = (output / "model.safetensors").stat().st_size
+    if json_path != STDOUT:
+        click.echo(f"wrote {output}, {size_bytes / 1e6:.1f} MB of weights")
+    output_json(json_path, {"folder": str(output), "weights_bytes": size_bytes})
 
 
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -471,7 +502,7 @@ def _configured(options: Mapping[str, Any], changes: Path | None) -> dict[str, A
     "--checkpoint",
     required=True,
     type=MODEL,
-    help="Checkpoint with a text encoder: a folder, a run or `default`.",
+    help="Checkpoint with a text encoder: a folder, a run, `default` or `large`.",
 )
 @click.option(
     "--audio",
@@ -569,7 +600,7 @@ def fuse(
 def evaluate(
     checkpoints: tuple[str, ...], corpus: str, json_path: Path | None, **options: Any
 ) -> None:
-    """Show the figures of CHECKPOINTS (folders, runs, or `default`) on a corpus.
+    """Show the figures of CHECKPOINTS (folders, runs, `default` or `large`) on a corpus.
 
     Of several, such as runs of several seeds: the mean and the standard deviation of each figure.
 

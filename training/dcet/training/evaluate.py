@@ -28,7 +28,7 @@ def evaluate(
     reset_memory: bool = False,
     device: torch.device = CPU,
 ) -> dict[str, Any]:
-    """Return the figures of `default`, a checkpoint or a run on a split of a corpus.
+    """Return the figures of one of SHIPPED, a checkpoint or a run on a split of a corpus.
 
     `data` is the corpus's folder or the one that holds it; of MELD, a CSV file too. Raises
     CheckpointError, ConfigError or DataError.

@@ -23,7 +23,7 @@ from dcet.training.saved.checkpoint import Checkpoint, load
 def evaluate_text(
     name: str, corpus: str, data: Path, split: str, device: torch.device, *, remember: bool = True
 ) -> dict[str, Any]:
-    """Return the figures of `default`, a checkpoint or a run on a split of a corpus of text.
+    """Return the figures of one of SHIPPED, a checkpoint or a run on a split of a corpus of text.
 
     Raises CheckpointError, ConfigError or DataError.
     """

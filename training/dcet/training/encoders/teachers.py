@@ -65,7 +65,7 @@ class EncoderTeacher:
 
 
 def find_teacher(name: str, modality: str) -> Teacher:
-    """Find a teacher: `default`, a checkpoint or run, or a Hugging Face model by id or folder.
+    """Find a teacher: one of SHIPPED, a checkpoint or run, or a Hugging Face model by id or folder.
 
     Raises ConfigError or CheckpointError where it cannot teach `modality`.
     """

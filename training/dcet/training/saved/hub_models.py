@@ -50,8 +50,8 @@ def hub_settings(name: str, setting: str) -> dict[str, Any]:
 def refused(name: str, setting: str, error: Exception) -> ConfigError:
     """Make the error of a model that cannot be loaded."""
     return ConfigError(
-        f"{setting} {name}: {error}; give `default`, a checkpoint, a run, or a Hugging Face model "
-        "by id or folder"
+        f"{setting} {name}: {error}; give `default`, `large`, a checkpoint, a run, or a Hugging "
+        "Face model by id or folder"
     )
 
 

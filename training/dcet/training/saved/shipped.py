@@ -1,13 +1,13 @@
-"""The checkpoint that ships with the package."""
+"""The checkpoints that ship with the package."""
 
 from importlib.resources import files
 from pathlib import Path
 
-SHIPPED = "default"
+SHIPPED = ("default", "large")  # the smallest first
 
 
 def folder_of(name: str | Path) -> Path:
-    """Return the folder of a checkpoint: of the one that ships, by its name, or `name` itself."""
-    if str(name) == SHIPPED:
-        return Path(str(files("dcet.training"))) / "checkpoints" / SHIPPED
+    """Return the folder of one that ships, by its name; anything else is a folder itself."""
+    if str(name) in SHIPPED:
+        return Path(str(files("dcet.training"))) / "checkpoints" / name
     return Path(name)
