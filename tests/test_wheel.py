@@ -76,6 +76,11 @@ def test_it_holds_every_file_of_the_packages_and_no_other(wheel: Path) -> None:
     assert "dcet/runtime/models/default.dcet" in inside
 
 
+def test_an_index_takes_it(wheel: Path) -> None:
+    """PyPI takes files of up to 100 MiB."""
+    assert wheel.stat().st_size <= 100 * 2**20
+
+
 def test_it_brings_no_more_than_a_device_needs(environment: Environment) -> None:
     """Neither torch nor onnx, and whatever the five base packages need themselves."""
     code = "from importlib.metadata import requires; print(*requires('dcet'), sep='\\n')"

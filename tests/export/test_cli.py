@@ -211,3 +211,14 @@ def test_a_failed_check_is_one_line(
     line = message(run("--target", "cpu", *options))
     assert "golden sequence 'plain'" in line
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_no_name_is_none_that_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `--model "$UNSET"` gives it."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["--target", "cpu", "--model", ""])
+    assert result.exit_code == 2
+    assert "expected `default` or `large`, which ship with DCET" in result.output
+    assert not list(tmp_path.iterdir())

@@ -13,7 +13,9 @@ from jsonschema import Draft202012Validator
 
 import dcet.export.exporter
 import dcet.quantization.fp16
+import dcet.quantization.packed
 import dcet.quantization.sensitivity
+import dcet.training.saved.weights
 from dcet.data.metrics import emotion_metrics
 from dcet.data.playing import play
 from dcet.data.turns import LabelledTurn, Turns
@@ -30,6 +32,7 @@ from dcet.runtime.bundle.golden import replay_golden
 from dcet.synthetic.probes import faces, speech_windows
 from dcet.targets import Target, load_target
 from dcet.training.evaluate import evaluate_encoder
+from dcet.training.saved import checkpoint
 from dcet.training.saved.checkpoint import Checkpoint
 from tests.compare_bundles import differences
 from tests.tiny_senses import write_crema_d, write_ferplus, write_ravdess
@@ -147,6 +150,29 @@ def test_what_int8_costs_the_senses_is_measured_as_training_measures(
         assert row.items == figures["n"]
         assert row.before == pytest.approx(figures["accuracy"])
         assert row.after == pytest.approx(row.before, abs=0.2)  # of few clips and faces
+
+
+def test_what_was_packed_stays_in_int8_but_for_tensorrt(
+    saved: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dcet.training.saved.weights, "PACKED_FROM", 64)
+    monkeypatch.setattr(dcet.quantization.packed, "MIN_ELEMENTS", 64)
+    checkpoint.save(tmp_path / "packed", saved, packed=True)
+    exporter = Exporter(checkpoint.load(tmp_path / "packed"), "tiny", bound=BOUND)
+    words = "encoder.backbone.embeddings.word_embeddings.weight"
+    stored = {}
+    for name in ("cpu", "jetson"):
+        exporter.write_verified(target(name), tmp_path / name)
+        bundle = Bundle.open(tmp_path / name)
+        graph = onnx.load_from_string(bundle.read(bundle.manifest.graphs["text"].file)).graph
+        stored[name] = {t.name: t.data_type for t in graph.initializer if words in t.name}
+    assert stored == {
+        "cpu": {
+            f"{words}.int8": onnx.TensorProto.INT8,
+            f"row_scale.{words}": onnx.TensorProto.FLOAT,
+        },
+        "jetson": {f"{words}.fp16": onnx.TensorProto.FLOAT16},
+    }
 
 
 @pytest.mark.usefixtures("traced")

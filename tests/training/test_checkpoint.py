@@ -11,11 +11,12 @@ import safetensors.torch
 import torch
 from click.testing import CliRunner
 
-from dcet.runtime.errors import WriteError
+from dcet.runtime.errors import ConfigError, WriteError
 from dcet.runtime.files import atomic_folder
 from dcet.training.cli import main
 from dcet.training.saved import weights as weight_files
 from dcet.training.saved.checkpoint import MAX_TOKENS, Checkpoint, CheckpointError, load, save
+from dcet.training.saved.shipped import folder_of
 from tests.tiny_training import VOCABULARY
 
 FILES = {"config.json", "metrics.json", "model.safetensors", "tokenizer.json", "MODEL_CARD.md"}
@@ -241,3 +242,62 @@ def test_a_checkpoint_is_packed_from_the_command_line(
     for name, value in half.model.state_dict().items():
         least = value.abs().max().item() / 200
         torch.testing.assert_close(packed.model.state_dict()[name], value, atol=least, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        (None, "and its scale, .*row_scale, is missing"),
+        (
+            torch.ones(1, 1),
+            r"expected finite numbers of shape \(\d+, 1\), got torch.float32 \(1, 1\)",
+        ),
+        (torch.ones(5), r"expected finite numbers of shape \(\d+, 1\)"),
+        ("whole", r"expected finite numbers of shape .* got torch.int8"),
+        ("not finite", "that are not"),
+        ("without its matrix", "disagree"),
+    ],
+)
+def test_a_damaged_packed_checkpoint_is_named(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scale: torch.Tensor | str | None,
+    message: str,
+) -> None:
+    monkeypatch.setattr(weight_files, "PACKED_FROM", 100)
+    save(tmp_path / "packed", load(folder), packed=True)
+    file = tmp_path / "packed" / "model.safetensors"
+    stored = safetensors.torch.load_file(file)
+    name = next(name for name in stored if name.endswith(weight_files.ROW_SCALE))
+    right = stored.pop(name)
+    if scale == "without its matrix":
+        stored[name] = right
+        del stored[name.removesuffix(weight_files.ROW_SCALE)]
+    elif isinstance(scale, str):
+        stored[name] = right.to(torch.int8) if scale == "whole" else right * torch.nan
+    elif scale is not None:
+        stored[name] = scale
+    safetensors.torch.save_file(stored, file)
+    with pytest.raises(CheckpointError, match=message):
+        load(tmp_path / "packed")
+
+
+def test_packed_weights_are_refused_where_others_are(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(1024, 600)
+    with torch.no_grad():
+        layer.weight[5, 6] = 1e7
+    with pytest.raises(ConfigError, match=r"in weight: training has diverged"):
+        weight_files.save_weights(layer, tmp_path / "model.safetensors", packed=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_may_have_the_name_of_one_that_ships(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(Path("large"), load(folder))
+    for name in ("./large", Path("large"), Path("./large")):
+        assert folder_of(name) == Path("large")
+        assert load(name).model.config == load(folder).model.config
+    assert folder_of("large") != Path("large")

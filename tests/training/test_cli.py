@@ -1,6 +1,7 @@
 """`dcet-train` as it is typed."""
 
 import copy
+import itertools
 import json
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from dcet.runtime.errors import ConfigError
 from dcet.training.cli import main
+from dcet.training.corpora.classes import label_shares
 from dcet.training.corpora.corpus import Corpus
 from dcet.training.encoders.fit_encoder import FitEncoderConfig
 from dcet.training.evaluate_text import evaluate_dialogues
@@ -167,6 +169,25 @@ def test_calibrate_fits_anew_and_leaves_the_rest(run: Path, meld: Path, tmp_path
     assert torch.allclose(now.shift.bias, fitted.shift.bias, atol=1e-2)
     assert now.confidence.bias[1] < 9  # of text alone
     assert (now.confidence.bias[2:] == 9).all()
+
+
+def test_a_prior_is_for_text_alone(run: Path, meld: Path, tmp_path: Path) -> None:
+    """Sets of modalities with a voice or a face were calibrated by themselves."""
+    rarer, more = (tmp_path / name for name in ("rarer", "more"))
+    for output, strength in ((rarer, -1.5), (more, 1.5)):
+        command = ["calibrate", run, "--meld", meld, "--output", output]
+        result = train(*command, "--prior-adjustment", strength)
+        assert result.exit_code == 0, result.output
+    before, after = (load(name).model.step.heads for name in (rarer, more))
+    shares = label_shares(torch.tensor([t.emotion for t in Corpus.of_meld(meld, "train").turns]))
+    apart = after.calibration_bias - before.calibration_bias
+    torch.testing.assert_close(apart, -3 * shares.clamp_min(1e-6).log(), atol=0.03, rtol=1e-3)
+    context, direct = torch.randn(5, before.emotion.in_features), torch.randn(5, 7)
+    for mask in itertools.product((0.0, 1.0), repeat=3):
+        rows = torch.tensor(mask).expand(5, 3)
+        said, again = (heads(context, direct, rows)[0].softmax(-1) for heads in (before, after))
+        is_same = torch.allclose(said, again, atol=5e-3)
+        assert is_same == (mask != (1.0, 0.0, 0.0))
 
 
 def test_evaluate_can_reset_the_memory(run: Path, dev: Path, tmp_path: Path) -> None:

@@ -83,8 +83,9 @@ def test_eight_bits_keep_it() -> None:
         assert (found - whole).abs().max() < apart
 
 
-def test_it_is_the_same_when_it_was_stored() -> None:
+def test_it_is_the_same_when_it_was_stored_or_copied() -> None:
     stored, features = Familiarity(WIDTH), known(50, 9)[:, None]
     stored.load_state_dict(fitted().state_dict())
     mask = torch.ones(50, 1)
-    assert torch.equal(stored(features, mask), fitted()(features, mask))
+    for each in (stored, copy.deepcopy(stored)):
+        assert torch.equal(each(features, mask), fitted()(features, mask))

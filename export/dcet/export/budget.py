@@ -212,8 +212,9 @@ def _expect_one_in_time(runners: Sequence[_Runner], budget_ms: float) -> None:
         raise BudgetError(
             f"no candidate holds {budget_ms:g} ms on this machine; the fastest of {len(runners)}, "
             f"{fastest}, takes {fastest.p95_ms:.1f} ms (p95) on "
-            f"{fastest.conversation.engine.name}. Nothing was written; allow more, name a smaller "
-            "--student, or measure when the machine does nothing else"
+            f"{fastest.conversation.engine.name}. Nothing was written; allow more, leave "
+            "--precision open, name a smaller --student, or measure when the machine does nothing "
+            "else"
         )
 
 

@@ -56,8 +56,8 @@ def search_and_show(
 
 def _show(found: Search, output: Path) -> None:
     table = Table(
-        title=f"the best of {len(found.candidates)} candidates on {found.engine}, which none "
-        f"faster equals; weighted F1 of {found.turns}",
+        title=f"of {len(found.candidates)} candidates on {found.engine}, those that none faster "
+        f"equals; audio: windows of 3 s a turn, face: faces a turn; weighted F1 of {found.turns}",
         title_justify="left",
     )
     for name in ("student", "precision", *found.chosen.limits, "MB", "p50 ms", "p95 ms", "F1", ""):
@@ -78,7 +78,9 @@ def _show(found: Search, output: Path) -> None:
         )
     make_console().print(table)
     size_mb = output.stat().st_size / 1e6
+    chosen = found.chosen
     click.echo(
-        f"{output}  {size_mb:.1f} MB: {found.confirmed_p95_ms:.1f} ms (p95) of "
+        f"{output}  {chosen.student} in {chosen.precision}, {size_mb:.1f} MB: "
+        f"{found.confirmed_p95_ms:.1f} ms (p95) of "
         f"{found.budget_ms:g} ms, measured again by itself"
     )

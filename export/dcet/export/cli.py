@@ -39,14 +39,15 @@ PRECISIONS = ("fp32", "fp16", "int8")
     "--model",
     "--checkpoint",
     "model",
-    show_default="default",
-    help="One that ships with DCET, `default` or `large`, or the folder of a checkpoint or a run.",
+    help="One that ships with DCET, `default` or `large`, or the folder of a checkpoint or a run "
+    "(./large, if that is its name)  [default: default]",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     help="The bundle to write or, for several targets, the folder to write them into  "
-    "[default: NAME-TARGET.dcet, or NAME-TARGET-PRECISION.dcet]",
+    "[default: NAME-TARGET.dcet, with what --precision or --budget-ms asks for; where --budget-ms "
+    "tries several models, NAME is dcet]",
 )
 @click.option(
     "--precision",
@@ -120,15 +121,11 @@ def main(
         _show_targets(json_path)
         return
     rows = _load_targets(targets)
-    if budget_ms is None and students:
-        raise click.UsageError("--student is for --budget-ms")
     if budget_ms is not None and (len(rows) > 1 or rows[0].layout != "bundle"):
         raise click.UsageError("--budget-ms is for one --target, and one of bundles")
     if quantizer is not None:
         rows = [dataclasses.replace(row, quantizer=quantizer) for row in rows]
-    if not students:
-        search_all = budget_ms is not None and model is None
-        students = SHIPPED if search_all else (model or SHIPPED[0],)
+    students = _students(model, students, budget_ms)
     asked = precision if budget_ms is None else f"{budget_ms:g}ms"
     outputs = _outputs(output, rows, [file_name(students, row, asked) for row in rows])
     _check_inputs(outputs, rows, [*targets, *students, calibration, corpora])
@@ -154,6 +151,17 @@ def main(
         if json_path != STDOUT:
             _show_result(result)
     output_json(json_path, results[0] if len(results) == 1 else results)
+
+
+def _students(
+    model: str | None, students: tuple[str, ...], budget_ms: float | None
+) -> tuple[str, ...]:
+    """Return the models to try, one without a budget."""
+    if students and budget_ms is None:
+        raise click.UsageError("--student is for --budget-ms")
+    if model is None and budget_ms is not None:
+        return students or SHIPPED
+    return students or (SHIPPED[0] if model is None else model,)
 
 
 def _export(
@@ -221,9 +229,9 @@ def _check_inputs(
     """Raise UsageError for an output that would take the place of an input."""
     for output, target in zip(outputs, targets, strict=True):
         for source in inputs:
-            if source is not None and is_lost(
-                Path(source), output, replaced=target.layout != "bundle"
-            ):
+            if source is None or source in SHIPPED:
+                continue
+            if is_lost(Path(source), output, replaced=target.layout != "bundle"):
                 raise click.UsageError(
                     f"--output: {output} would take the place of {source}, which is read; "
                     "name another"

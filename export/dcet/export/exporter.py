@@ -63,6 +63,7 @@ class GraphForm:
     precision: tuple[tuple[str, str], ...]  # of each graph
     arithmetic: Literal["fp32", "fp16"]
     openvino_ir: bool
+    packed: bool  # whether what is no finer than INT8 is stored so
 
     @classmethod
     def of(cls, target: Target) -> "GraphForm":
@@ -75,13 +76,16 @@ class GraphForm:
             ),
             arithmetic=target.arithmetic,
             openvino_ir=target.openvino_ir,
+            packed=target.tensorrt is None,  # which casts no INT8
         )
 
     @property
     def in_float(self) -> "GraphForm":
         """The form of what int8 is compared with: computed in FP32, on any device."""
         precision = tuple((id, "fp32" if kind == "int8" else kind) for id, kind in self.precision)
-        return dataclasses.replace(self, precision=precision, arithmetic="fp32", openvino_ir=False)
+        return dataclasses.replace(
+            self, precision=precision, arithmetic="fp32", openvino_ir=False, packed=False
+        )
 
     @property
     def target(self) -> Target:
@@ -163,16 +167,20 @@ class Exporter:
         return self.int8_within_bound(form, target.quantizer, symmetric, engine)
 
     def assemble(
-        self, target: Target, int8: Models | None = None, quantization: Quantization | None = None
+        self,
+        target: Target,
+        int8: Models | None = None,
+        quantization: Quantization | None = None,
+        form: GraphForm | None = None,
     ) -> tuple[Manifest, Files]:
         """Return a bundle's manifest, without parity, and its files.
 
         int8: the graphs that are quantised; others that the target wants in int8 are fp32
+        form: of its graphs, where it is not what the target asks for
 
         Raises ExportError for graphs that TensorRT would not take, where the target names it.
         """
-        packed = target.tensorrt is None  # which casts no INT8
-        models, rows, files = self._graphs(GraphForm.of(target), int8 or {}, packed)
+        models, rows, files = self._graphs(form or GraphForm.of(target), int8 or {})
         senses = modalities(self.checkpoint.model, self.checkpoint.trained)
         finalize = None
         if target.tensorrt is not None:
@@ -186,16 +194,14 @@ class Exporter:
         manifest = self._manifest(target, rows, senses, files)
         return dataclasses.replace(manifest, finalize=finalize, quantization=quantization), files
 
-    def _graphs(
-        self, form: GraphForm, int8: Models, packed: bool
-    ) -> tuple[Models, dict[str, Graph], Files]:
+    def _graphs(self, form: GraphForm, int8: Models) -> tuple[Models, dict[str, Graph], Files]:
         """Return every graph, what the manifest says of it, and its files."""
         models, rows, files = {}, {}, {}
         precisions = dict(form.precision)
         for id in self.float_graphs(form.opset, form.ir_version):
             precision = precisions[id]
             if id in int8:
-                models[id] = store_in(int8[id], precision, packed=packed)
+                models[id] = store_in(int8[id], precision, packed=form.packed)
             else:
                 precision = "fp32" if precision == "int8" else precision
                 models[id] = self.stored_graph(
@@ -330,7 +336,7 @@ class Exporter:
 
     def _candidate(self, file: Path, form: GraphForm, int8: Models | None = None) -> Bundle:
         """Write a bundle that is measured and thrown away."""
-        write_zip(file, *self.assemble(form.target, int8))
+        write_zip(file, *self.assemble(form.target, int8, form=form))
         return Bundle.open(file)
 
 

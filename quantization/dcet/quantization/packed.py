@@ -48,11 +48,14 @@ def store_packed(model: ModelProto, *, keep: tuple[str, ...] = ()) -> ModelProto
 
 def _on_grid(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
     """Return whole numbers and the scales of rows (n, 1) or columns (1, n) that give the matrix."""
+    if not np.isfinite(matrix).all():
+        return None
     for axis in (1, 0):
         largest = np.abs(matrix).max(axis=axis, keepdims=True)
         scale = np.maximum(largest, 1e-12) / np.float32(127)
         steps = matrix / scale
         whole = np.rint(steps)
-        if np.abs(steps - whole).max() <= NEARLY:
+        is_smaller = matrix.size + scale.nbytes < 2 * matrix.size  # than in FP16
+        if is_smaller and np.abs(steps - whole).max() <= NEARLY:
             return whole.astype(np.int8), scale
     return None

@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 
 from dcet.runtime.cli.command import Group
-from dcet.runtime.cli.options import SEED, json_option, licence_option
+from dcet.runtime.cli.options import SEED, FiniteRange, json_option, licence_option
 from dcet.runtime.cli.output import STDOUT, make_console, output_json, show_status
 from dcet.runtime.cli.paths import OutputFile, OutputFolder
 from dcet.runtime.errors import ConfigError
@@ -259,7 +259,7 @@ def select(
     "--meld",
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of dev_sent_emo.csv.",
+    help="Folder of dev_sent_emo.csv and, for --prior-adjustment, train_sent_emo.csv.",
 )
 @click.option(
     "--output",
@@ -267,16 +267,26 @@ def select(
     type=OutputFolder(replaces="config.json"),
     help="The checkpoint to write.",
 )
+@click.option(
+    "--prior-adjustment",
+    type=FiniteRange(-2, 2),
+    help="Of text alone: above 0 rare emotions are predicted more often, below 0 less often, as in "
+    "everyday talk, most of which is neutral.  [default: as it is]",
+)
 @on_device
 @json_option("Write the dev figures as JSON")
 def calibrate(
-    checkpoint: str, meld: Path, output: Path, device: "torch.device", json_path: Path | None
+    checkpoint: str,
+    meld: Path,
+    output: Path,
+    prior_adjustment: float | None,
+    device: "torch.device",
+    json_path: Path | None,
 ) -> None:
     """Fit temperature, confidence and shift of CHECKPOINT anew.
 
     CHECKPOINT is a folder, a run, `default` or `large`. They are fitted to the dev split, of text
-    alone. No other weight changes: the confidence of audio and faces is fitted by `dcet-train
-    fuse`.
+    alone; what audio and faces have a part in is fitted by `dcet-train fuse`, and stays.
 
     \b
     Example:
@@ -286,7 +296,7 @@ def calibrate(
 
     with show_status() as status:
         status(f"{checkpoint} on dev")
-        figures = recalibrate(checkpoint, meld, output, device)
+        figures = recalibrate(checkpoint, meld, output, device, prior_adjustment=prior_adjustment)
     show(figures, json_path)
 
 
@@ -300,10 +310,11 @@ def calibrate(
 )
 @json_option("Write what was made as JSON")
 def pack(checkpoint: str, output: Path, json_path: Path | None) -> None:
-    """Store a large CHECKPOINT in half the bytes: matrices in INT8, with a scale for each row.
+    """Store the large matrices of CHECKPOINT in INT8, with a scale for each row.
 
-    CHECKPOINT is a folder, a run, `default` or `large`. Its card and figures go along as they are;
-    `dcet-train evaluate` tells what the rounding costs.
+    They take half the bytes that they take in FP16. CHECKPOINT is a folder, a run, `default` or
+    `large`. Its card and figures go along as they are; `dcet-train evaluate` tells what the
+    rounding costs.
 
     \b
     Example:

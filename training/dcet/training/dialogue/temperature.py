@@ -17,8 +17,11 @@ from dcet.training.device import CPU
 from dcet.training.dialogue.batches import NONE, Batch, Example, collate, examples
 from dcet.training.dialogue.fit_judgements import fit_confidence, fit_shift
 from dcet.training.dialogue.forward import predict
+from dcet.training.network.judgements import modality_sets
 from dcet.training.network.model import Dcet, Step
 from dcet.training.saved import checkpoint
+
+TEXT_ALONE = (1.0, 0.0, 0.0)  # a modality mask
 
 
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
@@ -43,7 +46,8 @@ def prior_bias(dialogues: Sequence[Dialogue], strength: float) -> torch.Tensor:
     """Return what to add to the logits (7,), so that rare emotions are predicted more often.
 
     Post-hoc logit adjustment (Menon et al., ICLR 2021), `strength` times the log of each emotion's
-    share in training: 0 leaves the logits alone, 1 treats all emotions as equally frequent.
+    share in training: 0 leaves the logits alone, 1 treats all emotions as equally frequent, and
+    below 0 frequent ones are predicted more often still.
     """
     return bias_of(
         torch.tensor([turn.emotion for dialogue in dialogues for turn in dialogue.turns]), strength
@@ -88,16 +92,31 @@ def calibrate(
 
 
 def recalibrate(
-    name: str, meld: Path, output: Path, device: torch.device = CPU
+    name: str,
+    meld: Path,
+    output: Path,
+    device: torch.device = CPU,
+    *,
+    prior_adjustment: float | None = None,
 ) -> Mapping[str, Any]:
     """Fit again, to MELD's dev split in the folder `meld`, what `judge_text` fits; write `output`.
 
-    The checkpoint stays as it was. What is not of text alone, other metrics and the confidence of
-    other modalities, is the same in both. Returns the figures on dev. Raises CheckpointError,
-    DataError or WriteError.
+    The checkpoint stays as it was. What is not of text alone, other metrics, and the logits and the
+    confidence of other modalities, is the same in both. Returns the figures on dev. Raises
+    CheckpointError, DataError or WriteError.
+
+    prior_adjustment: for text alone, of MELD's training split, see `prior_bias`; None: as it is
     """
     loaded = checkpoint.load(name, device)
+    heads = loaded.model.step.heads
+    bias, scale = heads.calibration_bias.clone(), heads.calibration_scale.clone()
+    if prior_adjustment is not None:
+        dialogues = Corpus.of_meld(meld, "train").dialogues
+        heads.calibration_bias.copy_(prior_bias(dialogues, prior_adjustment))
     figures = judge_text(loaded, Corpus.of_meld(meld, "dev"))
+    others = modality_sets(torch.tensor(TEXT_ALONE, device=device)) == 0
+    heads.set_bias[others] -= heads.calibration_bias - bias
+    heads.set_scale[others] *= scale / heads.calibration_scale
     checkpoint.save(output, dataclasses.replace(loaded, metrics={**loaded.metrics, **figures}))
     return figures
 
@@ -128,7 +147,7 @@ def _fit_to_text(model: Dcet, items: Sequence[Example]) -> None:
     """Fit what `fit_to` fits to turns of text alone, all of which are labelled."""
     model.step.heads.calibration_scale.fill_(1.0)
     logits = torch.from_numpy(predict(model, items).logits)
-    text_alone = torch.tensor([1.0, 0.0, 0.0]).expand(len(logits), 3)
+    text_alone = torch.tensor(TEXT_ALONE).expand(len(logits), 3)
     trust, rows = torch.ones_like(text_alone), torch.ones(len(logits), dtype=torch.bool)
     fit_to(model.step, collate(items), logits, text_alone, trust, rows)
 

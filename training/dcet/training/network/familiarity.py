@@ -36,9 +36,7 @@ class Familiarity(nn.Module):
         self.register_buffer("directions", torch.zeros(width, min(DIRECTIONS, width // 2)))
         self.register_buffer("axes", torch.zeros_like(self.directions), persistent=False)
         self.register_buffer("precision", torch.zeros(self.directions.shape[1]), persistent=False)
-        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
-            lambda module, _: module._find_axes()
-        )
+        self.register_load_state_dict_post_hook(_find_axes)  # type: ignore[no-untyped-call]
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         each = 1 / self._distance(features).clamp_min(1)
@@ -60,7 +58,8 @@ class Familiarity(nn.Module):
         return distance
 
     @torch.no_grad()
-    def _find_axes(self) -> None:
+    def find_axes(self) -> None:
+        """Derive the axes and their precision, which are not stored, from what is."""
         less = self.directions.square().sum(dim=0)
         self.axes.copy_(self.directions * less.clamp_min(LEAST).rsqrt())
         self.precision.copy_((self.scale.square() - less).clamp_min(0))
@@ -80,11 +79,16 @@ class Familiarity(nn.Module):
         less = rest - 1 / variance[first:].clamp_min(LEAST)
         self.scale.copy_(rest.sqrt())
         self.directions.copy_(vectors[:, first:] * less.clamp_min(0).sqrt())
-        self._find_axes()
+        self.find_axes()
         farthest = self._distance(known).quantile(USUAL).clamp_min(LEAST).sqrt()
         self.scale.div_(farthest)
         self.directions.div_(farthest)
-        self._find_axes()
+        self.find_axes()
+
+
+def _find_axes(familiarity: Familiarity, missing: object) -> None:
+    """Do as `Familiarity.find_axes` once weights are loaded."""
+    familiarity.find_axes()
 
 
 def _of_length_one(features: Tensor) -> Tensor:

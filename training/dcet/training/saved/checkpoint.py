@@ -199,9 +199,9 @@ def load(name: str | Path, device: torch.device = CPU) -> Checkpoint:
         raise
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(
-            f"{folder}: not a checkpoint ({error}); expected a folder with config.json, encoder/, "
-            "model.safetensors, tokenizer.json, metrics.json and MODEL_CARD.md, as "
-            "`dcet-train fit` writes"
+            f"{folder}: not a checkpoint ({error}); expected `default` or `large`, which ship "
+            "with DCET, or a folder with config.json, encoder/, model.safetensors, tokenizer.json, "
+            "metrics.json and MODEL_CARD.md, as `dcet-train fit` writes"
         ) from error
     model = Dcet(config, without_pooler(backbone), audio, face, speech)
     fill(model, weights, folder)

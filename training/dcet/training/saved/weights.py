@@ -1,6 +1,7 @@
 """The weights of a network: as a file, safetensors in FP16 or packed in INT8, and their hash."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -17,24 +18,24 @@ PACKED_FROM = 2**19  # numbers; smaller matrices, such as the memory's, and vect
 def save_weights(model: nn.Module, file: Path, *, packed: bool = False) -> None:
     """Write weights in FP16, half the bytes of FP32.
 
-    packed: large matrices in INT8 with a scale for each row, half the bytes again
+    packed: large matrices in INT8 with a scale for each row, half their bytes again
 
     Raises OSError, and ConfigError where they are not finite in FP16.
     """
-    weights: dict[str, Tensor] = {}
-    for name, value in model.state_dict().items():
-        if packed and value.ndim == 2 and value.numel() >= PACKED_FROM:
-            scale = value.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127
-            weights[name] = (value / scale).round().to(torch.int8)
-            weights[name + ROW_SCALE] = scale.float()
-        else:
-            half = value.half() if value.is_floating_point() else value
-            weights[name] = half.contiguous()
+    whole = model.state_dict()
+    weights = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in whole.items()
+    }
     if lost := [name for name, value in weights.items() if not value.isfinite().all()]:
         raise ConfigError(
             f"{file.name}: expected weights that FP16 holds, got others in {', '.join(lost):.80}: "
             "training has diverged; begin another run with lower learning rates"
         )
+    if packed:
+        for name, value in whole.items():
+            if value.ndim == 2 and value.numel() >= PACKED_FROM:
+                weights[name], weights[name + ROW_SCALE] = _in_rows(value)
     try:
         save_file(weights, file, metadata={"format": "pt"})
     except SafetensorError as error:  # a full disk, for example
@@ -43,17 +44,39 @@ def save_weights(model: nn.Module, file: Path, *, packed: bool = False) -> None:
 
 
 def load_weights(file: Path) -> dict[str, Tensor]:
-    """Read weights by name, in FP32, packed or not. Raises OSError or SafetensorError."""
+    """Read weights by name, in FP32, packed or not.
+
+    Raises OSError, SafetensorError, and ValueError for a packed matrix without its scale.
+    """
     stored = load_file(file)
-    scales = {name: stored.pop(name) for name in list(stored) if name.endswith(ROW_SCALE)}
-    weights = {
+    packed = [name for name, value in stored.items() if value.dtype == torch.int8]
+    for name in packed:
+        stored[name] = stored[name] * _scale_of(name, stored)
+    for name in packed:
+        del stored[name + ROW_SCALE]
+    return {
         name: value.float() if value.is_floating_point() else value
         for name, value in stored.items()
     }
-    for name, scale in scales.items():
-        matrix = name.removesuffix(ROW_SCALE)
-        weights[matrix] = weights[matrix].float() * scale
-    return weights
+
+
+def _in_rows(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    scale = matrix.float().abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127
+    return (matrix / scale).round().to(torch.int8), scale
+
+
+def _scale_of(name: str, stored: Mapping[str, Tensor]) -> Tensor:
+    """Return the scale (rows, 1) of a packed matrix. Raises ValueError."""
+    scale, rows = stored.get(name + ROW_SCALE), len(stored[name])
+    if scale is None:
+        raise ValueError(f"{name} is in INT8, and its scale, {name}{ROW_SCALE}, is missing")
+    is_finite = scale.is_floating_point() and bool(scale.isfinite().all())
+    if scale.shape != (rows, 1) or not is_finite:
+        raise ValueError(
+            f"{name}{ROW_SCALE}: expected finite numbers of shape ({rows}, 1), got {scale.dtype} "
+            f"{tuple(scale.shape)}{'' if is_finite else ' that are not'}"
+        )
+    return scale
 
 
 def weights_sha256(model: nn.Module) -> str:
