@@ -18,7 +18,7 @@ from dcet.runtime.cli.paths import is_lost, why_no_file, why_no_folder
 from dcet.runtime.errors import WriteError
 from dcet.runtime.extras import need
 from dcet.targets import Device, Target, list_targets, load_target
-from dcet.training.saved.shipped import SHIPPED
+from dcet.training.saved.shipped import SHIPPED, folder_of
 
 if TYPE_CHECKING:
     from dcet.export.int8_bound import Bound
@@ -128,7 +128,7 @@ def main(
     students = _students(model, students, budget_ms)
     asked = precision if budget_ms is None else f"{budget_ms:g}ms"
     outputs = _outputs(output, rows, [file_name(students, row, asked) for row in rows])
-    _check_inputs(outputs, rows, [*targets, *students, calibration, corpora])
+    _check_inputs(outputs, rows, [*targets, *map(folder_of, students), calibration, corpora])
 
     for package in ("onnx", "onnxscript", "openvino", "torch", "transformers"):
         need(package, extra="export")
@@ -229,9 +229,9 @@ def _check_inputs(
     """Raise UsageError for an output that would take the place of an input."""
     for output, target in zip(outputs, targets, strict=True):
         for source in inputs:
-            if source is None or source in SHIPPED:
-                continue
-            if is_lost(Path(source), output, replaced=target.layout != "bundle"):
+            if source is not None and is_lost(
+                Path(source), output, replaced=target.layout != "bundle"
+            ):
                 raise click.UsageError(
                     f"--output: {output} would take the place of {source}, which is read; "
                     "name another"

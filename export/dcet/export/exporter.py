@@ -63,7 +63,7 @@ class GraphForm:
     precision: tuple[tuple[str, str], ...]  # of each graph
     arithmetic: Literal["fp32", "fp16"]
     openvino_ir: bool
-    packed: bool  # whether what is no finer than INT8 is stored so
+    tensorrt: bool  # which wants zero points of 0, and casts no INT8
 
     @classmethod
     def of(cls, target: Target) -> "GraphForm":
@@ -76,7 +76,7 @@ class GraphForm:
             ),
             arithmetic=target.arithmetic,
             openvino_ir=target.openvino_ir,
-            packed=target.tensorrt is None,  # which casts no INT8
+            tensorrt=target.tensorrt is not None,
         )
 
     @property
@@ -84,7 +84,7 @@ class GraphForm:
         """The form of what int8 is compared with: computed in FP32, on any device."""
         precision = tuple((id, "fp32" if kind == "int8" else kind) for id, kind in self.precision)
         return dataclasses.replace(
-            self, precision=precision, arithmetic="fp32", openvino_ir=False, packed=False
+            self, precision=precision, arithmetic="fp32", openvino_ir=False, tensorrt=False
         )
 
     @property
@@ -156,15 +156,15 @@ class Exporter:
 
         Raises QuantizationError, and BoundError where the bound cannot be held.
         """
-        form, symmetric = GraphForm.of(target), target.tensorrt is not None
+        form = GraphForm.of(target)
         graphs = self.float_graphs(form.opset, form.ir_version)
         if "int8" not in (target.precision_of(id) for id in graphs):
             return {}, None
-        if symmetric:
+        if form.tensorrt:
             self.assemble(target)  # what TensorRT refuses is found before a search of minutes
-        engines = [name for name in target.engines if name in ENGINES_CHECKED and not symmetric]
+        engines = [name for name in target.engines if name in ENGINES_CHECKED and not form.tensorrt]
         engine = next(iter(engines), "openvino")
-        return self.int8_within_bound(form, target.quantizer, symmetric, engine)
+        return self.int8_within_bound(form, target.quantizer, engine)
 
     def assemble(
         self,
@@ -201,7 +201,7 @@ class Exporter:
         for id in self.float_graphs(form.opset, form.ir_version):
             precision = precisions[id]
             if id in int8:
-                models[id] = store_in(int8[id], precision, packed=form.packed)
+                models[id] = store_in(int8[id], precision, packed=not form.tensorrt)
             else:
                 precision = "fp32" if precision == "int8" else precision
                 models[id] = self.stored_graph(
@@ -297,14 +297,16 @@ class Exporter:
         return quantise_graph(model, batches.get(id, []), quantizer, symmetric=symmetric)
 
     def _int8_within_bound(
-        self, form: GraphForm, quantizer: Quantizer, symmetric: bool, engine: str
+        self, form: GraphForm, quantizer: Quantizer, engine: str
     ) -> tuple[Models, Quantization]:
         """Search for the int8 graphs that hold the bound with the fewest layers in float."""
         floats = self.float_graphs(form.opset, form.ir_version)
         precisions = dict(form.precision)
         wanted = [id for id in floats if precisions[id] == "int8"]
         _, before = self.float_estimates(form.in_float)
-        quantised = {id: self.int8_graph(id, form.in_float, quantizer, symmetric) for id in wanted}
+        quantised = {
+            id: self.int8_graph(id, form.in_float, quantizer, form.tensorrt) for id in wanted
+        }
         with temporary_folder() as folder:
 
             def judged(models: Models) -> Judged:
@@ -324,7 +326,7 @@ class Exporter:
             before,
             found,
             quantizer=quantizer,
-            symmetric=symmetric,
+            symmetric=form.tensorrt,
             engine=engine,
         )
         if self.bound.corpora is not None:

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     import torch
 
 RUN = OutputFolder()
+to_checkpoint = click.option(
+    "--output",
+    required=True,
+    type=OutputFolder(replaces="config.json"),
+    help="The checkpoint to write.",
+)
 MODEL = click.Path(path_type=str)  # a folder, or a name that is none
 COMMANDLINE = click.core.ParameterSource.COMMANDLINE
 EPOCHS, EPOCHS_HELP = click.IntRange(min=1), "Passes over the training data."
@@ -218,12 +224,7 @@ def soft_labels(
     type=click.Path(exists=True, path_type=Path),
     help="Folder of {train,dev}_sent_emo.csv.",
 )
-@click.option(
-    "--output",
-    required=True,
-    type=OutputFolder(replaces="config.json"),
-    help="The checkpoint to write.",
-)
+@to_checkpoint
 @click.option("--card", type=click.Path(exists=True, path_type=Path), help="Model card to add.")
 @json_option("Write the figures as JSON")
 def select(
@@ -261,12 +262,7 @@ def select(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of dev_sent_emo.csv and, for --prior-adjustment, train_sent_emo.csv.",
 )
-@click.option(
-    "--output",
-    required=True,
-    type=OutputFolder(replaces="config.json"),
-    help="The checkpoint to write.",
-)
+@to_checkpoint
 @click.option(
     "--prior-adjustment",
     type=FiniteRange(-2, 2),
@@ -302,12 +298,7 @@ def calibrate(
 
 @main.command()
 @click.argument("checkpoint", type=MODEL)
-@click.option(
-    "--output",
-    required=True,
-    type=OutputFolder(replaces="config.json"),
-    help="The checkpoint to write.",
-)
+@to_checkpoint
 @json_option("Write what was made as JSON")
 def pack(checkpoint: str, output: Path, json_path: Path | None) -> None:
     """Store the large matrices of CHECKPOINT in INT8, with a scale for each row.
